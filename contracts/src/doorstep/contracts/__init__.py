@@ -1,1 +1,1 @@
-"""doorstep.contracts."""
+"""The published contracts of Doorstep: events, topics, facts, needs, codes and feeds."""

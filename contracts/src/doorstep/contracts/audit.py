@@ -1,0 +1,44 @@
+"""What every service submits to the audit log."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from doorstep.contracts.codes import Action
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.sealed import Sealed
+
+
+class AuditDetail(Contract):
+    """What was done, by whom, to whose data and why. Read by auditors; the log holds a commitment to it alone.
+
+    `at_us` counts microseconds since 1970 in UTC. `nonce` is base64 of the 32 bytes that key the commitment.
+    `actor` is the random id of a staff member or system; None when a service acted on an event.
+    """
+
+    nonce: str
+    at_us: int
+    service: str
+    action: Action
+    outcome: str
+    actor: str | None = None
+    role: str | None = None
+    agency: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+    case: str | None = None
+    policies: tuple[str, ...] = ()
+
+
+class AuditEntrySubmitted(Event):
+    """One entry for the log: a random id, the hour, a commitment a subject, and the details sealed for each subject.
+
+    `hour` is like `2026-11-21T10` in UTC. `commitments[i]` is the hex HMAC-SHA256, keyed by the nonce of `details[i]`,
+    of its canonical JSON without the nonce.
+    """
+
+    event_type: ClassVar[str] = "audit.entry-submitted.v1"
+
+    entry_id: UUID
+    hour: str
+    commitments: tuple[str, ...]
+    details: tuple[Sealed[AuditDetail], ...]

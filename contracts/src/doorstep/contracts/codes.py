@@ -1,0 +1,172 @@
+"""Codes that events and answers carry: departments, roles, purposes, legal bases, reasons, outcomes, states."""
+
+from enum import StrEnum
+
+
+class Department(StrEnum):
+    """A department that receives service requests."""
+
+    CIVIL_AFFAIRS = "civil-affairs"
+    HEALTH = "health"
+    JUSTICE = "justice"
+    FIRE = "fire"
+    LABOUR = "labour"
+    HOUSING = "housing"
+
+
+DEPARTMENT_NAMES: dict[Department, tuple[str, str]] = {
+    Department.CIVIL_AFFAIRS: ("民政", "Civil affairs"),
+    Department.HEALTH: ("卫健", "Health"),
+    Department.JUSTICE: ("司法", "Justice"),
+    Department.FIRE: ("消防", "Fire safety"),
+    Department.LABOUR: ("人社", "Labour"),
+    Department.HOUSING: ("住建", "Housing"),
+}
+
+
+class Role(StrEnum):
+    """What somebody may be to the station."""
+
+    COLLECTOR = "collector"
+    REVIEWER = "reviewer"
+    SUPERVISOR = "supervisor"
+    OFFICER = "officer"
+    DEPARTMENT_SYSTEM = "department-system"
+    RESIDENT = "resident"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+
+class Channel(StrEnum):
+    """How a record came about."""
+
+    VISIT = "visit"
+    COUNTER = "counter"
+    PHONE = "phone"
+    RESIDENT = "resident"
+    HOTLINE = "hotline-12345"
+    DEPARTMENT = "department"
+
+
+class Purpose(StrEnum):
+    """Why personal data is read or passed on."""
+
+    INTAKE = "intake"
+    TRIAGE = "triage"
+    SERVICE = "service"
+    FOLLOW_UP = "follow-up"
+    AUDIT = "audit"
+    RESIDENT_REQUEST = "resident-request"
+    REPAIR = "repair"
+
+
+class LegalBasis(StrEnum):
+    """On what the law lets a fact be held or passed on."""
+
+    CONSENT = "consent"
+    STATUTORY_DUTY = "statutory-duty"
+    VITAL_INTEREST = "vital-interest"
+    PUBLIC_SAFETY = "public-safety"
+
+
+class SaidBy(StrEnum):
+    """Who stated a fact."""
+
+    PERSON = "person"
+    GUARDIAN = "guardian"
+    COLLECTOR_SAW = "collector-saw"
+    DEPARTMENT = "department"
+
+
+class Urgency(StrEnum):
+    """How soon the first response is owed."""
+
+    ONE_HOUR = "one-hour"
+    DAY = "day"
+
+
+class TaskState(StrEnum):
+    """The states of a task, those of the closed-loop referral profile."""
+
+    DRAFT = "draft"
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    IN_PROGRESS = "in-progress"
+    ON_HOLD = "on-hold"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class BusinessStatus(StrEnum):
+    """What goes on beside the state of a task."""
+
+    APPOINTMENT_SCHEDULED = "appointment-scheduled"
+    ATTENDED = "attended"
+    NOT_ATTENDED = "not-attended"
+    WAITING_FOR_RESIDENT = "waiting-for-resident"
+    COULD_NOT_REACH = "could-not-reach-resident"
+    NO_CAPACITY = "no-capacity"
+    RESIDENT_NO_LONGER_WANTS = "resident-no-longer-wants"
+    REOPENED = "reopened"
+
+
+class Reason(StrEnum):
+    """Why a task was rejected, put on hold, failed, cancelled or entered in error."""
+
+    NOT_OURS = "not-ours"
+    NOT_ELIGIBLE = "not-eligible"
+    NO_CAPACITY = "no-capacity"
+    DUPLICATE = "duplicate"
+    PAPERS_MISSING = "papers-missing"
+    WAITING_FOR_RESIDENT = "waiting-for-resident"
+    COULD_NOT_REACH = "could-not-reach-resident"
+    RESIDENT_WITHDREW = "resident-withdrew"
+    MOVED_AWAY = "moved-away"
+    NOT_SOLVABLE = "not-solvable"
+    WRONG_RECORD = "wrong-record"
+
+
+class Outcome(StrEnum):
+    """With what a task was completed."""
+
+    GRANTED = "granted"
+    REFUSED_AFTER_CHECK = "refused-after-check"
+    SERVICE_PROVIDED = "service-provided"
+    HAZARD_REMOVED = "hazard-removed"
+    ADVICE_GIVEN = "advice-given"
+    AGREEMENT_REACHED = "agreement-reached"
+    REFERRED_ON = "referred-on"
+
+
+class Decision(StrEnum):
+    """What a reviewer decides on a suggested need."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+
+
+class Action(StrEnum):
+    """What was done, in the audit log."""
+
+    RECORD_VISIT = "record-visit"
+    ASSERT_FACTS = "assert-facts"
+    ASSESS_NEEDS = "assess-needs"
+    DECIDE_NEED = "decide-need"
+    OPEN_REQUEST = "open-request"
+    TRANSITION_TASK = "transition-task"
+    RATE_REQUEST = "rate-request"
+    REGISTER_KEY = "register-key"
+    READ_RECORD = "read-record"
+    READ_FILE = "read-file"
+    READ_ASSESSMENT = "read-assessment"
+    READ_REQUEST = "read-request"
+    LIST_REQUESTS = "list-requests"
+    READ_JOURNEY = "read-journey"
+    FOLLOW_REQUEST = "follow-request"
+    READ_DEAD_LETTER = "read-dead-letter"
+    REPLAY_DEAD_LETTER = "replay-dead-letter"
+    REFUSE = "refuse"
+    UNREADABLE = "unreadable"

@@ -1,0 +1,89 @@
+"""What each department receives: which fields, for which purpose, on which legal basis, for how long."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from doorstep.contracts.codes import Department, Purpose, Urgency
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.facts import FactKind, FactValue
+
+FEED_DAYS = 14
+
+
+class OfferedFact(Contract):
+    """A fact that the department may see because its need rests on it."""
+
+    code: str
+    value: FactValue
+
+
+class Offer(Contract):
+    """A service request as one department sees it. A field that it may not see is absent."""
+
+    ref: UUID
+    subject_ref: UUID
+    need_type: str
+    urgency: Urgency
+    respond_by: AwareDatetime
+    complete_by: AwareDatetime
+    name: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    place: str | None = None
+    document_number: str | None = None
+    facts: tuple[OfferedFact, ...] = ()
+
+
+class RequestOffered(Event):
+    """A service request for one department, encrypted (JWE) for its key alone; all ids are its own."""
+
+    event_type: ClassVar[str] = "feed.request-offered.v1"
+
+    offered_at: AwareDatetime
+    delete_by: AwareDatetime
+    purpose: Purpose
+    legal_basis: str
+    offer: Offer
+
+
+class RequestWithdrawn(Event):
+    """The request is no longer the department's: cancelled, entered in error, or its subject was erased."""
+
+    event_type: ClassVar[str] = "feed.request-withdrawn.v1"
+
+    ref: UUID
+    withdrawn_at: AwareDatetime
+    delete_by: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What one department may see of its own requests: fields of `Offer` and kinds of fact."""
+
+    department: Department
+    fields: frozenset[str]
+    fact_kinds: frozenset[FactKind]
+    purpose: Purpose = Purpose.SERVICE
+
+
+_WHERE = frozenset({"address", "place"})
+_WHO = frozenset({"name", "phone"})
+
+FEEDS: dict[Department, Feed] = {
+    feed.department: feed
+    for feed in (
+        Feed(
+            Department.CIVIL_AFFAIRS,
+            _WHO | {"address", "document_number"},
+            frozenset({FactKind.WISHES, FactKind.INCOME_AND_WORK, FactKind.TOGETHER, FactKind.DWELLING}),
+        ),
+        Feed(Department.HEALTH, _WHO | {"address"}, frozenset({FactKind.HEALTH, FactKind.WISHES})),
+        Feed(Department.JUSTICE, _WHO, frozenset({FactKind.WISHES})),
+        Feed(Department.FIRE, _WHERE, frozenset({FactKind.DWELLING, FactKind.WISHES})),
+        Feed(Department.LABOUR, _WHO, frozenset({FactKind.INCOME_AND_WORK, FactKind.WISHES})),
+        Feed(Department.HOUSING, _WHERE, frozenset({FactKind.DWELLING, FactKind.WISHES})),
+    )
+}

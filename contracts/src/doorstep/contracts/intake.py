@@ -1,0 +1,56 @@
+"""What intake publishes: a record was taken."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from doorstep.contracts.codes import Channel
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.facts import Fact, SubjectKind
+from doorstep.contracts.sealed import Sealed
+
+
+class Card(Contract):
+    """How a subject is named and reached; a dwelling has an address, a place a description."""
+
+    name: str | None = None
+    document_kind: str | None = None
+    document_number: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    description: str | None = None
+    follow_code: str | None = None
+
+
+class StatedFacts(Contract):
+    """The facts that the record states of one subject."""
+
+    facts: tuple[Fact, ...]
+
+
+class RecordedSubject(Contract):
+    """One person, dwelling or place of a record: its card and its facts, each sealed under its own key."""
+
+    subject_id: UUID
+    kind: SubjectKind
+    card: Sealed[Card]
+    facts: Sealed[StatedFacts]
+
+
+class VisitRecorded(Event):
+    """A worker, or the resident, wrote one record.
+
+    `recorded_by` is the pseudonym of the collector, so that nobody reviews a record of their own.
+    """
+
+    event_type: ClassVar[str] = "intake.visit-recorded.v1"
+
+    record_id: UUID
+    file_id: UUID
+    station: str
+    channel: Channel
+    visited_at: AwareDatetime
+    recorded_at: AwareDatetime
+    recorded_by: UUID
+    subjects: tuple[RecordedSubject, ...]

@@ -1,0 +1,82 @@
+"""What referral publishes: requests opened, tasks moved from state to state, requests rated."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from doorstep.contracts.codes import BusinessStatus, Department, Outcome, Reason, TaskState, Urgency
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.sealed import Sealed
+
+
+class RequestSummary(Contract):
+    """What was asked of whom, until when."""
+
+    need_type: str
+    department: Department
+    urgency: Urgency
+    respond_by: AwareDatetime
+    complete_by: AwareDatetime
+
+
+class TransitionDetail(Contract):
+    """What a transition said beside the state."""
+
+    department: Department
+    business_status: BusinessStatus | None = None
+    reason: Reason | None = None
+    outcome: Outcome | None = None
+
+
+class Rating(Contract):
+    """What the resident thought: solved or not, and 1 to 5 stars."""
+
+    solved: bool
+    stars: int
+
+
+class RequestOpened(Event):
+    """A need became a service request with its first task."""
+
+    event_type: ClassVar[str] = "referral.request-opened.v1"
+
+    request_id: UUID
+    task_id: UUID
+    need_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    opened_at: AwareDatetime
+    continues: UUID | None = None
+    summary: Sealed[RequestSummary]
+
+
+class TaskTransitioned(Event):
+    """A task moved from one state to another; `version` is the task's version after it."""
+
+    event_type: ClassVar[str] = "referral.task-transitioned.v1"
+
+    request_id: UUID
+    task_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    from_state: TaskState
+    to_state: TaskState
+    version: int
+    at: AwareDatetime
+    detail: Sealed[TransitionDetail]
+
+
+class RequestRated(Event):
+    """The resident rated how a request was answered."""
+
+    event_type: ClassVar[str] = "referral.request-rated.v1"
+
+    request_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    rated_at: AwareDatetime
+    rating: Sealed[Rating]

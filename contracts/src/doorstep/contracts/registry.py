@@ -1,0 +1,38 @@
+"""What the registry publishes: facts were asserted on a household's file."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.sealed import Sealed
+
+
+class AssertedSubject(Contract):
+    """One subject of the file with the facts that this record asserted.
+
+    `person_id` is the person that the registry found or made for a mention; None for dwellings and places.
+    """
+
+    subject_id: UUID
+    kind: SubjectKind
+    person_id: UUID | None
+    card: Sealed[Card]
+    facts: Sealed[StatedFacts]
+
+
+class FactsAsserted(Event):
+    """The facts of a record are in the file; `file_version` is the file's version under its lock."""
+
+    event_type: ClassVar[str] = "registry.facts-asserted.v1"
+
+    record_id: UUID
+    file_id: UUID
+    file_version: int
+    station: str
+    recorded_by: UUID
+    asserted_at: AwareDatetime
+    subjects: tuple[AssertedSubject, ...]

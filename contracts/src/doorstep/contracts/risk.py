@@ -1,0 +1,53 @@
+"""What triage publishes: needs were assessed, and a human decided on one."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from doorstep.contracts.codes import Decision
+from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.needs import Need
+from doorstep.contracts.sealed import Sealed
+
+
+class AssessedNeed(Contract):
+    """One need of one subject. `facts` holds those facts alone that the rule read."""
+
+    need_id: UUID
+    subject_id: UUID
+    kind: SubjectKind
+    need: Sealed[Need]
+    card: Sealed[Card]
+    facts: Sealed[StatedFacts]
+
+
+class NeedsAssessed(Event):
+    """Triage read the facts of a record; `handed_on` are wanted, `suggested` wait for a reviewer."""
+
+    event_type: ClassVar[str] = "risk.needs-assessed.v1"
+
+    assessment_id: UUID
+    record_id: UUID
+    file_id: UUID
+    station: str
+    rule_pack: str
+    assessed_at: AwareDatetime
+    handed_on: tuple[AssessedNeed, ...]
+    suggested: tuple[AssessedNeed, ...]
+
+
+class NeedDecided(Event):
+    """A reviewer confirmed or rejected a suggested need."""
+
+    event_type: ClassVar[str] = "risk.need-decided.v1"
+
+    record_id: UUID
+    file_id: UUID
+    station: str
+    decision: Decision
+    decided_by: UUID
+    decided_at: AwareDatetime
+    need: AssessedNeed
