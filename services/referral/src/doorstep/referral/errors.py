@@ -1,0 +1,113 @@
+"""Failures of referral in the words of the domain.
+
+Refusal
+├── RequestUnknown            no such request, or not one the caller may know of
+├── VersionStale              the caller saw an older version
+├── TransitionRefused
+│   ├── NoSuchTransition      the table has no way from one state to the other
+│   ├── NotThisParty          the way exists, for somebody else
+│   ├── ReasonMissing
+│   ├── OutcomeMissing
+│   ├── StatusContradicts     state and business status exclude each other
+│   ├── AssignmentBinds       an assigned task cannot be rejected
+│   ├── OtherSideMustConfirm  who proposed a cancellation cannot confirm it
+│   └── SecondPersonMustConfirm
+├── RouteRefused
+│   ├── NothingToRoute        the task neither waits for a department nor came back
+│   ├── DepartmentUnknown
+│   ├── RejectedThere         the department rejected this need before
+│   └── ArbiterMustAssign     two rejections: the arbiter's turn
+└── RatingRefused
+    ├── NotRatable            not answered yet, or taken back
+    ├── RatedAlready
+    └── WindowClosed          seven days have passed since closing
+"""
+
+
+class Refusal(Exception):  # noqa: N818
+    """Something referral will not do."""
+
+    def __init__(self, **facts: object) -> None:
+        """`facts` are codes and numbers that may be told to the caller; never personal data."""
+        super().__init__(type(self).__name__)
+        self.facts = facts
+
+
+class RequestUnknown(Refusal):
+    """There is no such request for this caller."""
+
+
+class VersionStale(Refusal):
+    """The task has changed since the version that the caller named."""
+
+
+class TransitionRefused(Refusal):
+    """The task does not make this step."""
+
+
+class NoSuchTransition(TransitionRefused):
+    """No way leads from the present state to the wished one."""
+
+
+class NotThisParty(TransitionRefused):
+    """This step belongs to another party."""
+
+
+class ReasonMissing(TransitionRefused):
+    """This step needs a reason code."""
+
+
+class OutcomeMissing(TransitionRefused):
+    """This step needs an outcome code."""
+
+
+class StatusContradicts(TransitionRefused):
+    """State and business status contradict each other."""
+
+
+class AssignmentBinds(TransitionRefused):
+    """The arbiter assigned this task; it cannot be rejected."""
+
+
+class OtherSideMustConfirm(TransitionRefused):
+    """The cancellation waits for the other side."""
+
+
+class SecondPersonMustConfirm(TransitionRefused):
+    """The correction of a final state waits for a second person."""
+
+
+class RouteRefused(Refusal):
+    """The task is not handed on like this."""
+
+
+class NothingToRoute(RouteRefused):
+    """Only a task that waits for a department or was rejected is handed on."""
+
+
+class DepartmentUnknown(RouteRefused):
+    """No such department takes requests."""
+
+
+class RejectedThere(RouteRefused):
+    """That department rejected this need before."""
+
+
+class ArbiterMustAssign(RouteRefused):
+    """After two rejections only the arbiter assigns."""
+
+
+class RatingRefused(Refusal):
+    """The request is not rated like this."""
+
+
+class NotRatable(RatingRefused):
+    """Only a request that was completed, failed or rejected is rated."""
+
+
+class RatedAlready(RatingRefused):
+    """The request has its rating."""
+
+
+class WindowClosed(RatingRefused):
+    """The seven days for "not solved" have passed."""
