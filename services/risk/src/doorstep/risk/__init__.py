@@ -1,1 +1,1 @@
-"""doorstep.risk."""
+"""Triage: published rules read facts and suggest needs; a human decides."""

@@ -1,0 +1,1 @@
+"""The pure rules of triage: no database, no HTTP, no broker."""
