@@ -1,0 +1,74 @@
+"""What a request is about, and what of it one department may see."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from doorstep.contracts.codes import Department, LegalBasis, Urgency
+from doorstep.contracts.envelope import Contract
+from doorstep.contracts.facts import CATALOGUE, Fact
+from doorstep.contracts.feeds import FEEDS, Offer, OfferedFact
+from doorstep.contracts.intake import Card
+from doorstep.contracts.needs import NEED_TYPES, Need
+from doorstep.referral.domain.deadlines import DueTimes
+
+#: Clock hours until the first response, by urgency.
+RESPONSE_HOURS = {Urgency.ONE_HOUR: 1, Urgency.DAY: 24}
+
+#: Working days for a need type that is not published here (yet).
+UNKNOWN_NEED_DAYS = 7
+
+
+class Content(Contract):
+    """All that is known of a request: the need, its subject's card, and those facts alone that its rule read."""
+
+    need: Need
+    card: Card
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a need is handed on; of an unknown type the careful ones."""
+
+    response_hours: int
+    completion_days: int
+    confidential: bool
+    legal_basis: LegalBasis
+
+
+def terms(content: Content) -> Terms:
+    """The terms of this need."""
+    need_type = NEED_TYPES.get(content.need.need_type)
+    hours = RESPONSE_HOURS[content.need.urgency]
+    if need_type is None:
+        stated = content.facts[0].legal_basis if content.facts else LegalBasis.CONSENT
+        return Terms(hours, UNKNOWN_NEED_DAYS, confidential=True, legal_basis=stated)
+    return Terms(
+        min(hours, need_type.respond_hours), need_type.complete_days, need_type.confidential, need_type.legal_basis
+    )
+
+
+def project(department: Department, content: Content, *, ref: UUID, subject_ref: UUID, due: DueTimes) -> Offer:
+    """The request as this department may see it; `ref` and `subject_ref` are its own pairwise ids."""
+    feed = FEEDS[department]
+    card = {
+        "name": content.card.name,
+        "phone": content.card.phone,
+        "address": content.card.address,
+        "place": content.card.description,
+        "document_number": content.card.document_number,
+    }
+    return Offer(
+        ref=ref,
+        subject_ref=subject_ref,
+        need_type=content.need.need_type,
+        urgency=content.need.urgency,
+        respond_by=due.response,
+        complete_by=due.completion,
+        facts=tuple(
+            OfferedFact(code=fact.code, value=fact.value)
+            for fact in content.facts
+            if fact.code in CATALOGUE and CATALOGUE[fact.code].kind in feed.fact_kinds
+        ),
+        **{field: value for field, value in card.items() if field in feed.fields},
+    )
