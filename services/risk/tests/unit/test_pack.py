@@ -10,8 +10,9 @@ from doorstep.contracts.codes import LegalBasis, SaidBy, Urgency
 from doorstep.contracts.facts import CATALOGUE, Fact, FactKind
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.risk.domain.assessment import assess
-from doorstep.risk.domain.compiler import CompiledPack, RuleFailed, compile_pack
-from doorstep.risk.domain.pack import InvalidPack, parse_pack, published_pack
+from doorstep.risk.domain.compiler import CompiledPack, compile_pack
+from doorstep.risk.domain.pack import parse_pack, published_pack
+from doorstep.risk.errors import InvalidPack, RuleFailed
 
 ROW = """
 id: test-1

@@ -18,14 +18,11 @@ from cel_expr_python import cel
 from doorstep.contracts.codes import Urgency
 from doorstep.contracts.facts import FactKind, FactType, FactValue, Value
 from doorstep.contracts.needs import NeedType
-from doorstep.risk.domain.pack import InvalidPack, Rule, RulePack
+from doorstep.risk.domain.pack import Rule, RulePack
+from doorstep.risk.errors import InvalidPack, RuleFailed
 
 CEL_TYPE: Final = {Value.YES_NO: cel.Type.BOOL, Value.CODE: cel.Type.STRING, Value.COUNT: cel.Type.INT}
 LITERAL: Final = re.compile(r"""'([^']*)'|"([^"]*)\"""")
-
-
-class RuleFailed(Exception):
-    """A rule could not be evaluated although every fact that it reads was there."""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from doorstep.contracts.codes import Urgency
 from doorstep.contracts.facts import SubjectKind
+from doorstep.risk.errors import InvalidPack
 
 CURRENT = "2026-1"
 
 Code = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=64)]
-
-
-class InvalidPack(Exception):
-    """The rule pack cannot be used: it is malformed, or reads what the catalogues do not hold."""
 
 
 class Title(BaseModel):
