@@ -1,1 +1,1 @@
-"""doorstep.audit."""
+"""The audit log: a transparency log that anybody can check."""

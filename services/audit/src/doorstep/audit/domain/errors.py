@@ -1,0 +1,23 @@
+"""Why something read from a log is not believed.
+
+LogError
+├── Malformed            it is not in the format at all
+├── ProofRejected        a well-formed proof that does not prove what it should
+└── SignatureRejected    no trusted key signed it, or a trusted key's signature is wrong
+"""
+
+
+class LogError(Exception):
+    """What was read from the log is not believed."""
+
+
+class Malformed(LogError, ValueError):
+    """What was read is not in its format."""
+
+
+class ProofRejected(LogError):
+    """The proof is well formed and does not lead to the root it was given for."""
+
+
+class SignatureRejected(LogError):
+    """The note carries no valid signature of a key that is trusted."""
