@@ -3,6 +3,7 @@
 Refusal
 ├── RequestUnknown            no such request, or not one the caller may know of
 ├── VersionStale              the caller saw an older version
+├── KeyIdTaken                the key id belongs to another key
 ├── TransitionRefused
 │   ├── NoSuchTransition      the table has no way from one state to the other
 │   ├── NotThisParty          the way exists, for somebody else
@@ -24,7 +25,7 @@ Refusal
 """
 
 
-class Refusal(Exception):  # noqa: N818
+class Refusal(Exception):
     """Something referral will not do."""
 
     def __init__(self, **facts: object) -> None:
@@ -39,6 +40,10 @@ class RequestUnknown(Refusal):
 
 class VersionStale(Refusal):
     """The task has changed since the version that the caller named."""
+
+
+class KeyIdTaken(Refusal):
+    """The department has another key under this id."""
 
 
 class TransitionRefused(Refusal):

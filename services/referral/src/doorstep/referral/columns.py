@@ -1,0 +1,82 @@
+"""The encrypted columns: what they hold, and how they are bound to table, column and row."""
+
+from typing import TypeVar
+from uuid import UUID
+
+from doorstep.contracts.codes import BusinessStatus, Outcome, Reason, TaskState
+from doorstep.contracts.envelope import Contract
+from doorstep.contracts.referral import Rating
+from doorstep.kit.vault import KeyRing
+from doorstep.referral.domain.content import Content
+from doorstep.referral.domain.states import Party, Proposal
+
+Held = TypeVar("Held", bound=Contract)
+
+
+class Detail(Contract):
+    """What a transition said; `note` is free text."""
+
+    business_status: BusinessStatus | None = None
+    reason: Reason | None = None
+    outcome: Outcome | None = None
+    note: str | None = None
+
+
+class Proposed(Contract):
+    """A step that waits for somebody else's word."""
+
+    to: TaskState
+    party: Party
+    person: str
+    reason: str
+
+
+def seal_content(ring: KeyRing, subject_id: UUID, request_id: UUID, content: Content) -> bytes:
+    """For `request.content`."""
+    return _seal(ring, subject_id, f"request.content:{request_id}", content)
+
+
+def open_content(ring: KeyRing, subject_id: UUID, request_id: UUID, blob: bytes) -> Content:
+    """From `request.content`. Raises SubjectErased or SealBroken, as all of these do."""
+    return _open(ring, subject_id, f"request.content:{request_id}", blob, Content)
+
+
+def seal_proposal(ring: KeyRing, subject_id: UUID, task_id: UUID, proposal: Proposal | None) -> bytes | None:
+    """For `task.proposal`."""
+    if proposal is None:
+        return None
+    held = Proposed(to=proposal.to, party=proposal.party, person=proposal.person, reason=proposal.reason)
+    return _seal(ring, subject_id, f"task.proposal:{task_id}", held)
+
+
+def open_proposal(ring: KeyRing, subject_id: UUID, task_id: UUID, blob: bytes | None) -> Proposal | None:
+    """From `task.proposal`."""
+    if blob is None:
+        return None
+    held = _open(ring, subject_id, f"task.proposal:{task_id}", blob, Proposed)
+    return Proposal(held.to, held.party, held.person, held.reason)
+
+
+def seal_detail(ring: KeyRing, subject_id: UUID, task_id: UUID, version: int, detail: Detail) -> bytes:
+    """For `task_transition.detail`."""
+    return _seal(ring, subject_id, f"task_transition.detail:{task_id}/{version}", detail)
+
+
+def open_detail(ring: KeyRing, subject_id: UUID, task_id: UUID, version: int, blob: bytes | None) -> Detail:
+    """From `task_transition.detail`."""
+    if blob is None:
+        return Detail()
+    return _open(ring, subject_id, f"task_transition.detail:{task_id}/{version}", blob, Detail)
+
+
+def seal_rating(ring: KeyRing, subject_id: UUID, request_id: UUID, rating: Rating) -> bytes:
+    """For `rating.rating`."""
+    return _seal(ring, subject_id, f"rating.rating:{request_id}", rating)
+
+
+def _seal(ring: KeyRing, subject_id: UUID, context: str, held: Contract) -> bytes:
+    return ring.encrypt(subject_id, context, held.model_dump_json(exclude_none=True).encode())
+
+
+def _open(ring: KeyRing, subject_id: UUID, context: str, blob: bytes, model: type[Held]) -> Held:
+    return model.model_validate_json(ring.decrypt(subject_id, context, blob))

@@ -1,0 +1,1 @@
+"""What referral does: one function is one use case is one transaction."""

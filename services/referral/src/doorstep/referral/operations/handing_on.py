@@ -1,0 +1,175 @@
+"""Handing on: the station finds a department for a task that waits for one, or came back rejected."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from doorstep.contracts.codes import Action, LegalBasis, Purpose, TaskState
+from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
+from doorstep.kit import intents, outbox
+from doorstep.kit.auth import Principal
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral import queries
+from doorstep.referral.columns import Detail, open_content, seal_detail
+from doorstep.referral.domain.content import terms
+from doorstep.referral.domain.deadlines import DueTimes
+from doorstep.referral.domain.routing import Assignment, hand_on
+from doorstep.referral.domain.states import Party
+from doorstep.referral.errors import NothingToRoute, RequestUnknown, VersionStale
+from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
+from doorstep.referral.operations.tasks import Moved
+from doorstep.referral.queries import TaskRow
+
+_HAND_ON = text(
+    """
+    WITH handed AS (
+        INSERT INTO task (
+            task_id, request_id, sequence, department, ref, state, business_status, version, assigned, opened_at,
+            respond_by, complete_by, provisional
+        )
+        VALUES (
+            :task_id, :request_id, :sequence, :department, :ref, 'requested', :business_status, :version, :assigned,
+            :opened_at, :respond_by, :complete_by, :provisional
+        )
+        ON CONFLICT (task_id) DO UPDATE SET department = excluded.department, ref = excluded.ref, state = 'requested',
+            version = excluded.version, assigned = excluded.assigned, opened_at = excluded.opened_at,
+            respond_by = excluded.respond_by
+        RETURNING task_id
+    )
+    INSERT INTO task_transition (task_id, version, from_state, to_state, at, party, person, detail)
+    SELECT task_id, :version, 'draft', 'requested', :opened_at, :party, :person, :detail FROM handed
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """To whom the caller wants to hand a request on, why, and the version that they saw."""
+
+    department: str
+    version: int
+    arbiter: bool
+    note: str | None = None
+
+
+async def hand_on_request(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    station: str,
+    request_id: UUID,
+    route: Route,
+    now: datetime,
+) -> Moved:
+    """Hand a waiting or rejected request to a department, as a task of its own.
+
+    The first response is owed anew; the completion stays due when it was, whoever had the request meanwhile.
+    Raises RequestUnknown, VersionStale or a RouteRefused.
+    """
+    task = await queries.lock_station_task(session, station, request_id)
+    if task is None:
+        raise RequestUnknown
+    if task.version != route.version:
+        raise VersionStale
+    rejected_by = await queries.rejections(session, task.need_id)
+    assignment = hand_on(task.state, route.department, rejected_by, route.arbiter)
+    if await queries.is_continued(session, request_id):
+        raise NothingToRoute(state=task.state.value)
+    ring = await vault.ring([task.subject_id])
+    opening = _opening(vault, ring, task, assignment, now)
+    await _write(session, ring, task, opening, assignment, principal, route.note)
+    _announce(session, vault, ring, task, opening, assignment)
+    intents.record(session, ring, _intent(task), principal=principal)
+    return Moved(request_id, opening.ref, TaskState.REQUESTED, task.version + 1, opening.business_status, None)
+
+
+def _opening(vault: Vault, ring: KeyRing, task: TaskRow, assignment: Assignment, now: datetime) -> Opening:
+    """The request as the department is to get it: a draft keeps its task, a rejected one gets another."""
+    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    task_id = task.task_id if task.state is TaskState.DRAFT else uuid7()
+    return Opening(
+        request_id=task.request_id,
+        task_id=task_id,
+        need_id=task.need_id,
+        origin=Origin(task.record_id, task.file_id, task.station),
+        subject_id=task.subject_id,
+        content=content,
+        legal_basis=LegalBasis(task.legal_basis),
+        department=assignment.department,
+        ref=vault.pairwise(assignment.department, task_id),
+        opened_at=now,
+        due=DueTimes(now + timedelta(hours=terms(content).response_hours), task.complete_by, task.provisional),
+        business_status=task.business_status if task.state is TaskState.DRAFT else None,
+        continues=task.continues,
+    )
+
+
+async def _write(
+    session: AsyncSession,
+    ring: KeyRing,
+    task: TaskRow,
+    opening: Opening,
+    assignment: Assignment,
+    principal: Principal,
+    note: str | None,
+) -> None:
+    version = task.version + 1
+    await session.execute(
+        _HAND_ON,
+        {
+            "task_id": opening.task_id,
+            "request_id": task.request_id,
+            "sequence": task.sequence if opening.task_id == task.task_id else task.sequence + 1,
+            "department": assignment.department,
+            "ref": opening.ref,
+            "business_status": opening.business_status,
+            "version": version,
+            "assigned": assignment.binding,
+            "opened_at": opening.opened_at,
+            "respond_by": opening.due.response,
+            "complete_by": opening.due.completion,
+            "provisional": opening.due.provisional,
+            "party": Party.STATION.value,
+            "person": principal.subject,
+            "detail": seal_detail(ring, task.subject_id, opening.task_id, version, Detail(note=note)),
+        },
+    )
+
+
+def _announce(
+    session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, opening: Opening, assignment: Assignment
+) -> None:
+    """A request that waited for its first department opens only now; another gets one more task."""
+    if task.state is TaskState.DRAFT:
+        announce_opened(session, ring, opening, assignment.department)
+    else:
+        event = TaskTransitioned(
+            request_id=task.request_id,
+            task_id=opening.task_id,
+            record_id=task.record_id,
+            file_id=task.file_id,
+            subject_id=task.subject_id,
+            from_state=TaskState.DRAFT,
+            to_state=TaskState.REQUESTED,
+            version=task.version + 1,
+            at=opening.opened_at,
+            detail=ring.seal(task.subject_id, TransitionDetail(department=assignment.department)),
+        )
+        outbox.add(session, event, key=task.file_id, subject=task.subject_id)
+    if opening.ref is not None:
+        offer(session, vault, ring, opening, assignment.department, opening.ref)
+
+
+def _intent(task: TaskRow) -> intents.Intent:
+    return intents.Intent(
+        Action.TRANSITION_TASK,
+        [task.subject_id],
+        purpose=Purpose.SERVICE,
+        legal_basis=LegalBasis(task.legal_basis),
+        case=task.request_id,
+    )

@@ -1,0 +1,260 @@
+"""Opening requests: a need becomes a request with its first task, and the department is told."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid4, uuid7
+
+from doorstep.contracts.codes import Action, BusinessStatus, Department, LegalBasis, Purpose, TaskState
+from doorstep.contracts.feeds import FEED_DAYS, FEEDS, RequestOffered
+from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.needs import Need
+from doorstep.contracts.referral import RequestOpened, RequestSummary
+from doorstep.contracts.risk import AssessedNeed
+from doorstep.kit import intents, outbox
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral.columns import seal_content
+from doorstep.referral.domain.content import Content, project, terms
+from doorstep.referral.domain.deadlines import DueTimes, due_times
+from doorstep.referral.domain.routing import route
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The record that a need came of, and the station that stays responsible for it."""
+
+    record_id: UUID
+    file_id: UUID
+    station: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request about to be opened. Without a department it waits in the station's queue."""
+
+    request_id: UUID
+    task_id: UUID
+    need_id: UUID
+    origin: Origin
+    subject_id: UUID
+    content: Content
+    legal_basis: LegalBasis
+    department: Department | None
+    ref: UUID | None
+    opened_at: datetime
+    due: DueTimes
+    business_status: BusinessStatus | None = None
+    continues: UUID | None = None
+
+    @property
+    def state(self) -> TaskState:
+        """The state that the first task opens in."""
+        return TaskState.DRAFT if self.department is None else TaskState.REQUESTED
+
+
+_OPEN = text(
+    """
+    WITH rows AS (
+        SELECT * FROM unnest(
+            CAST(:request_ids AS uuid[]), CAST(:task_ids AS uuid[]), CAST(:need_ids AS uuid[]),
+            CAST(:record_ids AS uuid[]), CAST(:file_ids AS uuid[]), CAST(:subject_ids AS uuid[]),
+            CAST(:stations AS text[]), CAST(:opened_ats AS timestamptz[]), CAST(:continues AS uuid[]),
+            CAST(:follow_refs AS uuid[]), CAST(:follow_indexes AS bytea[]), CAST(:confidentials AS boolean[]),
+            CAST(:legal_bases AS text[]), CAST(:contents AS bytea[]), CAST(:departments AS text[]),
+            CAST(:refs AS uuid[]), CAST(:states AS text[]), CAST(:statuses AS text[]),
+            CAST(:respond_bys AS timestamptz[]), CAST(:complete_bys AS timestamptz[]), CAST(:provisionals AS boolean[])
+        ) AS r (
+            request_id, task_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
+            follow_index, confidential, legal_basis, content, department, ref, state, business_status, respond_by,
+            complete_by, provisional
+        )
+    ), opened AS (
+        INSERT INTO request (
+            request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
+            follow_index, confidential, legal_basis, content
+        )
+        SELECT request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
+            follow_index, confidential, legal_basis, content
+        FROM rows ON CONFLICT DO NOTHING RETURNING request_id
+    ), tasks AS (
+        INSERT INTO task (
+            task_id, request_id, sequence, department, ref, state, business_status, version, opened_at, respond_by,
+            complete_by, provisional
+        )
+        SELECT task_id, request_id, 1, department, ref, state, business_status, 1, opened_at, respond_by, complete_by,
+            provisional
+        FROM rows JOIN opened USING (request_id)
+    ), begun AS (
+        INSERT INTO task_transition (task_id, version, from_state, to_state, at, party)
+        SELECT task_id, 1, NULL, state, opened_at, 'station' FROM rows JOIN opened USING (request_id)
+    )
+    SELECT request_id FROM opened
+    """
+)
+
+
+async def open_requests(
+    session: AsyncSession, *, vault: Vault, origin: Origin, needs: Sequence[AssessedNeed], now: datetime
+) -> int:
+    """Open a request for each of `needs` that has none yet; how many were opened."""
+    if not needs:
+        return 0
+    ring = await vault.ring([need.subject_id for need in needs])
+    openings = []
+    for need in needs:
+        content = Content(
+            need=ring.open(need.need, Need),
+            card=ring.open(need.card, Card),
+            facts=ring.open(need.facts, StatedFacts).facts,
+        )
+        department = route(content.need.need_type)
+        openings.append(prepare(vault, origin, need.need_id, need.subject_id, content, department, now))
+    return await write(session, vault=vault, ring=ring, openings=openings)
+
+
+def prepare(
+    vault: Vault,
+    origin: Origin,
+    need_id: UUID,
+    subject_id: UUID,
+    content: Content,
+    department: Department | None,
+    now: datetime,
+) -> Opening:
+    """A request for this need, with fresh ids and its due times."""
+    task_id = uuid7()
+    on = terms(content)
+    return Opening(
+        request_id=uuid7(),
+        task_id=task_id,
+        need_id=need_id,
+        origin=origin,
+        subject_id=subject_id,
+        content=content,
+        legal_basis=on.legal_basis,
+        department=department,
+        ref=None if department is None else vault.pairwise(department, task_id),
+        opened_at=now,
+        due=due_times(now, on.response_hours, on.completion_days),
+    )
+
+
+async def write(session: AsyncSession, *, vault: Vault, ring: KeyRing, openings: Sequence[Opening]) -> int:
+    """Write requests and first tasks, and announce those whose need had no request; how many those were."""
+    found = await session.execute(_OPEN, _columns(vault, ring, openings))
+    opened = set(found.scalars())
+    for opening in openings:
+        if opening.request_id in opened:
+            _announce(session, vault, ring, opening)
+    return len(opened)
+
+
+def _columns(vault: Vault, ring: KeyRing, openings: Iterable[Opening]) -> dict[str, list[object]]:
+    """The columns of the rows to write; the content is encrypted, of the follow code only the blind index is kept."""
+    columns: dict[str, list[object]] = {}
+    for one in openings:
+        code = one.content.card.follow_code
+        row = {
+            "request_ids": one.request_id,
+            "task_ids": one.task_id,
+            "need_ids": one.need_id,
+            "record_ids": one.origin.record_id,
+            "file_ids": one.origin.file_id,
+            "subject_ids": one.subject_id,
+            "stations": one.origin.station,
+            "opened_ats": one.opened_at,
+            "continues": one.continues,
+            "follow_refs": uuid4(),
+            "follow_indexes": None if code is None else follow_index(vault, code),
+            "confidentials": terms(one.content).confidential,
+            "legal_bases": one.legal_basis.value,
+            "contents": seal_content(ring, one.subject_id, one.request_id, one.content),
+            "departments": one.department,
+            "refs": one.ref,
+            "states": one.state.value,
+            "statuses": one.business_status,
+            "respond_bys": one.due.response,
+            "complete_bys": one.due.completion,
+            "provisionals": one.due.provisional,
+        }
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
+def _announce(session: AsyncSession, vault: Vault, ring: KeyRing, opening: Opening) -> None:
+    """Tell the log, and, once there is a department, everybody who follows the request."""
+    intents.record(
+        session,
+        ring,
+        intents.Intent(
+            Action.OPEN_REQUEST,
+            [opening.subject_id],
+            purpose=Purpose.SERVICE,
+            legal_basis=opening.legal_basis,
+            case=opening.request_id,
+        ),
+    )
+    if opening.department is not None and opening.ref is not None:
+        announce_opened(session, ring, opening, opening.department)
+        offer(session, vault, ring, opening, opening.department, opening.ref)
+
+
+def announce_opened(session: AsyncSession, ring: KeyRing, opening: Opening, department: Department) -> None:
+    """Publish that the request is open, with `department`."""
+    summary = RequestSummary(
+        need_type=opening.content.need.need_type,
+        department=department,
+        urgency=opening.content.need.urgency,
+        respond_by=opening.due.response,
+        complete_by=opening.due.completion,
+    )
+    event = RequestOpened(
+        request_id=opening.request_id,
+        task_id=opening.task_id,
+        need_id=opening.need_id,
+        record_id=opening.origin.record_id,
+        file_id=opening.origin.file_id,
+        subject_id=opening.subject_id,
+        opened_at=opening.opened_at,
+        continues=opening.continues,
+        summary=ring.seal(opening.subject_id, summary),
+    )
+    outbox.add(session, event, key=opening.origin.file_id, subject=opening.subject_id)
+
+
+def offer(
+    session: AsyncSession, vault: Vault, ring: KeyRing, opening: Opening, department: Department, ref: UUID
+) -> None:
+    """Offer the request to `department`: its own projection, encrypted at rest until it is delivered."""
+    event = RequestOffered(
+        offered_at=opening.opened_at,
+        delete_by=opening.opened_at + timedelta(days=FEED_DAYS),
+        purpose=FEEDS[department].purpose,
+        legal_basis=opening.legal_basis,
+        offer=project(
+            department,
+            opening.content,
+            ref=ref,
+            subject_ref=vault.pairwise(department, opening.subject_id),
+            due=opening.due,
+        ),
+    )
+    body = event.model_dump_json(exclude_none=True).encode()
+    outbox.add_feed(
+        session,
+        department,
+        event.event_type,
+        ref=ref,
+        subject=opening.subject_id,
+        projection=ring.encrypt(opening.subject_id, outbox.feed_context(ref), body),
+    )
+
+
+def follow_index(vault: Vault, code: str) -> bytes:
+    """By what the requests of a follow code are found."""
+    return vault.blind_index("follow-code", code)

@@ -1,0 +1,99 @@
+"""Ratings: the resident says how a request was answered; "not solved" opens a linked one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, BusinessStatus, Department, LegalBasis, Purpose, TaskState
+from doorstep.contracts.referral import Rating, RequestRated
+from doorstep.kit import intents, outbox
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral import queries
+from doorstep.referral.columns import open_content, seal_rating
+from doorstep.referral.domain.deadlines import may_say_not_solved
+from doorstep.referral.errors import NotRatable, RatedAlready, RequestUnknown, WindowClosed
+from doorstep.referral.operations.opening import Origin, prepare, write
+from doorstep.referral.queries import TaskRow
+
+_RATABLE = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.REJECTED})
+_RATE = text(
+    """
+    INSERT INTO rating (request_id, rated_at, rating) VALUES (:request_id, :rated_at, :rating)
+    ON CONFLICT DO NOTHING RETURNING request_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What a rating led to: the state that was rated, and whether a linked request was opened."""
+
+    state: TaskState
+    reopened: bool
+
+
+async def rate_request(
+    session: AsyncSession, *, vault: Vault, follow_index: bytes, ref: UUID, solved: bool, stars: int, now: datetime
+) -> Rated:
+    """Rate the request that the follow code knows as `ref`; `stars` is 1 to 5.
+
+    Raises RequestUnknown or a RatingRefused.
+    """
+    task = await queries.lock_followed_task(session, follow_index, ref)
+    if task is None:
+        raise RequestUnknown
+    if task.state not in _RATABLE or task.closed_at is None:
+        raise NotRatable(state=task.state.value)
+    ring = await vault.ring([task.subject_id])
+    rating = Rating(solved=solved, stars=stars)
+    await _write(session, ring, task, rating, now)
+    if not solved and not may_say_not_solved(task.closed_at, now):
+        raise WindowClosed
+    _publish(session, ring, task, rating, now)
+    reopened = 0 if solved else await _reopen(session, vault, ring, task, now)
+    return Rated(task.state, bool(reopened))
+
+
+async def _write(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating, now: datetime) -> None:
+    """Keep the rating; raises RatedAlready when there is one."""
+    row = {
+        "request_id": task.request_id,
+        "rated_at": now,
+        "rating": seal_rating(ring, task.subject_id, task.request_id, rating),
+    }
+    if (await session.execute(_RATE, row)).first() is None:
+        raise RatedAlready
+
+
+def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating, now: datetime) -> None:
+    event = RequestRated(
+        request_id=task.request_id,
+        record_id=task.record_id,
+        file_id=task.file_id,
+        subject_id=task.subject_id,
+        rated_at=now,
+        rating=ring.seal(task.subject_id, rating),
+    )
+    outbox.add(session, event, key=task.file_id, subject=task.subject_id)
+    intent = intents.Intent(
+        Action.RATE_REQUEST,
+        [task.subject_id],
+        purpose=Purpose.RESIDENT_REQUEST,
+        legal_basis=LegalBasis(task.legal_basis),
+        case=task.request_id,
+    )
+    intents.record(session, ring, intent)
+
+
+async def _reopen(session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, now: datetime) -> int:
+    """Open a linked request with the department that had it; one that was rejected waits for the station's word."""
+    rejected = task.state is TaskState.REJECTED or task.department is None
+    department = None if rejected else Department(task.department or "")
+    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    origin = Origin(task.record_id, task.file_id, task.station)
+    opening = prepare(vault, origin, task.need_id, task.subject_id, content, department, now)
+    linked = replace(opening, continues=task.request_id, business_status=BusinessStatus.REOPENED)
+    return await write(session, vault=vault, ring=ring, openings=[linked])

@@ -1,0 +1,182 @@
+"""Reading requests: what is shown is logged in the same transaction, before the first byte leaves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, TaskState
+from doorstep.contracts.feeds import Offer
+from doorstep.contracts.needs import Need
+from doorstep.kit import intents
+from doorstep.kit.auth import Principal
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral import queries
+from doorstep.referral.columns import Detail, open_content, open_detail, open_proposal
+from doorstep.referral.domain.content import project
+from doorstep.referral.domain.deadlines import DueTimes, Late, is_overdue, late
+from doorstep.referral.domain.states import Proposal
+from doorstep.referral.errors import RequestUnknown
+from doorstep.referral.queries import TaskRow, TransitionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What a task owes when: computed now from its stored times."""
+
+    due: DueTimes
+    overdue: bool
+    late: Late
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One entry of a task's history, opened."""
+
+    row: TransitionRow
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A task as it may be shown: to its department as `offer`, to the station with the need alone."""
+
+    task: TaskRow
+    clock: Clock
+    need: Need
+    proposal: Proposal | None
+    offer: Offer | None = None
+    history: tuple[Said, ...] = field(default=())
+
+
+def clock(task: TaskRow, now: datetime) -> Clock:
+    """What `task` owes at `now`."""
+    due = DueTimes(task.respond_by, task.complete_by, task.provisional)
+    return Clock(due, is_overdue(task.state, due, now), late(task.state, task.opened_at, due, now))
+
+
+async def list_department_requests(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    department: Department,
+    state: TaskState | None,
+    after: UUID | None,
+    now: datetime,
+) -> list[Shown]:
+    """A page of the department's own requests in its own projection, oldest first."""
+    tasks = await queries.department_tasks(session, department, state=state, after=after)
+    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=None)
+    return [_shown(vault, ring, task, department, now) for task in tasks]
+
+
+async def read_department_request(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    department: Department,
+    ref: UUID,
+    now: datetime,
+) -> Shown:
+    """One request of the department with its history. Raises RequestUnknown, also for another department's."""
+    task = await queries.department_task(session, department, ref)
+    if task is None:
+        raise RequestUnknown
+    ring = await _log(session, vault, principal, purpose, Action.READ_REQUEST, [task], case=task.request_id)
+    history = await queries.history(session, [task.task_id])
+    return _shown(vault, ring, task, department, now, history)
+
+
+async def list_record_requests(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    station: str,
+    record_id: UUID,
+    now: datetime,
+) -> list[Shown]:
+    """All tasks that came of a record of the station, by request and sequence, with their history."""
+    tasks = await queries.record_tasks(session, station, record_id)
+    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=record_id)
+    history = await queries.history(session, [task.task_id for task in tasks])
+    return [_shown(vault, ring, task, None, now, history) for task in tasks]
+
+
+async def list_queue(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    station: str,
+    state: TaskState,
+    now: datetime,
+) -> list[Shown]:
+    """The station's tasks that wait for a department (draft) or came back (rejected)."""
+    tasks = await queries.queue(session, station, state)
+    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=None)
+    history = await queries.history(session, [task.task_id for task in tasks])
+    return [_shown(vault, ring, task, None, now, history) for task in tasks]
+
+
+async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes) -> list[tuple[UUID, TaskState]]:
+    """Reference and state of the requests of a follow code; an unknown code has none."""
+    found = await queries.followed(session, follow_index)
+    subjects = intents.distinct(subject_id for _, _, subject_id in found)
+    if subjects:
+        ring = await vault.ring(subjects)
+        intent = intents.Intent(Action.FOLLOW_REQUEST, subjects, purpose=Purpose.RESIDENT_REQUEST)
+        intents.record(session, ring, intent)
+    return [(ref, TaskState(state)) for ref, state, _ in found]
+
+
+async def _log(
+    session: AsyncSession,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    action: Action,
+    tasks: Sequence[TaskRow],
+    *,
+    case: UUID | None,
+) -> KeyRing:
+    """The keys of the tasks' subjects, once the read of all of them is on its way to the log."""
+    subjects = intents.distinct(task.subject_id for task in tasks)
+    ring = await vault.ring(subjects)
+    bases = {task.legal_basis for task in tasks}
+    if subjects:
+        basis = LegalBasis(bases.pop()) if len(bases) == 1 else None
+        intent = intents.Intent(action, subjects, purpose=purpose, legal_basis=basis, case=case)
+        intents.record(session, ring, intent, principal=principal)
+    return ring
+
+
+def _shown(
+    vault: Vault,
+    ring: KeyRing,
+    task: TaskRow,
+    department: Department | None,
+    now: datetime,
+    history: Sequence[TransitionRow] = (),
+) -> Shown:
+    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    told = clock(task, now)
+    offer = None
+    if department is not None and task.ref is not None:
+        subject_ref = vault.pairwise(department, task.subject_id)
+        offer = project(department, content, ref=task.ref, subject_ref=subject_ref, due=told.due)
+    said = tuple(
+        Said(row, open_detail(ring, task.subject_id, row.task_id, row.version, row.detail))
+        for row in history
+        if row.task_id == task.task_id
+    )
+    proposal = open_proposal(ring, task.subject_id, task.task_id, task.proposal)
+    return Shown(task, told, content.need, proposal, offer, said)

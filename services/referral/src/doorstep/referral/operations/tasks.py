@@ -1,0 +1,223 @@
+"""Moving tasks: a department or the station takes a step, on the version that it saw."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import (
+    Action,
+    BusinessStatus,
+    Department,
+    LegalBasis,
+    Outcome,
+    Purpose,
+    Reason,
+    TaskState,
+)
+from doorstep.contracts.feeds import FEED_DAYS, RequestWithdrawn
+from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
+from doorstep.kit import intents, outbox
+from doorstep.kit.auth import Principal
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral import queries
+from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
+from doorstep.referral.errors import RequestUnknown, VersionStale
+from doorstep.referral.queries import TaskRow
+
+_TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
+
+_MOVE = text(
+    """
+    WITH moved AS (
+        UPDATE task SET state = :to_state, business_status = :business_status, version = :version,
+            proposal = :proposal, closed_at = :closed_at
+        WHERE task_id = :task_id
+    )
+    INSERT INTO task_transition (task_id, version, from_state, to_state, at, party, person, detail)
+    VALUES (:task_id, :version, :from_state, :to_state, :at, :party, :person, :detail)
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller wants of a task, and the version that they saw."""
+
+    to: TaskState
+    version: int
+    business_status: BusinessStatus | None = None
+    reason: Reason | None = None
+    outcome: Outcome | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a task stands after a step; `proposed` is a state that waits for somebody else's word."""
+
+    request_id: UUID
+    ref: UUID | None
+    state: TaskState
+    version: int
+    business_status: BusinessStatus | None
+    proposed: TaskState | None
+
+
+async def transition_task(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    department: Department,
+    ref: UUID,
+    wish: Wish,
+    now: datetime,
+) -> Moved:
+    """A department's step with its task `ref`. Raises RequestUnknown, VersionStale or a TransitionRefused."""
+    task = await queries.lock_department_task(session, department, ref)
+    return await _move(session, vault, principal, Party.DEPARTMENT, _seen(task, wish.version), wish, now)
+
+
+async def transition_request(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    principal: Principal,
+    station: str,
+    request_id: UUID,
+    wish: Wish,
+    now: datetime,
+) -> Moved:
+    """The station's step with the live task of its request; for the resident who withdraws it needs nobody's consent.
+
+    Raises RequestUnknown, VersionStale or a TransitionRefused.
+    """
+    withdrawn = wish.to is TaskState.CANCELLED and wish.reason is Reason.RESIDENT_WITHDREW
+    party = Party.RESIDENT if withdrawn else Party.STATION
+    task = await queries.lock_station_task(session, station, request_id)
+    return await _move(session, vault, principal, party, _seen(task, wish.version), wish, now)
+
+
+def _seen(task: TaskRow | None, version: int) -> TaskRow:
+    if task is None:
+        raise RequestUnknown
+    if task.version != version:
+        raise VersionStale
+    return task
+
+
+async def _move(
+    session: AsyncSession,
+    vault: Vault,
+    principal: Principal,
+    party: Party,
+    task: TaskRow,
+    wish: Wish,
+    now: datetime,
+) -> Moved:
+    ring = await vault.ring([task.subject_id])
+    before = Standing(
+        task.state,
+        task.business_status,
+        task.assigned,
+        open_proposal(ring, task.subject_id, task.task_id, task.proposal),
+    )
+    step = Step(wish.to, party, principal.subject, wish.reason, wish.outcome, wish.business_status)
+    after = decide(before, step)
+    await _write(session, ring, task, step, after, wish.note, now)
+    if task.department is not None and task.ref is not None:
+        _publish(session, ring, task, step, after, now)
+        if after.state in _TAKEN_BACK:
+            _withdraw(session, ring, task, Department(task.department), task.ref, now)
+    intents.record(session, ring, _intent(task), principal=principal)
+    return Moved(
+        task.request_id,
+        task.ref,
+        after.state,
+        task.version + 1,
+        after.business_status,
+        None if after.proposal is None else after.proposal.to,
+    )
+
+
+async def _write(
+    session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, note: str | None, now: datetime
+) -> None:
+    """The task's new version and what was said, in one statement."""
+    version = task.version + 1
+    detail = Detail(
+        business_status=step.business_status,
+        reason=None if step.reason is None else Reason(step.reason),
+        outcome=None if step.outcome is None else Outcome(step.outcome),
+        note=note,
+    )
+    await session.execute(
+        _MOVE,
+        {
+            "task_id": task.task_id,
+            "from_state": task.state.value,
+            "to_state": after.state.value,
+            "business_status": after.business_status,
+            "version": version,
+            "proposal": seal_proposal(ring, task.subject_id, task.task_id, after.proposal),
+            "closed_at": task.closed_at or (now if after.state in FINAL else None),
+            "at": now,
+            "party": step.party.value,
+            "person": step.person,
+            "detail": seal_detail(ring, task.subject_id, task.task_id, version, detail),
+        },
+    )
+
+
+def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, now: datetime) -> None:
+    """Tell everybody who follows the request. Of a proposal only the new version is told."""
+    told = after.proposal is None or after.proposal.to is not step.to
+    detail = TransitionDetail(
+        department=Department(task.department or ""),
+        business_status=after.business_status,
+        reason=Reason(step.reason) if told and step.reason else None,
+        outcome=Outcome(step.outcome) if told and step.outcome else None,
+    )
+    event = TaskTransitioned(
+        request_id=task.request_id,
+        task_id=task.task_id,
+        record_id=task.record_id,
+        file_id=task.file_id,
+        subject_id=task.subject_id,
+        from_state=task.state,
+        to_state=after.state,
+        version=task.version + 1,
+        at=now,
+        detail=ring.seal(task.subject_id, detail),
+    )
+    outbox.add(session, event, key=task.file_id, subject=task.subject_id)
+
+
+def _withdraw(
+    session: AsyncSession, ring: KeyRing, task: TaskRow, department: Department, ref: UUID, now: datetime
+) -> None:
+    """Tell the department that the request is no longer its own."""
+    event = RequestWithdrawn(ref=ref, withdrawn_at=now, delete_by=now + timedelta(days=FEED_DAYS))
+    body = event.model_dump_json(exclude_none=True).encode()
+    outbox.add_feed(
+        session,
+        department,
+        event.event_type,
+        ref=ref,
+        subject=task.subject_id,
+        projection=ring.encrypt(task.subject_id, outbox.feed_context(ref), body),
+    )
+
+
+def _intent(task: TaskRow) -> intents.Intent:
+    return intents.Intent(
+        Action.TRANSITION_TASK,
+        [task.subject_id],
+        purpose=Purpose.SERVICE,
+        legal_basis=LegalBasis(task.legal_basis),
+        case=task.request_id,
+    )

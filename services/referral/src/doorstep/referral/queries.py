@@ -1,0 +1,217 @@
+"""What referral reads, as plain SELECTs; those that lock say so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import BusinessStatus, TaskState
+
+PAGE = 50
+
+_TASK = """
+    t.task_id, t.sequence, t.department, t.ref, t.state, t.business_status, t.version, t.assigned, t.proposal,
+    t.opened_at, t.respond_by, t.complete_by, t.provisional, t.closed_at,
+    r.request_id, r.need_id, r.record_id, r.file_id, r.subject_id, r.station, r.continues, r.confidential,
+    r.legal_basis, r.follow_ref, r.follow_index, r.content
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task with its request. `content` and `proposal` are encrypted under the subject's key."""
+
+    task_id: UUID
+    sequence: int
+    department: str | None
+    ref: UUID | None
+    state: TaskState
+    business_status: BusinessStatus | None
+    version: int
+    assigned: bool
+    proposal: bytes | None
+    opened_at: datetime
+    respond_by: datetime
+    complete_by: datetime
+    provisional: bool
+    closed_at: datetime | None
+    request_id: UUID
+    need_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    station: str
+    continues: UUID | None
+    confidential: bool
+    legal_basis: str
+    follow_ref: UUID
+    follow_index: bytes | None
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRow:
+    """One entry of a task's history; `detail` is encrypted under the subject's key."""
+
+    task_id: UUID
+    version: int
+    from_state: str | None
+    to_state: str
+    at: datetime
+    party: str
+    detail: bytes | None
+
+
+def _task(row: Row[Any]) -> TaskRow:
+    """A row of `_TASK` with its codes."""
+    values = list(row)
+    values[4] = TaskState(values[4])
+    values[5] = None if values[5] is None else BusinessStatus(values[5])
+    return TaskRow(*values)
+
+
+async def _one(session: AsyncSession, query: TextClause, **values: object) -> TaskRow | None:
+    row = (await session.execute(query, values)).one_or_none()
+    return None if row is None else _task(row)
+
+
+async def _many(session: AsyncSession, query: TextClause, **values: object) -> list[TaskRow]:
+    return [_task(row) for row in await session.execute(query, values)]
+
+
+_OF_DEPARTMENT = f"SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE t.department = :department"  # noqa: S608
+_ONE_OF_DEPARTMENT = text(f"{_OF_DEPARTMENT} AND t.ref = :ref")
+_LOCK_OF_DEPARTMENT = text(f"{_OF_DEPARTMENT} AND t.ref = :ref FOR UPDATE OF t")
+_LIST_OF_DEPARTMENT = text(
+    f"""
+    {_OF_DEPARTMENT}
+        AND (CAST(:state AS text) IS NULL OR t.state = :state)
+        AND (
+            CAST(:after AS uuid) IS NULL
+            OR (t.opened_at, t.ref) > (
+                SELECT a.opened_at, a.ref FROM task a WHERE a.department = :department AND a.ref = :after
+            )
+        )
+    ORDER BY t.opened_at, t.ref LIMIT :page
+    """  # noqa: S608
+)
+
+
+async def department_task(session: AsyncSession, department: str, ref: UUID) -> TaskRow | None:
+    """The task that `department` knows as `ref`."""
+    return await _one(session, _ONE_OF_DEPARTMENT, department=department, ref=ref)
+
+
+async def lock_department_task(session: AsyncSession, department: str, ref: UUID) -> TaskRow | None:
+    """The same, its row locked until the transaction ends."""
+    return await _one(session, _LOCK_OF_DEPARTMENT, department=department, ref=ref)
+
+
+async def department_tasks(
+    session: AsyncSession, department: str, *, state: str | None, after: UUID | None, page: int = PAGE
+) -> list[TaskRow]:
+    """A page of the department's tasks, oldest first, those after its task `after`."""
+    return await _many(session, _LIST_OF_DEPARTMENT, department=department, state=state, after=after, page=page)
+
+
+_LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR UPDATE")
+_LATEST = text(
+    f"""
+    SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE request_id = :request_id
+    ORDER BY t.sequence DESC LIMIT 1 FOR UPDATE OF t
+    """  # noqa: S608
+)
+
+
+async def lock_station_task(session: AsyncSession, station: str, request_id: UUID) -> TaskRow | None:
+    """The live task of one of the station's requests; request and task stay locked until the transaction ends.
+
+    The request is locked by a statement of its own, so that a task added meanwhile is seen by the second.
+    """
+    if (await session.execute(_LOCK_REQUEST, {"request_id": request_id, "station": station})).first() is None:
+        return None
+    return await _one(session, _LATEST, request_id=request_id)
+
+
+_OF_RECORD = text(
+    f"""
+    SELECT {_TASK} FROM task t JOIN request r USING (request_id)
+    WHERE r.record_id = :record_id AND r.station = :station ORDER BY r.opened_at, r.request_id, t.sequence
+    """  # noqa: S608
+)
+_QUEUE = text(
+    f"""
+    SELECT {_TASK} FROM task t JOIN request r USING (request_id)
+    WHERE t.state = :state AND r.station = :station
+        AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
+        AND NOT EXISTS (SELECT FROM request n WHERE n.continues = t.request_id)
+    ORDER BY t.opened_at, t.task_id LIMIT :page
+    """  # noqa: S608
+)
+
+
+async def record_tasks(session: AsyncSession, station: str, record_id: UUID) -> list[TaskRow]:
+    """All tasks that came of a record, by request and sequence."""
+    return await _many(session, _OF_RECORD, station=station, record_id=record_id)
+
+
+async def queue(session: AsyncSession, station: str, state: TaskState, page: int = PAGE) -> list[TaskRow]:
+    """Live tasks of the station in `state`, oldest first: drafts wait for a department, rejected ones for another."""
+    return await _many(session, _QUEUE, station=station, state=state.value, page=page)
+
+
+_HISTORY = text(
+    """
+    SELECT task_id, version, from_state, to_state, at, party, detail FROM task_transition
+    WHERE task_id = ANY(CAST(:task_ids AS uuid[])) ORDER BY task_id, version
+    """
+)
+_REJECTIONS = text(
+    """
+    SELECT t.department FROM task t JOIN request r USING (request_id)
+    WHERE r.need_id = :need_id AND t.state = 'rejected' ORDER BY t.task_id
+    """
+)
+
+
+async def history(session: AsyncSession, task_ids: Sequence[UUID]) -> list[TransitionRow]:
+    """What happened to these tasks, by task and version."""
+    return [TransitionRow(*row) for row in await session.execute(_HISTORY, {"task_ids": list(task_ids)})]
+
+
+async def rejections(session: AsyncSession, need_id: UUID) -> list[str]:
+    """The departments that rejected this need, once for each rejection."""
+    return list((await session.execute(_REJECTIONS, {"need_id": need_id})).scalars())
+
+
+_FOLLOWED = """
+    FROM request r JOIN LATERAL (
+        SELECT * FROM task WHERE task.request_id = r.request_id ORDER BY sequence DESC LIMIT 1
+    ) t ON true WHERE r.follow_index = :follow_index AND NOT r.confidential
+"""
+_FOLLOW = text(f"SELECT r.follow_ref, t.state, r.subject_id {_FOLLOWED} ORDER BY r.opened_at, r.request_id")
+_LOCK_FOLLOWED = text(f"SELECT r.request_id {_FOLLOWED} AND r.follow_ref = :follow_ref FOR UPDATE OF r")
+
+
+async def followed(session: AsyncSession, follow_index: bytes) -> list[tuple[UUID, str, UUID]]:
+    """Reference, state and subject of the requests that a follow code shows; confidential ones are none of them."""
+    return [(row[0], row[1], row[2]) for row in await session.execute(_FOLLOW, {"follow_index": follow_index})]
+
+
+async def lock_followed_task(session: AsyncSession, follow_index: bytes, follow_ref: UUID) -> TaskRow | None:
+    """The live task of a request that a follow code shows; request and task are locked."""
+    found = await session.execute(_LOCK_FOLLOWED, {"follow_index": follow_index, "follow_ref": follow_ref})
+    request_id = found.scalar_one_or_none()
+    return None if request_id is None else await _one(session, _LATEST, request_id=request_id)
+
+
+_CONTINUED = text("SELECT 1 FROM request WHERE continues = :request_id")
+
+
+async def is_continued(session: AsyncSession, request_id: UUID) -> bool:
+    """Whether a linked request carries this one on."""
+    return (await session.execute(_CONTINUED, {"request_id": request_id})).first() is not None
