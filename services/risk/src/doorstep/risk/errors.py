@@ -12,7 +12,7 @@ TriageFailure
 """
 
 
-class TriageFailure(Exception):  # noqa: N818
+class TriageFailure(Exception):
     """Something triage cannot or will not do."""
 
 

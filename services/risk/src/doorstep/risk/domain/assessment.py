@@ -5,21 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 
+from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.needs import FactUsed, Need
 from doorstep.risk.domain.compiler import CompiledPack, CompiledRule
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Contract):
     """A need, with the facts that the rule read and no others."""
 
     need: Need
     facts: tuple[Fact, ...]
 
 
-@dataclass(frozen=True)
-class NotEvaluated:
+class NotEvaluated(Contract):
     """A rule that could not tell, because these facts are not known. It says nothing about the need."""
 
     rule: str
@@ -48,7 +47,7 @@ def assess(pack: CompiledPack, kind: SubjectKind, facts: Iterable[Fact], *, at: 
             continue
         missing = tuple(code for code in compiled.rule.reads if code not in known)
         if missing:
-            not_evaluated.append(NotEvaluated(compiled.rule.id, missing))
+            not_evaluated.append(NotEvaluated(rule=compiled.rule.id, missing=missing))
         elif used := _facts_that_fire(compiled, known):
             findings.append(_finding(compiled, used))
     return Assessment(_one_of_a_type(findings), tuple(not_evaluated))
@@ -80,7 +79,7 @@ def _finding(compiled: CompiledRule, facts: tuple[Fact, ...]) -> Finding:
         rule=rule.id,
         facts=tuple(FactUsed(fact_id=fact.fact_id, code=fact.code) for fact in facts),
     )
-    return Finding(need, facts)
+    return Finding(need=need, facts=facts)
 
 
 def _one_of_a_type(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -1,0 +1,213 @@
+"""The use cases of triage: assess a record, read an assessment, decide on a need."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from doorstep.contracts.codes import Action, Decision, Purpose
+from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted
+from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
+from doorstep.kit import intents, outbox
+from doorstep.kit.auth import Principal
+from doorstep.kit.intents import Intent
+from doorstep.kit.vault import KeyRing, SubjectErased, Vault
+from doorstep.risk import queries
+from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
+from doorstep.risk.domain.assessment import Assessment, Finding, assess
+from doorstep.risk.domain.compiler import CompiledPack
+from doorstep.risk.domain.decision import Pending, settle
+from doorstep.risk.errors import NeedUnknown, OwnRecord, RecordNotAssessed
+from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
+
+STAFF = "staff"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One subject of a record as the rules read it, and its needs, each under its new id."""
+
+    subject: AssertedSubject
+    assessment: Assessment
+    needs: tuple[tuple[UUID, NeedContent], ...]
+
+
+@dataclass(frozen=True)
+class FoundNeed:
+    """One need as a reviewer reads it."""
+
+    row: NeedRow
+    finding: Finding
+    decision: DecisionRow | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class FoundAssessment:
+    """An assessment as a reviewer reads it: needs, and for each subject the rules that could not tell."""
+
+    row: AssessmentRow
+    needs: tuple[FoundNeed, ...]
+    gaps: tuple[tuple[AssessedSubjectRow, Gaps], ...]
+
+
+async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: Vault, pack: CompiledPack) -> None:
+    """Find the needs of a record's subjects: what is wanted is handed on, what is suggested waits.
+
+    A record is assessed once; a subject that was erased meanwhile is passed over. Raises RuleFailed or SealBroken.
+    """
+    ring = await vault.ring(subject.subject_id for subject in event.subjects)
+    readings = list(_readings(event, ring, pack))
+    assessment_id = uuid7()
+    row = {
+        "assessment_id": assessment_id,
+        "record_id": event.record_id,
+        "file_id": event.file_id,
+        "station": event.station,
+        "recorded_by": event.recorded_by,
+        "rule_pack": pack.name,
+        "assessed_at": datetime.now(UTC),
+    }
+    new = insert_unless_there(AssessmentRow).values(row).on_conflict_do_nothing().returning(AssessmentRow.record_id)
+    if not readings or (await session.execute(new)).first() is None:
+        return
+    await _store(session, ring, readings, assessment_id)
+    outbox.add(session, _needs_assessed(ring, row, readings), key=event.file_id, subject=event.record_id)
+    subjects = intents.distinct(reading.subject.subject_id for reading in readings)
+    intents.record(session, ring, Intent(Action.ASSESS_NEEDS, subjects, Purpose.TRIAGE, case=event.record_id))
+
+
+async def read_assessment(
+    session: AsyncSession, *, record_id: UUID, vault: Vault, principal: Principal, purpose: Purpose
+) -> FoundAssessment:
+    """The assessment of a record for a reviewer, logged with the transaction; what was erased is left out.
+
+    Raises RecordNotAssessed, or OwnRecord for whoever wrote the record.
+    """
+    row = await queries.assessment_of(session, record_id)
+    if row is None or row.station != principal.station:
+        raise RecordNotAssessed
+    if row.recorded_by == vault.pairwise(STAFF, principal.subject):
+        raise OwnRecord
+    subjects = await queries.subjects_of(session, row.assessment_id)
+    ring = await vault.ring(subject.subject_id for subject in subjects)
+    gaps = {one.subject_id: (one, gap) for one in subjects if (gap := _gaps(ring, one))}
+    needs = await queries.needs_of(session, row.assessment_id)
+    found = tuple(_found(ring, need, decision) for need, decision in needs if need.subject_id in gaps)
+    intent = Intent(Action.READ_ASSESSMENT, tuple(gaps), purpose, case=record_id)
+    intents.record(session, ring, intent, principal=principal)
+    return FoundAssessment(row, found, tuple(gaps.values()))
+
+
+async def decide_need(
+    session: AsyncSession, *, need_id: UUID, decision: Decision, reason: str, vault: Vault, principal: Principal
+) -> Decision:
+    """Decide on a suggested need; the same decision again changes nothing.
+
+    Raises NeedUnknown, OwnRecord, NeedWanted or DecidedAlready; SubjectErased if there is nobody left to help.
+    """
+    found = await queries.need_to_decide(session, need_id)
+    if found is None or found[1].station != principal.station:
+        raise NeedUnknown
+    need, assessment = found
+    before = await queries.decision_on(session, need_id)
+    reviewer = vault.pairwise(STAFF, principal.subject)
+    decided = None if before is None else Decision(before.decision)
+    pending = Pending(assessment.recorded_by, need.wanted, decided)
+    if not settle(pending, decision=decision, reviewer=reviewer):
+        return decision
+    ring = await vault.ring([need.subject_id])
+    content = NeedContent.decrypt(ring, need.subject_id, need_id, need.content)
+    event = NeedDecided(
+        record_id=assessment.record_id,
+        file_id=assessment.file_id,
+        station=assessment.station,
+        decision=decision,
+        decided_by=reviewer,
+        decided_at=datetime.now(UTC),
+        need=_sealed(ring, need.subject_id, SubjectKind(need.kind), need_id, content),
+    )
+    values = {
+        "need_id": need_id,
+        "decision": decision,
+        "reason": encrypt_reason(ring, need.subject_id, need_id, reason),
+        "decided_by": reviewer,
+        "decided_at": event.decided_at,
+    }
+    await session.execute(insert(DecisionRow).values(values))
+    outbox.add(session, event, key=assessment.file_id, subject=need_id)
+    intent = Intent(Action.DECIDE_NEED, [need.subject_id], Purpose.TRIAGE, case=assessment.record_id, outcome=decision)
+    intents.record(session, ring, intent, principal=principal)
+    return decision
+
+
+def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterator[Reading]:
+    for subject in event.subjects:
+        try:
+            card = ring.open(subject.card, Card)
+            facts = ring.open(subject.facts, StatedFacts).facts
+        except SubjectErased:
+            continue
+        assessment = assess(pack, subject.kind, facts, at=event.asserted_at)
+        needs = tuple((uuid7(), NeedContent(finding=finding, card=card)) for finding in assessment.findings)
+        yield Reading(subject, assessment, needs)
+
+
+async def _store(session: AsyncSession, ring: KeyRing, readings: Sequence[Reading], assessment_id: UUID) -> None:
+    subjects: list[dict[str, Any]] = []
+    needs: list[dict[str, Any]] = []
+    for reading in readings:
+        subject_id = reading.subject.subject_id
+        row = {"assessment_id": assessment_id, "subject_id": subject_id, "kind": reading.subject.kind}
+        gaps = Gaps(rules=reading.assessment.not_evaluated).encrypt(ring, subject_id, assessment_id)
+        subjects.append({**row, "not_evaluated": gaps})
+        for need_id, content in reading.needs:
+            blob = content.encrypt(ring, subject_id, need_id)
+            needs.append({**row, "need_id": need_id, "wanted": content.finding.need.wanted, "content": blob})
+    await session.execute(insert(AssessedSubjectRow), subjects)
+    if needs:
+        await session.execute(insert(NeedRow), needs)
+
+
+def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Reading]) -> NeedsAssessed:
+    handed_on: list[AssessedNeed] = []
+    suggested: list[AssessedNeed] = []
+    for reading in readings:
+        for need_id, content in reading.needs:
+            subject = reading.subject
+            need = _sealed(ring, subject.subject_id, subject.kind, need_id, content)
+            (handed_on if content.finding.need.wanted else suggested).append(need)
+    fields = {name: value for name, value in row.items() if name != "recorded_by"}
+    return NeedsAssessed(**fields, handed_on=tuple(handed_on), suggested=tuple(suggested))
+
+
+def _sealed(ring: KeyRing, subject_id: UUID, kind: SubjectKind, need_id: UUID, content: NeedContent) -> AssessedNeed:
+    return AssessedNeed(
+        need_id=need_id,
+        subject_id=subject_id,
+        kind=kind,
+        need=ring.seal(subject_id, content.finding.need),
+        card=ring.seal(subject_id, content.card),
+        facts=ring.seal(subject_id, StatedFacts(facts=content.finding.facts)),
+    )
+
+
+def _gaps(ring: KeyRing, subject: AssessedSubjectRow) -> Gaps | None:
+    try:
+        return Gaps.decrypt(ring, subject.subject_id, subject.assessment_id, subject.not_evaluated)
+    except SubjectErased:
+        return None
+
+
+def _found(ring: KeyRing, need: NeedRow, decision: DecisionRow | None) -> FoundNeed:
+    content = NeedContent.decrypt(ring, need.subject_id, need.need_id, need.content)
+    reason = None if decision is None else decrypt_reason(ring, need.subject_id, need.need_id, decision.reason)
+    return FoundNeed(need, content.finding, decision, reason)

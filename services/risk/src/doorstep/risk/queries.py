@@ -1,0 +1,48 @@
+"""What triage reads from its tables."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
+
+
+async def assessment_of(session: AsyncSession, record_id: UUID) -> AssessmentRow | None:
+    """The assessment of a record."""
+    return await session.scalar(select(AssessmentRow).where(AssessmentRow.record_id == record_id))
+
+
+async def subjects_of(session: AsyncSession, assessment_id: UUID) -> Sequence[AssessedSubjectRow]:
+    """The subjects of an assessment."""
+    query = select(AssessedSubjectRow).where(AssessedSubjectRow.assessment_id == assessment_id)
+    return (await session.scalars(query.order_by(AssessedSubjectRow.subject_id))).all()
+
+
+async def needs_of(session: AsyncSession, assessment_id: UUID) -> list[tuple[NeedRow, DecisionRow | None]]:
+    """The needs of an assessment in the order in which they were found, with what was decided on them."""
+    query = (
+        select(NeedRow, DecisionRow)
+        .outerjoin(DecisionRow, DecisionRow.need_id == NeedRow.need_id)
+        .where(NeedRow.assessment_id == assessment_id)
+        .order_by(NeedRow.need_id)
+    )
+    return [(need, decision) for need, decision in await session.execute(query)]
+
+
+async def need_to_decide(session: AsyncSession, need_id: UUID) -> tuple[NeedRow, AssessmentRow] | None:
+    """A need and its assessment; the need stays locked, so that of two simultaneous decisions one waits."""
+    query = (
+        select(NeedRow, AssessmentRow)
+        .join(AssessmentRow, AssessmentRow.assessment_id == NeedRow.assessment_id)
+        .where(NeedRow.need_id == need_id)
+        .with_for_update(of=NeedRow)
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+async def decision_on(session: AsyncSession, need_id: UUID) -> DecisionRow | None:
+    """What was decided on a need."""
+    return await session.get(DecisionRow, need_id)
