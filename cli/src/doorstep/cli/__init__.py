@@ -1,1 +1,1 @@
-"""doorstep.cli."""
+"""The command `doorstep`: other members add their commands by entry points."""

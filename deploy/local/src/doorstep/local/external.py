@@ -1,0 +1,82 @@
+"""Engines that the caller runs: a PostgreSQL server and a Kafka cluster, reached by their addresses."""
+
+import asyncio
+from collections.abc import Mapping
+
+import asyncpg
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from doorstep.local.broker import answers
+from doorstep.local.failures import ExternalUnreachable
+from doorstep.local.postgres import DATABASES
+
+_TIMEOUT = 10.0  # seconds
+
+
+class ExternalPostgres:
+    """A server named by a URL whose role may create databases; the databases are made where they are missing."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            given = make_url(address)
+        except ArgumentError as cause:
+            raise ExternalUnreachable("PostgreSQL", address, "postgresql://USER:PASSWORD@HOST:PORT/postgres") from cause
+        if given.get_backend_name() != "postgresql":
+            raise ExternalUnreachable("PostgreSQL", _shown(given), "postgresql://USER:PASSWORD@HOST:PORT/postgres")
+        self._given = given.set(drivername="postgresql+asyncpg")
+
+    def url(self, database: str) -> str:
+        """Return the SQLAlchemy URL (asyncpg) of a database."""
+        return self._given.set(database=database).render_as_string(hide_password=False)
+
+    async def start(self) -> None:
+        """Make the databases that are missing; raises ExternalUnreachable."""
+        plain = self._given.set(drivername="postgresql", database=self._given.database or "postgres")
+        try:
+            connection = await asyncpg.connect(plain.render_as_string(hide_password=False), timeout=_TIMEOUT)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as cause:
+            raise ExternalUnreachable("PostgreSQL", _shown(plain), str(cause) or type(cause).__name__) from cause
+        try:
+            there = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+            for database in DATABASES:
+                if database not in there:
+                    await connection.execute(f"CREATE DATABASE {database}")
+        except asyncpg.PostgresError as cause:
+            raise ExternalUnreachable("PostgreSQL", _shown(plain), str(cause)) from cause
+        finally:
+            await connection.close()
+
+    async def stop(self) -> None:
+        """Leave it as it is."""
+
+
+class ExternalKafka:
+    """A cluster named by HOST:PORT, several separated by commas."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        if not all(_is_host_and_port(part) for part in address.split(",")):
+            raise ExternalUnreachable("Kafka", address, "HOST:PORT")
+
+    async def start(self) -> None:
+        """See that it answers; raises ExternalUnreachable."""
+        try:
+            found = await asyncio.wait_for(answers(self.address), _TIMEOUT)
+        except TimeoutError:
+            found = False
+        if not found:
+            raise ExternalUnreachable("Kafka", self.address, f"no answer in {_TIMEOUT:.0f} s")
+
+    async def stop(self) -> None:
+        """Leave it as it is."""
+
+
+def _is_host_and_port(address: str) -> bool:
+    host, _, port = address.strip().rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+
+
+def _shown(address: URL) -> str:
+    shown: Mapping[str, str | int | None] = {"host": address.host, "port": address.port or 5432}
+    return f"{shown['host']}:{shown['port']}"

@@ -1,0 +1,59 @@
+"""Free ports on the loopback address."""
+
+import random
+import socket
+from pathlib import Path
+
+from doorstep.local.failures import PortTaken
+
+HOST = "127.0.0.1"
+PREFERRED = 8600  # the front door, when nothing else was asked for
+_FIRST = 15000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on this port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Return that many different free ports.
+
+    They lie below the range from which the kernel takes the ports of outgoing connections: otherwise one of the
+    many connections that a starting stack opens could take a port before its service listens there.
+    """
+    try:
+        limit = int(_EPHEMERAL.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        limit = 32768
+    candidates = list(range(_FIRST, limit if limit > _FIRST + 1000 else 60000))
+    random.shuffle(candidates)
+    found: list[int] = []
+    for port in candidates:
+        if is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise PortTaken(_FIRST)
+
+
+def front_door_port(asked: int | None, remembered: int | None) -> int:
+    """Return the port of the front door; raises PortTaken when the one that was asked for is taken.
+
+    Nobody asked: the one of the last time, else the usual one, else any free one.
+    """
+    if asked is not None:
+        if asked != 0 and not is_free(asked):
+            raise PortTaken(asked)
+        return asked or free_ports(1)[0]
+    for port in (remembered, PREFERRED):
+        if port is not None and is_free(port):
+            return port
+    return free_ports(1)[0]

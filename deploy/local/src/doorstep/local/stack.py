@@ -1,0 +1,220 @@
+"""The whole stack on one machine: engines, issuer and services, composed, started and stopped."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from doorstep.contracts.topics import SERVICES
+from doorstep.kit.vault import new_keyset
+from doorstep.local.broker import Broker, EmbeddedBroker
+from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
+from doorstep.local.external import ExternalKafka, ExternalPostgres
+from doorstep.local.folder import DataFolder, disk_failure
+from doorstep.local.guard import guarded
+from doorstep.local.issuer import Issuer
+from doorstep.local.log_key import new_log_key
+from doorstep.local.migrations import KEYS, migrate_all
+from doorstep.local.ports import HOST, free_ports, front_door_port, is_free
+from doorstep.local.postgres import EmbeddedPostgres, Postgres
+from doorstep.local.processes import Supervisor
+
+Report = Callable[[str, str], None]
+"""Told (step, "starting" | "ready" | "stopping" | "stopped"); steps: issuer postgres kafka migrations, the services."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What kind of stack: without `data` it lives in a temporary folder that is removed at the end.
+
+    `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
+    `postgres` (a URL) name engines that the caller runs. `environment` is added to every service's. `instances` says
+    how many processes of a service run. `durable=False` saves the database the trips to the disk, for tests.
+    """
+
+    data: Path | None = None
+    port: int | None = None
+    kafka: str | None = None
+    postgres: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    instances: Mapping[str, int] = field(default_factory=dict)
+    services: Sequence[str] = SERVICES
+    durable: bool = True
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack. Processes may be ended and started again by name; that is no failure of the stack."""
+
+    folder: DataFolder
+    postgres: Postgres
+    broker: Broker
+    issuer: Issuer
+    layout: Layout
+    supervisor: Supervisor
+    keyset: Path
+    log_key: Path
+
+    @property
+    def front_door(self) -> str:
+        """The address of the gateway, without a slash at the end."""
+        return f"http://{HOST}:{self.layout.front_door}"
+
+    @property
+    def kafka(self) -> str:
+        """HOST:PORT of the broker."""
+        return self.broker.address
+
+    def database_url(self, database: str) -> str:
+        """Return the SQLAlchemy URL of a service's database, or of `keys`."""
+        return self.postgres.url(database)
+
+    def service_url(self, service: str, instance: int = 0) -> str:
+        """Return the address at which an instance of a service listens itself."""
+        return self.layout.url(service, instance)
+
+    def token(
+        self, role: str, *, agency: str = "station", station: str | None = None, subject: str | None = None
+    ) -> str:
+        """Return a token for that role; raises UnknownClaim."""
+        return self.issuer.token(role, agency=agency, station=station, subject=subject)
+
+    def pid(self, process: str) -> int:
+        """Return the process id of `registry`, `registry-2`, ..."""
+        return self.supervisor.child(process).process.pid
+
+    async def kill(self, process: str) -> None:
+        """End a service's process as a crash would (kill -9)."""
+        await self.supervisor.kill(process)
+
+    async def drain(self, process: str) -> bool:
+        """Ask a service's process to end (SIGTERM); tell whether it did so by itself in time."""
+        return await self.supervisor.drain(process)
+
+    async def restart(self, process: str) -> None:
+        """Start a service's process again and wait until it is ready; raises ServiceFailed."""
+        await self.supervisor.restart(process)
+
+
+@asynccontextmanager
+async def running_stack(
+    options: StackOptions = StackOptions(),
+    report: Report = lambda step, state: None,
+) -> AsyncIterator[Stack]:
+    """Start a stack, stop it at the end; raises StackFailed.
+
+    If a process ends unasked, the task that entered is cancelled and StackFailed leaves the block.
+    """
+    async with AsyncExitStack() as closing:
+        root = options.data if options.data is not None else _temporary_root(closing)
+        folder = closing.enter_context(DataFolder(root))
+        stack = await _start(folder, options, report, closing)
+        async with guarded(stack.supervisor.failure):
+            yield stack
+
+
+async def _start(folder: DataFolder, options: StackOptions, report: Report, closing: AsyncExitStack) -> Stack:
+    remembered = folder.remembered_ports()
+    front_door = front_door_port(options.port, remembered.get("front_door"))
+    issuer_port = remembered.get("issuer")
+    if issuer_port is None or not is_free(issuer_port):
+        issuer_port = free_ports(1)[0]
+    layout = Layout.choose(options.services, options.instances, front_door)
+    keyset, log_key = folder.keys / "keyset.json", folder.keys / "log.key"
+    issuer = Issuer(folder.keys / "issuer.json", issuer_port)
+    try:
+        new_keyset(keyset)
+        new_log_key(log_key, LOG_ORIGIN)
+        await issuer.start()
+    except OSError as cause:
+        raise disk_failure(folder.root, cause) from cause
+    closing.push_async_callback(issuer.stop)
+
+    postgres, broker = _engines(folder, options, closing)
+    await _start_engines(postgres, broker, report, closing)
+    report("migrations", "starting")
+    await migrate_all(postgres.url, options.services)
+    report("migrations", "ready")
+
+    supervisor = Supervisor()
+    for name, engine in (("PostgreSQL", postgres), ("Kafka broker", broker)):
+        if isinstance(engine, EmbeddedPostgres | EmbeddedBroker):
+            supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
+    closing.push_async_callback(_stopping("services", supervisor.stop, report))
+    engines = Engines(
+        databases={name: postgres.url(name) for name in (*options.services, KEYS)},
+        kafka=broker.address,
+        issuer=issuer.url,
+        key_set=issuer.key_set_url,
+        keyset=keyset,
+        log_key=log_key,
+        logs=folder.logs,
+    )
+    programs = service_programs(engines, layout, options.environment)
+    for program in programs:
+        report(program.name, "starting")
+    await supervisor.start(programs, lambda name: report(name, "ready"))
+    stack = Stack(folder, postgres, broker, issuer, layout, supervisor, keyset, log_key)
+    folder.remember(ports={"front_door": front_door, "issuer": issuer_port}, running=_addresses(stack))
+    closing.callback(folder.remember, ports={"front_door": front_door, "issuer": issuer_port}, running={})
+    return stack
+
+
+def _engines(folder: DataFolder, options: StackOptions, closing: AsyncExitStack) -> tuple[Postgres, Broker]:
+    broker = ExternalKafka(options.kafka) if options.kafka else EmbeddedBroker(folder.log("broker"))
+    if options.postgres:
+        return ExternalPostgres(options.postgres), broker
+    return EmbeddedPostgres(folder, _runtime(closing), durable=options.durable), broker
+
+
+async def _start_engines(postgres: Postgres, broker: Broker, report: Report, closing: AsyncExitStack) -> None:
+    async def start(name: str, engine: Postgres | Broker) -> None:
+        closing.push_async_callback(_stopping(name, engine.stop, report))
+        report(name, "starting")
+        await engine.start()
+        report(name, "ready")
+
+    starts = [asyncio.create_task(start("postgres", postgres)), asyncio.create_task(start("kafka", broker))]
+    try:
+        await asyncio.gather(*starts)
+    finally:
+        for one in starts:
+            one.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+
+
+def _stopping(name: str, stop: Callable[[], Awaitable[None]], report: Report) -> Callable[[], Awaitable[None]]:
+    async def reported_stop() -> None:
+        report(name, "stopping")
+        await stop()
+        report(name, "stopped")
+
+    return reported_stop
+
+
+def _addresses(stack: Stack) -> dict[str, object]:
+    return {
+        "front_door": stack.front_door,
+        "services": {service: stack.service_url(service) for service in stack.layout.ports},
+        "issuer": stack.issuer.url,
+        "kafka": stack.kafka,
+        "databases": {name: stack.database_url(name) for name in (*stack.layout.ports, KEYS)},
+        "keyset": str(stack.keyset),
+    }
+
+
+def _temporary_root(closing: AsyncExitStack) -> Path:
+    root = Path(tempfile.mkdtemp(prefix="doorstep-data-"))
+    closing.callback(shutil.rmtree, root, ignore_errors=True)
+    return root
+
+
+def _runtime(closing: AsyncExitStack) -> Path:
+    """Make a folder with a short name for the database's socket: its path may have 107 bytes at most."""
+    runtime = Path(tempfile.mkdtemp(prefix="doorstep-", dir="/tmp"))
+    runtime.chmod(0o711)
+    closing.callback(shutil.rmtree, runtime, ignore_errors=True)
+    return runtime

@@ -1,0 +1,89 @@
+"""The command `doorstep up`: the stack kept running, and kept on disk."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from doorstep.local.progress import Progress
+from doorstep.local.stack import Stack, StackOptions, running_stack
+
+_STOPPED_TWICE = 130
+
+
+def up(
+    data: Annotated[Path, typer.Option(help="Where everything is kept 数据目录.")] = Path("data"),
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the front door 网关端口; 8600 if free."),
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka, not the embedded broker 外部 Kafka.")
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Use this PostgreSQL (its role may create databases) 外部 PostgreSQL."),
+    ] = None,
+) -> None:
+    """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
+
+    Examples:
+
+      doorstep up
+
+      doorstep up --data /srv/station-1 --port 8601
+
+      doorstep up --kafka 127.0.0.1:9092 --postgres postgresql://doorstep:secret@127.0.0.1:5432/postgres
+    """
+    options = StackOptions(data=data, port=port, kafka=kafka, postgres=postgres)
+    asyncio.run(_run(options, Console()))
+
+
+async def _run(options: StackOptions, console: Console) -> None:
+    asked = _stop_signals(asyncio.current_task())
+    with Progress(console) as progress:
+        try:
+            async with running_stack(options, progress) as stack:
+                progress.pause()
+                _show(stack, console)
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+    console.print("已停止，数据已保存。 Stopped; the data is kept.")
+
+
+def _stop_signals(task: asyncio.Task[None] | None) -> list[signal.Signals]:
+    """Have the first Ctrl-C or SIGTERM cancel the task, and the second end everything at once."""
+    received: list[signal.Signals] = []
+
+    def receive(number: signal.Signals) -> None:
+        if received:
+            os._exit(_STOPPED_TWICE)  # the kernel ends the children
+        received.append(number)
+        if task is not None:
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, receive, number)
+    return received
+
+
+def _show(stack: Stack, console: Console) -> None:
+    lines = [
+        ("网关 front door", stack.front_door),
+        ("接口文档 OpenAPI", f"{stack.front_door}/openapi.json"),
+        ("开发令牌 development tokens", f"{stack.issuer.url}/token"),
+        ("Kafka", stack.kafka),
+        ("数据 data", str(stack.folder.root)),
+        ("日志 logs", str(stack.folder.logs)),
+    ]
+    console.print()
+    for title, value in lines:
+        console.print(f"  {title}: {value}", highlight=False, markup=False, soft_wrap=True)
+    console.print("\n按 Ctrl-C 停止。 Press Ctrl-C to stop.")
