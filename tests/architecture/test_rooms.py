@@ -8,8 +8,8 @@ import pytest
 
 SERVICES = ("audit", "gateway", "intake", "referral", "registry", "risk")
 ROOMS = {
-    "__init__", "__main__", "settings", "app", "worker", "api", "schemas", "consumers", "timers", "operations",
-    "queries", "tables", "errors", "domain", "migrations",
+    "__init__", "__main__", "settings", "app", "worker", "api", "schemas", "consumers", "timers", "views",
+    "operations", "queries", "tables", "columns", "errors", "domain", "migrations",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
 KIT_ROOMS = 16
