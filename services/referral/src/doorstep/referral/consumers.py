@@ -1,0 +1,30 @@
+"""What referral does on the events of others: wanted needs and confirmed needs become requests."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Decision
+from doorstep.contracts.envelope import Event
+from doorstep.contracts.risk import NeedDecided, NeedsAssessed
+from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.vault import Vault
+from doorstep.referral.operations.opening import Origin, open_requests
+
+
+def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
+    """Event type to what is done about it."""
+
+    async def on_needs_assessed(session: AsyncSession, received: Received) -> None:
+        event: NeedsAssessed = received.event
+        origin = Origin(event.record_id, event.file_id, event.station)
+        await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
+
+    async def on_need_decided(session: AsyncSession, received: Received) -> None:
+        event: NeedDecided = received.event
+        if event.decision is Decision.CONFIRMED:
+            origin = Origin(event.record_id, event.file_id, event.station)
+            await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))
+
+    return {NeedsAssessed: on_needs_assessed, NeedDecided: on_need_decided}

@@ -1,0 +1,222 @@
+"""HTTP bodies of referral, in and out."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+
+from doorstep.contracts.codes import BusinessStatus, Department, LegalBasis, Outcome, Reason, TaskState
+from doorstep.contracts.feeds import Offer
+from doorstep.referral.domain.deadlines import Late
+from doorstep.referral.domain.states import Party
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("含无效字符", "has characters that are not text")
+    return text
+
+
+def _x25519(text: str) -> str:
+    """A public X25519 key is 32 bytes (RFC 8037 section 2)."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32 or base64.urlsafe_b64encode(raw).decode().rstrip("=") != text:
+        raise ValueError("须为 32 字节的公钥", "must be a public key of 32 bytes in base64url")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_no_nul)]
+
+
+class Body(BaseModel):
+    """What may be sent: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """What is answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class TransitionBody(Body):
+    """A department's step with its task."""
+
+    id: UUID7
+    to: TaskState
+    business_status: BusinessStatus | None = None
+    reason: Reason | None = None
+    outcome: Outcome | None = None
+    note: Text | None = None
+
+
+class StationTransitionBody(Body):
+    """The station's step: `requested` with a department hands on, `cancelled` and `entered-in-error` take back."""
+
+    id: UUID7
+    to: Literal[TaskState.REQUESTED, TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR]
+    department: Department | None = None
+    reason: Reason | None = None
+    business_status: BusinessStatus | None = None
+    note: Text | None = None
+
+    @model_validator(mode="after")
+    def _department_goes_with_requested(self) -> "StationTransitionBody":
+        if (self.to is TaskState.REQUESTED) != (self.department is not None):
+            raise ValueError("转办须指定部门，其他操作不得指定", "name a department to hand on, and only then")
+        return self
+
+
+class RatingBody(Body):
+    """What the resident thought: solved or not, and 1 to 5 stars."""
+
+    id: UUID7
+    ref: UUID
+    solved: StrictBool
+    stars: Annotated[StrictInt, Field(ge=1, le=5)]
+
+
+class KeyBody(Body):
+    """A public X25519 key as JWK (RFC 8037); a private one is refused for its `d`."""
+
+    kty: Literal["OKP"]
+    crv: Literal["X25519"]
+    x: Annotated[str, Field(max_length=64), AfterValidator(_x25519)]
+    kid: str | None = None
+    use: Literal["enc"] | None = None
+    alg: Literal["ECDH-ES+A256KW"] | None = None
+
+
+class KeyAnswer(Answer):
+    """A registered key."""
+
+    department: Department
+    kid: str
+    registered: bool
+
+
+class TransitionAnswer(Answer):
+    """Where a task stands now; `proposed` is the state that waits for somebody else's word."""
+
+    ref: UUID
+    state: TaskState
+    version: int
+    business_status: BusinessStatus | None = None
+    proposed: TaskState | None = None
+
+
+class StationTransitionAnswer(Answer):
+    """Where a request stands now."""
+
+    request_id: UUID
+    state: TaskState
+    version: int
+    business_status: BusinessStatus | None = None
+    proposed: TaskState | None = None
+
+
+class ProposalView(Answer):
+    """A step that waits for the other side's word, or for a second person's."""
+
+    to: TaskState
+    by: Party
+    reason: Reason | None = None
+
+
+class TransitionView(Answer):
+    """One entry of a task's history."""
+
+    version: int
+    from_state: TaskState | None = None
+    to_state: TaskState
+    at: datetime
+    by: Party
+    business_status: BusinessStatus | None = None
+    reason: Reason | None = None
+    outcome: Outcome | None = None
+    note: str | None = None
+
+
+class TaskView(Answer):
+    """A task and what it owes; `provisional` due times count weekends alone."""
+
+    state: TaskState
+    version: int
+    business_status: BusinessStatus | None = None
+    proposal: ProposalView | None = None
+    assigned: bool
+    legal_basis: LegalBasis
+    opened_at: datetime
+    respond_by: datetime
+    complete_by: datetime
+    provisional: bool
+    overdue: bool
+    late: Late
+    closed_at: datetime | None = None
+    history: tuple[TransitionView, ...] = ()
+
+
+class DepartmentRequest(TaskView):
+    """A request as its department sees it; all ids are its own."""
+
+    ref: UUID
+    offer: Offer
+
+
+class DepartmentRequests(Answer):
+    """A page of a department's requests; `next` is what to send as `after` for more."""
+
+    requests: tuple[DepartmentRequest, ...]
+    next: UUID | None = None
+
+
+class StationTask(TaskView):
+    """A task as the station sees it; without a department it waits for one."""
+
+    department: Department | None = None
+
+
+class StationRequest(Answer):
+    """A request of the station with its tasks, the live one last."""
+
+    request_id: UUID
+    record_id: UUID
+    need_id: UUID
+    need_type: str
+    wanted: bool
+    confidential: bool
+    continues: UUID | None = None
+    tasks: tuple[StationTask, ...]
+
+
+class StationRequests(Answer):
+    """Requests of the station."""
+
+    requests: tuple[StationRequest, ...]
+
+
+class Followed(Answer):
+    """A request as its resident sees it from outside: a state, no content."""
+
+    ref: UUID
+    state: TaskState
+
+
+class FollowedRequests(Answer):
+    """What a follow code shows; an unknown code shows nothing, likewise."""
+
+    requests: tuple[Followed, ...]
+
+
+class RatingAnswer(Answer):
+    """A rating was taken; `reopened` says that a linked request was opened."""
+
+    ref: UUID
+    reopened: bool

@@ -1,0 +1,119 @@
+"""From what was read to what is answered."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from doorstep.contracts.codes import Department, Reason, TaskState
+from doorstep.referral.operations.reading import Said, Shown
+from doorstep.referral.operations.tasks import Moved
+from doorstep.referral.queries import PAGE
+from doorstep.referral.schemas import (
+    DepartmentRequest,
+    DepartmentRequests,
+    ProposalView,
+    StationRequest,
+    StationRequests,
+    StationTask,
+    StationTransitionAnswer,
+    TransitionAnswer,
+    TransitionView,
+)
+
+
+def department_request(shown: Shown) -> DepartmentRequest:
+    """A request in the projection of its department."""
+    if shown.offer is None:
+        raise ValueError("not a department's")
+    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **_task(shown))
+
+
+def department_requests(page: list[Shown]) -> DepartmentRequests:
+    """A page of a department's requests."""
+    requests = tuple(department_request(shown) for shown in page)
+    return DepartmentRequests(requests=requests, next=requests[-1].ref if len(page) == PAGE else None)
+
+
+def station_requests(found: Iterable[Shown]) -> StationRequests:
+    """Tasks, which come ordered by request, as requests."""
+    requests: dict[Any, list[Shown]] = {}
+    for shown in found:
+        requests.setdefault(shown.task.request_id, []).append(shown)
+    return StationRequests(requests=tuple(_station_request(tasks) for tasks in requests.values()))
+
+
+def transition_answer(moved: Moved) -> TransitionAnswer:
+    """What a department is answered."""
+    if moved.ref is None:
+        raise ValueError("not a department's")
+    return TransitionAnswer(
+        ref=moved.ref,
+        state=moved.state,
+        version=moved.version,
+        business_status=moved.business_status,
+        proposed=moved.proposed,
+    )
+
+
+def station_transition_answer(moved: Moved) -> StationTransitionAnswer:
+    """What the station is answered."""
+    return StationTransitionAnswer(
+        request_id=moved.request_id,
+        state=moved.state,
+        version=moved.version,
+        business_status=moved.business_status,
+        proposed=moved.proposed,
+    )
+
+
+def _station_request(tasks: list[Shown]) -> StationRequest:
+    first = tasks[0]
+    return StationRequest(
+        request_id=first.task.request_id,
+        record_id=first.task.record_id,
+        need_id=first.task.need_id,
+        need_type=first.need.need_type,
+        wanted=first.need.wanted,
+        confidential=first.task.confidential,
+        continues=first.task.continues,
+        tasks=tuple(
+            StationTask(
+                department=None if shown.task.department is None else Department(shown.task.department), **_task(shown)
+            )
+            for shown in tasks
+        ),
+    )
+
+
+def _task(shown: Shown) -> dict[str, Any]:
+    """The fields of a TaskView."""
+    proposal = shown.proposal
+    return {
+        "state": shown.task.state,
+        "version": shown.task.version,
+        "business_status": shown.task.business_status,
+        "proposal": proposal
+        and ProposalView(
+            to=proposal.to, by=proposal.party, reason=Reason(proposal.reason) if proposal.reason else None
+        ),
+        "assigned": shown.task.assigned,
+        "legal_basis": shown.task.legal_basis,
+        "opened_at": shown.task.opened_at,
+        "respond_by": shown.clock.due.response,
+        "complete_by": shown.clock.due.completion,
+        "provisional": shown.clock.due.provisional,
+        "overdue": shown.clock.overdue,
+        "late": shown.clock.late,
+        "closed_at": shown.task.closed_at,
+        "history": tuple(_transition(said) for said in shown.history),
+    }
+
+
+def _transition(said: Said) -> TransitionView:
+    return TransitionView(
+        version=said.row.version,
+        from_state=None if said.row.from_state is None else TaskState(said.row.from_state),
+        to_state=TaskState(said.row.to_state),
+        at=said.row.at,
+        by=said.row.party,
+        **said.detail.model_dump(),
+    )
