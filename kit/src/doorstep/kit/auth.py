@@ -1,0 +1,95 @@
+"""Who calls: access tokens, checked in every service against the issuer's keys."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import aiohttp
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from doorstep.contracts.codes import Role
+
+_ALGORITHMS = ["RS256"]
+_LEEWAY = 30
+_LONGEST = 8192
+_KEYS_SERVE = 3600.0
+_ASK_AGAIN = 10.0
+
+
+class NotAuthenticated(Exception):
+    """The caller showed no token that this service accepts."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller. `subject` is a random id; `agency` is `station` or a department; `station` is where they serve."""
+
+    subject: str
+    role: Role
+    agency: str
+    station: str | None = None
+
+
+class Authenticator:
+    """Checks tokens of one issuer for one audience; keeps the issuer's keys for an hour, so that it may be away."""
+
+    def __init__(self, *, issuer: str, jwks_url: str, audience: str) -> None:
+        """Accept tokens of `issuer` for `audience`, signed by a key published at `jwks_url`."""
+        self._jwks_url = jwks_url
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            sub={"essential": True},
+            exp={"essential": True},
+            role={"essential": True},
+            agency={"essential": True},
+        )
+        self._keys = KeySet([])
+        self._asked = -_ASK_AGAIN
+        self._answered = -_KEYS_SERVE
+        self._asking = asyncio.Lock()
+
+    async def verify(self, token: str) -> Principal:
+        """The principal that `token` names. Raises NotAuthenticated, which never says why in detail."""
+        if len(token) > _LONGEST:
+            raise NotAuthenticated("too long")
+        try:
+            principal = self._decode(token)
+        except (JoseError, ValueError, KeyError, TypeError):
+            if not await self._refresh():
+                raise NotAuthenticated("not valid") from None
+            try:
+                principal = self._decode(token)
+            except (JoseError, ValueError, KeyError, TypeError):
+                raise NotAuthenticated("not valid") from None
+        return principal
+
+    def _decode(self, token: str) -> Principal:
+        if time.monotonic() - self._answered > _KEYS_SERVE:
+            raise ValueError("no keys")
+        decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
+        self._claims.validate(decoded.claims)
+        claims = decoded.claims
+        station = claims.get("station")
+        if not isinstance(claims["sub"], str) or not isinstance(claims["agency"], str):
+            raise ValueError("claims of another type")
+        return Principal(claims["sub"], Role(claims["role"]), claims["agency"], str(station) if station else None)
+
+    async def _refresh(self) -> bool:
+        """Ask the issuer for its keys, at most once in ten seconds; whether new keys came."""
+        async with self._asking:
+            if time.monotonic() - self._asked < _ASK_AGAIN:
+                return False
+            self._asked = time.monotonic()
+            try:
+                timeout = aiohttp.ClientTimeout(total=5)
+                async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self._jwks_url) as answer:
+                    answer.raise_for_status()
+                    self._keys = KeySet.import_key_set(await answer.json())
+            except (aiohttp.ClientError, JoseError, OSError, ValueError, TimeoutError):
+                return False
+            self._answered = time.monotonic()
+            return True

@@ -1,0 +1,125 @@
+"""The Kafka cluster: producers, consumers, topics, and what lies at the end of a partition."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from doorstep.contracts.topics import Topic, consumed_by, produced_by
+
+_EXISTS = 36
+_REPLICATION_FROM_BROKER = -1
+_TAIL_WAIT_MS = 300
+
+
+class Broker:
+    """A cluster reached at `bootstrap` (HOST:PORT, several by commas), with the client options of its security."""
+
+    def __init__(self, bootstrap: str, **security: Any) -> None:
+        """Use the cluster at `bootstrap`; `security` goes to every client (SASL and TLS settings of aiokafka)."""
+        self.bootstrap = bootstrap
+        self._security = security
+        self._observer: AIOKafkaConsumer | None = None
+
+    async def producer(self) -> AIOKafkaProducer:
+        """A started producer that waits for all replicas. Raises KafkaError while no broker answers."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            acks="all",
+            request_timeout_ms=10_000,
+            metadata_max_age_ms=30_000,
+            max_batch_size=1_000_000,
+            **self._security,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def consumer(self, group: str | None = None) -> AIOKafkaConsumer:
+        """A consumer, not started, that commits nothing by itself and begins at the earliest message."""
+        return AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=500,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=2_000,
+            max_poll_interval_ms=300_000,
+            metadata_max_age_ms=30_000,
+            **self._security,
+        )
+
+    async def ensure_topics(self, service: str) -> None:
+        """Make the topics that `service` produces or consumes, with their dead letters, where they do not exist."""
+        wanted = [*produced_by(service), *consumed_by(service)]
+        topics = [_new(topic.name, topic) for topic in wanted]
+        topics += [_new(topic.dead_letter(service), topic, partitions=1) for topic in consumed_by(service)]
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, **self._security)
+        try:
+            await admin.start()
+            answer = await admin.create_topics(topics)
+        finally:
+            await admin.close()
+        for _, code, *_ in answer.topic_errors:
+            if code not in (0, _EXISTS):
+                raise for_code(code)
+
+    async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """An offset near the end of each partition: never beyond it, never before the last batch."""
+        if self._observer is None:
+            observer = self.consumer()
+            await observer.start()
+            self._observer = observer
+        return dict(await self._observer.end_offsets(list(places)))
+
+    async def tails(
+        self, starts: Mapping[TopicPartition, int]
+    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+        """The messages from the given offset to the end of each partition; nothing where the log ends before it."""
+        if not starts:
+            return
+        reader = self.consumer()
+        await reader.start()
+        try:
+            reader.assign(list(starts))
+            for place, offset in starts.items():
+                reader.seek(place, offset)
+            while found := await reader.getmany(timeout_ms=_TAIL_WAIT_MS):
+                for place, messages in found.items():
+                    later = [message for message in messages if message.offset >= starts[place]]
+                    if later:
+                        yield place, later
+        finally:
+            await reader.stop()
+
+    async def close(self) -> None:
+        """Close what was opened to look at the cluster."""
+        if self._observer is not None:
+            observer, self._observer = self._observer, None
+            await observer.stop()
+
+
+def partition_of(key: UUID, partitions: int) -> int:
+    """The partition of `key` among `partitions`: the same for every producer of the product."""
+    return int.from_bytes(hashlib.blake2b(key.bytes, digest_size=4).digest()) % partitions
+
+
+def _new(name: str, topic: Topic, *, partitions: int | None = None) -> NewTopic:
+    retention = str(topic.retention_days * 86_400_000)
+    return NewTopic(
+        name=name,
+        num_partitions=partitions or topic.partitions,
+        replication_factor=_REPLICATION_FROM_BROKER,
+        topic_configs={"retention.ms": retention},
+    )
+
+
+__all__ = ["Broker", "KafkaError", "partition_of"]

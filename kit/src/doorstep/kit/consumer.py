@@ -1,0 +1,352 @@
+"""Takes events from the broker, effectively once and in the order of their keys.
+
+Invariants: what a batch does, its positions and its keys' numbers commit together; a batch that fails is bisected until
+the one message is found; a deterministic error makes it a dead letter at once, any other parks its key for bounded
+retries; a database that is away stops consumption and costs no message; a broker that lost its log is read again from
+the beginning, where numbers tell what is known.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanKind
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.envelope import Envelope, Event
+from doorstep.contracts.topics import TOPICS, consumed_by
+from doorstep.contracts.wire import MalformedEvent, from_message
+from doorstep.kit import dead_letter, inbox
+from doorstep.kit.broker import Broker
+from doorstep.kit.db import DATABASE_ERRORS, Database, is_away, is_conflict
+from doorstep.kit.inbox import Batch, Fate, Message, Position
+from doorstep.kit.parked import Parked
+from doorstep.kit.steps import Step, Steps
+from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
+
+log = logging.getLogger(__name__)
+
+_TAKE = 200
+_POLL_MS = 250
+_CONFLICT_TRIES = 5
+_REPORT = 2.0
+RETRY_WAIT = 1.0
+
+
+class TryAgain(Exception):
+    """The message cannot be handled now, and may be later."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event with its envelope."""
+
+    envelope: Envelope
+    event: Any
+
+
+Handler = Callable[[AsyncSession, Received], Awaitable[None]]
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether `error` may be gone at another attempt; every other error is taken to be deterministic."""
+    return isinstance(error, TryAgain | aiohttp.ClientError | TimeoutError) or is_conflict(error)
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of the consumer group that is called like its service."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        handlers: Mapping[type[Event], Handler],
+        *,
+        group: str | None = None,
+        steps: Steps | None = None,
+        max_attempts: int = 8,
+    ) -> None:
+        """Take the topics that `group` consumes by `handlers`; other events of these topics only move the position."""
+        self._database = database
+        self._broker = broker
+        self._group = group or database.service
+        self._handlers = {model.event_type: (model, handler) for model, handler in handlers.items()}
+        self._steps = steps or Steps()
+        self._parked = Parked(
+            database,
+            self._group,
+            self.read,
+            self.handle,
+            passing=is_passing,
+            max_attempts=max_attempts,
+            steps=self._steps,
+        )
+        self._positions: dict[TopicPartition, Position] = {}
+        self._client: AIOKafkaConsumer | None = None
+        self._reported = 0.0
+        self.assigned = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consume until `stopping` is set; the batch at hand is finished first."""
+        while not stopping.is_set():
+            try:
+                await self._broker.ensure_topics(self._group)
+                self._client = self._broker.consumer(self._group)
+                self._client.subscribe([topic.name for topic in consumed_by(self._group)], listener=self)
+                await self._client.start()
+                while not stopping.is_set():
+                    await self._turn(stopping)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("consumer interrupted", extra={"error": describe(error)})
+                await asyncio.sleep(0.5)
+            finally:
+                await self._leave()
+
+    async def _leave(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(KafkaError, OSError, TimeoutError):
+                await self._commit(client)
+                async with asyncio.timeout(5):
+                    await client.stop()
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Go to the stored positions; waits for the database if it is away."""
+        client = self._client
+        if client is None:
+            return
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    self._positions = await inbox.positions(session, assigned)
+                break
+            except DATABASE_ERRORS as error:
+                log.warning("database away", extra={"error": describe(error)})
+                await asyncio.sleep(0.5)
+        for place, position in self._positions.items():
+            client.seek(place, position.next_offset)
+        self.assigned.set()
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Nothing: what is under way is guarded by the locks of its transaction."""
+
+    async def _turn(self, stopping: asyncio.Event) -> None:
+        client = self._client
+        assert client is not None  # noqa: S101
+        fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_TAKE)
+        messages = [
+            self.read(record) for place in sorted(fetched) for record in self._fresh(client, place, fetched[place])
+        ]
+        try:
+            if messages:
+                self._steps.passed(Step.CONSUMER_FETCHED)
+                await self._take(messages)
+            self._find_loss(client)
+            await self._parked.drain()
+            await self._report(client)
+        except (_Away, *DATABASE_ERRORS) as error:
+            log.warning("consumption waits for the database", extra={"error": describe(error)})
+            await self._wait_for_database(client, stopping)
+
+    def _fresh(
+        self, client: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]
+    ) -> Sequence[ConsumerRecord[Any, Any]]:
+        """`records`, unless they show that the log was begun anew: then none, and the partition is rewound."""
+        position = self._positions.setdefault(place, Position())
+        if records[0].offset < position.next_offset:  # the client found its offset gone and went to the beginning
+            position.next_offset = records[0].offset
+        epoch = max(_epoch(record) for record in records)
+        if epoch > position.epoch:
+            self._rewind(client, place, epoch)
+            return []
+        return records
+
+    def _find_loss(self, client: AIOKafkaConsumer) -> None:
+        for place in client.assignment():
+            position, end = self._positions.get(place), client.highwater(place)
+            if position is not None and end is not None and end < position.next_offset:
+                self._rewind(client, place, position.epoch)
+
+    def _rewind(self, client: AIOKafkaConsumer, place: TopicPartition, epoch: int) -> None:
+        log.warning("partition begun anew", extra={"topic": place.topic, "partition": place.partition, "epoch": epoch})
+        self._positions[place] = Position(epoch, 0)
+        client.seek(place, 0)
+
+    def read(self, record: Any) -> Message:
+        """The message in `record`, understood as far as it can be."""
+        parts = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "headers": tuple(record.headers),
+            "raw_key": record.key,
+            "value": record.value or b"",
+            "ordered": TOPICS[record.topic].ordered,
+        }
+        try:
+            envelope, data = from_message(record.headers, record.key, record.value)
+        except MalformedEvent as error:
+            return Message(**parts, flaw=f"MalformedEvent: {error}")
+        allowed = {event.event_type: event for event in TOPICS[record.topic].events}
+        if envelope.type not in allowed:
+            return Message(**parts, flaw="the event type does not belong on this topic")
+        if parts["ordered"] and envelope.number is None:
+            return Message(**parts, flaw="the event has no number")
+        try:
+            event = allowed[envelope.type].model_validate_json(data)
+        except ValidationError as error:
+            where = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)}))
+            return Message(**parts, envelope=envelope, flaw=f"the data does not fit its schema: {where[:200]}")
+        return Message(**parts, envelope=envelope, event=event)
+
+    async def handle(self, session: AsyncSession, message: Message) -> None:
+        """Call the handler of a message in `session`, within a span that continues the event's trace."""
+        assert message.envelope is not None  # noqa: S101
+        known = self._handlers.get(message.envelope.type)
+        if known is None:
+            return
+        parent = message.envelope.traceparent
+        with span(f"{self._group} {message.envelope.type}", parent=parent, kind=SpanKind.CONSUMER):
+            await known[1](session, Received(message.envelope, message.event))
+
+    async def _take(self, messages: Sequence[Message]) -> None:
+        for attempt in range(_CONFLICT_TRIES):
+            try:
+                await self._apply(messages)
+            except Exception as error:
+                if is_away(error):
+                    raise _Away from error
+                if is_conflict(error) and attempt < _CONFLICT_TRIES - 1:
+                    RETRIES.labels(self._group, "conflict").inc()
+                    await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
+                    continue
+                await self._divide(messages, error)
+            return
+
+    async def _divide(self, messages: Sequence[Message], error: Exception) -> None:
+        if len(messages) == 1:
+            await self._fail(messages[0], error)
+            return
+        RETRIES.labels(self._group, "bisect").inc()
+        self._steps.passed(Step.CONSUMER_BISECTED)
+        middle = len(messages) // 2
+        await self._take(messages[:middle])
+        await self._take(messages[middle:])
+
+    async def _apply(self, messages: Sequence[Message]) -> None:
+        fates: list[tuple[str, Fate]] = []
+        async with self._database.transaction() as session:
+            batch = await inbox.lock(session, messages)
+            self._steps.passed(Step.CONSUMER_LOCKED)
+            for message in messages:
+                fate = batch.fate(message, cut=await self._is_cut(message))
+                fates.append((message.topic, fate))
+                await self._settle(session, batch, message, fate)
+            self._steps.passed(Step.CONSUMER_HANDLED)
+            positions = self._after(messages)
+            await inbox.write(session, batch, positions.items())
+        self._steps.passed(Step.CONSUMER_COMMITTED)
+        self._positions.update(positions)
+        if batch.released():
+            self._parked.look_soon()
+        for topic, fate in fates:
+            CONSUMED.labels(self._group, topic, fate.value).inc()
+
+    async def _settle(self, session: AsyncSession, batch: Batch, message: Message, fate: Fate) -> None:
+        if fate is Fate.NEXT:
+            await self.handle(session, message)
+            batch.done(message)
+        elif fate is Fate.EARLY:
+            await inbox.park(session, message, "hole", attempts=0, wait=0)
+            batch.parked.setdefault((message.topic, message.envelope.key), set()).add(message.number)  # type: ignore[union-attr]
+            self._steps.passed(Step.CONSUMER_PARKED)
+        elif fate is Fate.FLAWED:
+            await dead_letter.bury(session, message, message.flaw or "unknown", group=self._group)
+            batch.done(message)
+
+    async def _fail(self, message: Message, error: Exception) -> None:
+        """Park the message for another attempt, or give it up, and move past it."""
+        reason = describe(error)
+        passing = is_passing(error)
+        extra = {"topic": message.topic, "error": reason, "at": places(error), "retried": passing}
+        log.warning("message not handled", extra=extra)
+        async with self._database.transaction() as session:
+            batch = await inbox.lock(session, [message])
+            if batch.fate(message, cut=await self._is_cut(message)) is Fate.NEXT:
+                if passing:
+                    await inbox.park(session, message, reason, attempts=1, wait=RETRY_WAIT)
+                else:
+                    await dead_letter.bury(session, message, reason, group=self._group)
+                    batch.done(message)
+            positions = self._after([message])
+            await inbox.write(session, batch, positions.items())
+        self._steps.passed(Step.CONSUMER_PARKED if passing else Step.CONSUMER_DEAD_LETTERED)
+        self._positions.update(positions)
+        CONSUMED.labels(self._group, message.topic, "parked" if passing else "dead-letter").inc()
+
+    def _after(self, messages: Sequence[Message]) -> dict[TopicPartition, Position]:
+        after: dict[TopicPartition, Position] = {}
+        for message in messages:
+            known = after.get(message.place) or self._positions.get(message.place, Position())
+            after[message.place] = Position(known.epoch, message.offset + 1)
+        return after
+
+    async def _is_cut(self, message: Message) -> bool:
+        """Whether earlier messages of the partition are gone for good: it is republished, or retention cut it."""
+        if message.envelope is None or message.number == 1:
+            return False
+        if message.envelope.epoch > 1:
+            return True
+        assert self._client is not None  # noqa: S101
+        begins = await self._client.beginning_offsets([message.place])
+        return int(begins[message.place]) > 0
+
+    async def _report(self, client: AIOKafkaConsumer) -> None:
+        if time.monotonic() - self._reported < _REPORT:
+            return
+        self._reported = time.monotonic()
+        for place, position in self._positions.items():
+            end = client.highwater(place)
+            if end is not None:
+                LAG.labels(self._group, place.topic, str(place.partition)).set(max(end - position.next_offset, 0))
+        await self._parked.report()
+        with suppress(KafkaError):
+            await self._commit(client)
+
+    async def _commit(self, client: AIOKafkaConsumer) -> None:
+        offsets = {
+            place: self._positions[place].next_offset for place in client.assignment() if place in self._positions
+        }
+        if offsets:
+            await client.commit(offsets)
+
+    async def _wait_for_database(self, client: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
+        """Take nothing, but stay in the group, until the database answers; then go on from the stored positions."""
+        while not stopping.is_set() and not await self._database.reachable():
+            client.pause(*client.assignment())
+            await client.getmany(timeout_ms=0)
+            await asyncio.sleep(0.5)
+        if not stopping.is_set():
+            assigned = list(client.assignment())
+            await self.on_partitions_assigned(assigned)
+            client.resume(*assigned)
+
+
+class _Away(Exception):
+    """The database cannot be reached."""
+
+
+def _epoch(record: ConsumerRecord[Any, Any]) -> int:
+    for name, value in record.headers:
+        if name == "ce_epoch" and value.isdigit():
+            return int(value)
+    return 1

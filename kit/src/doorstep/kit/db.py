@@ -1,0 +1,125 @@
+"""The database of a service: its transactions, which alone commit, and its migrations."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+DATABASE_ERRORS = (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""All that can come of a statement or a connection."""
+
+BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
+_MIGRATION_LOCK = 7_266_370  # one migrator at a time on a database
+_RETRY_STATES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "08000", "08001", "08003", "08004", "08006"})
+
+
+class Database:
+    """The engine of one service's database.
+
+    `transaction()` is the only place where anything commits: before it does, whatever was buffered in the session
+    (events, audit intents) is written; after it did, `on_commit` functions are called with the session's `info`.
+    """
+
+    def __init__(self, url: str, *, service: str = "", pool_size: int = 10) -> None:
+        """Connect to `url` (postgresql+asyncpg) on behalf of `service`, with at most `pool_size` connections."""
+        self.service = service
+        self.engine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=5, pool_reset_on_return=None, hide_parameters=True
+        )
+        self.on_commit: list[Callable[[dict[Any, Any]], None]] = []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work commits whole when the block ends, and not at all if it raises."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            session.info["service"] = self.service
+            async with session.begin():
+                yield session
+                await write_buffered(session)
+        for announce in self.on_commit:
+            announce(session.info)
+
+    async def reachable(self) -> bool:
+        """Whether a statement can be run now."""
+        try:
+            async with asyncio.timeout(3), self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except DATABASE_ERRORS:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def before_commit(session: AsyncSession, write: BeforeCommit) -> None:
+    """Have `write` called once before `session` commits; functions run in the order of their first registration."""
+    registered: list[BeforeCommit] = session.info.setdefault("before_commit", [])
+    if write not in registered:
+        registered.append(write)
+
+
+async def write_buffered(session: AsyncSession) -> None:
+    """Write what operations buffered in the session."""
+    for write in session.info.get("before_commit", []):
+        await write(session)
+
+
+def sql_state(error: BaseException) -> str | None:
+    """The SQLSTATE behind `error`, if the database gave one."""
+    original = getattr(error, "orig", None)
+    return getattr(original, "sqlstate", None) or getattr(getattr(original, "__cause__", None), "sqlstate", None)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether the same transaction may succeed when run again: a serialization failure or a deadlock."""
+    return isinstance(error, DBAPIError) and sql_state(error) in _RETRY_STATES
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database could not be reached or is going down, so that nothing was decided on the message."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, InterfaceError) or sql_state(error) in _AWAY_STATES
+    return isinstance(error, DATABASE_ERRORS)
+
+
+async def migrate(url: str, *packages: str) -> None:
+    """Bring the database at `url` to the newest version of each of `packages`.
+
+    A package, like `doorstep.kit:migrations/service` or `doorstep.intake:migrations`, names a folder of Alembic
+    revisions; each has a version table of its own. Concurrent callers wait for one another.
+    """
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            for package in packages:
+                await connection.run_sync(_upgrade, package)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, package: str) -> None:
+    module, _, folder = package.partition(":")
+    scripts = ScriptDirectory(str(files(module) / folder))
+    name = module.rpartition(".")[2] + folder.removeprefix("migrations").replace("/", "_")
+    with EnvironmentContext(
+        Config(),
+        scripts,
+        fn=lambda revision, _: scripts._upgrade_revs("head", revision),  # noqa: SLF001
+    ) as environment:
+        environment.configure(connection=connection, version_table=f"version_{name}")
+        with environment.begin_transaction():
+            environment.run_migrations()

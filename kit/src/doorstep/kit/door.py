@@ -1,0 +1,139 @@
+"""What every request passes first: limits on load, size, type and nesting, and the span and count of the answer."""
+
+import json
+import re
+from typing import Any
+
+from opentelemetry.trace import SpanKind
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from doorstep.kit.problems import Problem, answer
+from doorstep.kit.telemetry import REQUESTS, span
+
+BODY_BYTES = 1_048_576
+NESTING = 32
+IN_FLIGHT = 64
+_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+class Door:
+    """ASGI middleware of every service."""
+
+    def __init__(self, app: ASGIApp, *, service: str) -> None:
+        """Stand before `app` on behalf of `service`."""
+        self._app = app
+        self._service = service
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or answer a problem."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        status = 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        self._in_flight += 1
+        try:
+            with span(f"{self._service} {scope['method']}", parent=headers.get("traceparent"), kind=SpanKind.SERVER):
+                await self._enter(scope, headers, receive, count)
+        finally:
+            self._in_flight -= 1
+            route = getattr(scope.get("route"), "path", "unmatched")
+            REQUESTS.labels(self._service, route, str(status)).inc()
+
+    async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        try:
+            if self._in_flight > IN_FLIGHT and not scope["path"].endswith(
+                ("/healthz", "/readyz", "/metrics", "/events")
+            ):
+                zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
+                raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                body = await _body(headers, receive)
+                receive = _again(body, receive)
+            await self._app(scope, receive, send)
+        except Problem as problem:
+            await answer(Request(scope), problem)(scope, receive, send)
+
+
+async def _body(headers: Headers, receive: Receive) -> bytes:
+    declared = headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > BODY_BYTES:
+        raise _too_large()
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "incomplete", "请求没有发完。", "The request broke off.")
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES:
+            raise _too_large()
+        if not message.get("more_body"):
+            break
+    if body:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, "content-type", "请以 application/json 发送。", "Send application/json.")
+        _check_json(bytes(body))
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    zh, en = "请求体超过 1 MiB，请分开发送。", "The body is over 1 MiB; send it in parts."
+    return Problem(413, "too-large", zh, en)
+
+
+def _check_json(body: bytes) -> None:
+    """Refuse what is not JSON text, is nested too deeply, or names a field twice."""
+    if body.count(b"[") + body.count(b"{") > NESTING and _depth(body) > NESTING:
+        raise Problem(400, "too-deep", f"嵌套超过 {NESTING} 层。", f"It is nested more than {NESTING} levels deep.")
+    try:
+        json.loads(body.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, _Twice):
+            zh, en = "同一字段出现两次。", "A field stands twice in one object."
+            raise Problem(400, "field-twice", zh, en) from None
+        raise Problem(400, "malformed", "请求体不是有效的 JSON（UTF-8）。", "The body is not JSON in UTF-8.") from None
+
+
+def _depth(body: bytes) -> int:
+    """How deep objects and arrays are nested, whatever else is wrong with `body`."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+class _Twice(ValueError):
+    """A name stands twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Twice
+    return found
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

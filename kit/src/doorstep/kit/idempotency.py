@@ -1,0 +1,65 @@
+"""Commands that may be sent twice: the client makes the id, the first one counts, the same one is answered again."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.kit.auth import Principal
+
+_CLAIM = text(
+    """
+    INSERT INTO command (id, principal, digest) VALUES (:id, :principal, :digest)
+    ON CONFLICT (id) DO NOTHING RETURNING id
+    """
+)
+_LOOK = text("SELECT principal, digest, answer, erased_at FROM command WHERE id = :id")
+_KEEP = text("UPDATE command SET answer = CAST(:answer AS jsonb) WHERE id = :id")
+
+
+class IdReused(Exception):
+    """The id belongs to a command with another body, or of somebody else."""
+
+
+class Erased(Exception):
+    """The command is known, and what it made was erased."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The command was carried out before; `answer` is what was kept of its answer: ids and versions, nothing else."""
+
+    answer: Any
+
+
+async def claim(session: AsyncSession, principal: Principal, command_id: UUID, digest: bytes) -> Replay | None:
+    """Claim `command_id` for this transaction; a Replay if the same principal sent the same body before.
+
+    `digest` is the vault's digest of the body. Raises IdReused, or Erased. A second sender waits for the first.
+    """
+    values = {"id": command_id, "principal": principal.subject, "digest": digest}
+    if (await session.execute(_CLAIM, values)).first() is not None:
+        return None
+    owner, known, answer, erased_at = (await session.execute(_LOOK, {"id": command_id})).one()
+    if owner != principal.subject:
+        raise IdReused
+    if erased_at is not None:
+        raise Erased
+    if bytes(known) != digest:
+        raise IdReused
+    return Replay(answer)
+
+
+async def keep(session: AsyncSession, command_id: UUID, answer: Any) -> None:
+    """Keep `answer`, which names nothing personal, for a command that comes again."""
+    await session.execute(_KEEP, {"id": command_id, "answer": orjson.dumps(answer).decode()})
+
+
+async def erase(session: AsyncSession, command_id: UUID) -> None:
+    """From now on the command is answered as erased."""
+    await session.execute(
+        text("UPDATE command SET answer = NULL, erased_at = now() WHERE id = :id"), {"id": command_id}
+    )

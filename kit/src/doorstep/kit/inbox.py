@@ -1,0 +1,208 @@
+"""What a consumer has seen: its position in each partition, the last number of each key, and what is parked.
+
+Invariants: position, last numbers and effects commit in one transaction; a number at or below the last is ignored; a
+number beyond the next parks its key. Kafka's committed offsets only show lag.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+import orjson
+from aiokafka import TopicPartition
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.envelope import Envelope, Event
+
+Key = tuple[str, UUID]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it came; `envelope` and `event` are None where it could not be understood, `flaw` says why."""
+
+    topic: str
+    partition: int
+    offset: int
+    headers: tuple[tuple[str, bytes], ...]
+    raw_key: bytes | None
+    value: bytes
+    ordered: bool
+    envelope: Envelope | None = None
+    event: Event | None = None
+    flaw: str | None = None
+
+    @property
+    def place(self) -> TopicPartition:
+        """The partition that it came from."""
+        return TopicPartition(self.topic, self.partition)
+
+    @property
+    def key(self) -> Key | None:
+        """Topic and key, if it has one."""
+        return None if self.envelope is None else (self.topic, self.envelope.key)
+
+    @property
+    def number(self) -> int:
+        """Its number among those of its key; 1 on a topic without order, where no key comes twice."""
+        return (self.envelope and self.envelope.number) or 1
+
+
+class Fate(StrEnum):
+    """What becomes of a message."""
+
+    NEXT = "next"
+    DUPLICATE = "duplicate"
+    EARLY = "early"
+    FLAWED = "flawed"
+
+
+@dataclass
+class Position:
+    """Where a partition stands: the epoch last seen and the next offset to take."""
+
+    epoch: int = 1
+    next_offset: int = 0
+
+
+@dataclass
+class Batch:
+    """What is known, under lock, of the keys of some messages; changed as they are handled, then written."""
+
+    last: dict[Key, int]
+    parked: dict[Key, set[int]]
+    touched: set[Key] = field(default_factory=set)
+
+    def fate(self, message: Message, *, cut: bool) -> Fate:
+        """What is to become of `message`; `cut` says that the beginning of its partition is gone for good."""
+        if message.key is None:
+            return Fate.FLAWED
+        number, known = message.number, self.last.get(message.key)
+        flawed = Fate.FLAWED if message.event is None else Fate.NEXT
+        if known is None and number > 1 and cut:
+            return flawed
+        if number <= (known or 0) or number in self.parked.get(message.key, ()):
+            return Fate.DUPLICATE
+        return flawed if number == (known or 0) + 1 else Fate.EARLY
+
+    def done(self, message: Message) -> None:
+        """`message` was handled, or given up."""
+        if message.key is not None and message.ordered:
+            self.last[message.key] = max(message.number, self.last.get(message.key, 0))
+            self.touched.add(message.key)
+
+    def released(self) -> list[Key]:
+        """Keys whose parked messages can go on now."""
+        return [key for key in self.touched if self.last[key] + 1 in self.parked.get(key, ())]
+
+
+async def lock(session: AsyncSession, messages: Sequence[Message]) -> Batch:
+    """Lock positions and keys of `messages`, in sorted order, and read what is known of them."""
+    places = sorted({message.place for message in messages})
+    await session.execute(
+        text(
+            "INSERT INTO inbox_position (topic, partition)"
+            " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) ORDER BY 1, 2"
+            " ON CONFLICT (topic, partition) DO UPDATE SET epoch = inbox_position.epoch"
+        ),
+        {"topics": [place.topic for place in places], "partitions": [place.partition for place in places]},
+    )
+    keys = sorted({message.key for message in messages if message.key is not None and message.ordered})
+    if not keys:
+        return Batch({}, {})
+    wanted = {"topics": [topic for topic, _ in keys], "keys": [key for _, key in keys]}
+    join = "JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[])) AS w (topic, key) USING (topic, key)"
+    rows = await session.execute(
+        text(
+            f"SELECT i.topic, i.key, i.last FROM inbox_key i {join} ORDER BY i.topic, i.key FOR UPDATE OF i"  # noqa: S608
+        ),
+        wanted,
+    )
+    last: dict[Key, int] = {(topic, key): number for topic, key, number in rows}
+    parked: dict[Key, set[int]] = {}
+    for topic, key, number in await session.execute(
+        text(f"SELECT p.topic, p.key, p.number FROM parked p {join}"),  # noqa: S608
+        wanted,
+    ):
+        parked.setdefault((topic, key), set()).add(number)
+    return Batch(last, parked)
+
+
+async def write(session: AsyncSession, batch: Batch, after: Iterable[tuple[TopicPartition, Position]]) -> None:
+    """Write last numbers and the positions `after` the batch; keys that can go on become due at once."""
+    touched = sorted(batch.touched)
+    if touched:
+        await session.execute(
+            text(
+                "INSERT INTO inbox_key (topic, key, last)"
+                " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:lasts AS bigint[]))"
+                " ON CONFLICT (topic, key) DO UPDATE SET last = greatest(inbox_key.last, excluded.last)"
+            ),
+            {
+                "topics": [topic for topic, _ in touched],
+                "keys": [key for _, key in touched],
+                "lasts": [batch.last[key] for key in touched],
+            },
+        )
+    for topic, key in batch.released():
+        await session.execute(
+            text("UPDATE parked SET next_attempt_at = now() WHERE topic = :topic AND key = :key"),
+            {"topic": topic, "key": key},
+        )
+    rows = sorted(after, key=lambda pair: pair[0])
+    await session.execute(
+        text(
+            "INSERT INTO inbox_position (topic, partition, epoch, next_offset) SELECT * FROM unnest("
+            "CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:epochs AS integer[]),"
+            " CAST(:offsets AS bigint[])) ORDER BY 1, 2"
+            " ON CONFLICT (topic, partition) DO UPDATE SET epoch = excluded.epoch, next_offset = excluded.next_offset"
+        ),
+        {
+            "topics": [place.topic for place, _ in rows],
+            "partitions": [place.partition for place, _ in rows],
+            "epochs": [position.epoch for _, position in rows],
+            "offsets": [position.next_offset for _, position in rows],
+        },
+    )
+
+
+async def positions(session: AsyncSession, places: Iterable[TopicPartition]) -> dict[TopicPartition, Position]:
+    """Where `places` stand; the beginning for those never seen."""
+    known = {
+        TopicPartition(topic, partition): Position(epoch, offset)
+        for topic, partition, epoch, offset in await session.execute(
+            text("SELECT topic, partition, epoch, next_offset FROM inbox_position")
+        )
+    }
+    return {place: known.get(place, Position()) for place in places}
+
+
+async def park(session: AsyncSession, message: Message, reason: str, *, attempts: int, wait: float) -> None:
+    """Keep `message` until its turn comes, or for another attempt in `wait` seconds."""
+    assert message.envelope is not None  # noqa: S101
+    await session.execute(
+        text(
+            "INSERT INTO parked (topic, key, number, partition, kafka_offset, headers, body, reason, attempts,"
+            " next_attempt_at) VALUES (:topic, :key, :number, :partition, :offset, CAST(:headers AS jsonb), :body,"
+            " :reason, :attempts, now() + make_interval(secs => :wait)) ON CONFLICT DO NOTHING"
+        ),
+        {
+            "topic": message.topic,
+            "key": message.envelope.key,
+            "number": message.number,
+            "partition": message.partition,
+            "offset": message.offset,
+            "headers": dump_headers(message.headers),
+            "body": message.value,
+            "reason": reason,
+            "attempts": attempts,
+            "wait": wait,
+        },
+    )
+
+
+def dump_headers(headers: Iterable[tuple[str, bytes]]) -> str:
+    """Headers as JSON text, for a row."""
+    return orjson.dumps({name: value.decode("utf-8", "replace") for name, value in headers}).decode()

@@ -1,0 +1,85 @@
+"""Audit intents: what was done, by whom, to whose data and why, in the transaction that does it.
+
+Invariant: a read of personal data commits its intent before the first byte leaves. One entry has one commitment a
+subject; the details are sealed under each subject's own key, so that erasing one leaves the others.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import rfc8785
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid4
+
+from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
+from doorstep.contracts.codes import Action, LegalBasis, Purpose
+from doorstep.kit import outbox
+from doorstep.kit.auth import Principal
+from doorstep.kit.vault import KeyRing
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be logged. `case` is the record or request that it was done for."""
+
+    action: Action
+    subjects: Sequence[UUID]
+    purpose: Purpose | None = None
+    legal_basis: LegalBasis | None = None
+    case: UUID | None = None
+    outcome: str = "done"
+    policies: tuple[str, ...] = ()
+
+
+def record(session: AsyncSession, ring: KeyRing, intent: Intent, *, principal: Principal | None = None) -> UUID:
+    """Have `intent` leave for the log with the session's transaction; gives the entry's id.
+
+    `ring` holds the keys of all its subjects. `principal` is None where a service acts on an event.
+    """
+    return outbox.add_entry(session, entry(ring, intent, service=session.info["service"], principal=principal))
+
+
+def entry(ring: KeyRing, intent: Intent, *, service: str, principal: Principal | None) -> AuditEntrySubmitted:
+    """The entry that `intent` makes, with a fresh random nonce for each subject."""
+    now = datetime.now(UTC)
+    details = [_detail(intent, service, principal, now) for _ in intent.subjects]
+    return AuditEntrySubmitted(
+        entry_id=uuid4(),
+        hour=now.strftime("%Y-%m-%dT%H"),
+        commitments=tuple(commitment(detail) for detail in details),
+        details=tuple(ring.seal(subject, detail) for subject, detail in zip(intent.subjects, details, strict=True)),
+    )
+
+
+def _detail(intent: Intent, service: str, principal: Principal | None, now: datetime) -> AuditDetail:
+    return AuditDetail(
+        nonce=base64.b64encode(secrets.token_bytes(32)).decode(),
+        at_us=int(now.timestamp()) * 1_000_000 + now.microsecond,
+        service=service,
+        action=intent.action,
+        outcome=intent.outcome,
+        actor=principal.subject if principal else None,
+        role=principal.role if principal else None,
+        agency=principal.agency if principal else None,
+        purpose=intent.purpose,
+        legal_basis=intent.legal_basis,
+        case=None if intent.case is None else str(intent.case),
+        policies=intent.policies,
+    )
+
+
+def commitment(detail: AuditDetail) -> str:
+    """Hex HMAC-SHA256, keyed by the detail's nonce, of its canonical JSON (RFC 8785) without the nonce."""
+    content = detail.model_dump(mode="json", exclude={"nonce"}, exclude_none=True)
+    return hmac.new(base64.b64decode(detail.nonce), rfc8785.dumps(content), hashlib.sha256).hexdigest()
+
+
+def distinct(subjects: Iterable[UUID]) -> tuple[UUID, ...]:
+    """`subjects` once each, in their first order."""
+    return tuple(dict.fromkeys(subjects))

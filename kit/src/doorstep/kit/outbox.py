@@ -1,0 +1,162 @@
+"""Events that leave with the transaction which made them, each with the next number of its key.
+
+Invariants: an event is written in the transaction of its state change; the number of a (topic, key) is taken from a
+counter row, rows locked in sorted order, so that numbers have no gap and follow the order of commits.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from doorstep.contracts.audit import AuditEntrySubmitted
+from doorstep.contracts.codes import Department
+from doorstep.contracts.envelope import JOSE, JSON, Event
+from doorstep.contracts.topics import TOPIC_OF, TOPICS, Topic, audit_topic, feed_topic
+from doorstep.kit.db import before_commit
+from doorstep.kit.telemetry import current_traceparent
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """One row of the outbox; `position` and `number` are given when it is written."""
+
+    id: UUID
+    topic: str
+    key: UUID
+    type: str
+    subject: UUID | None
+    time: datetime
+    content_type: str
+    body: bytes
+    recipient: str | None = None
+    headers: dict[str, str] | None = None
+    traceparent: str | None = None
+    ordered: bool = True
+
+
+_WRITE = text(
+    """
+    WITH rows AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:types AS text[]),
+            CAST(:subjects AS uuid[]), CAST(:times AS timestamptz[]), CAST(:parents AS text[]),
+            CAST(:content_types AS text[]), CAST(:recipients AS text[]), CAST(:headers AS text[]),
+            CAST(:bodies AS bytea[]), CAST(:ordered AS boolean[])
+        ) WITH ORDINALITY AS r (
+            id, topic, key, type, subject, time, traceparent, content_type, recipient, headers, body, ordered, i
+        )
+    ), counted AS (
+        INSERT INTO outbox_counter (topic, key, last)
+        SELECT topic, key, count(*) FROM rows WHERE ordered GROUP BY topic, key ORDER BY topic, key
+        ON CONFLICT (topic, key) DO UPDATE SET last = outbox_counter.last + excluded.last
+        RETURNING topic, key, last
+    ), numbered AS (
+        SELECT rows.*, c.last - count(*) OVER (PARTITION BY rows.topic, rows.key)
+            + row_number() OVER (PARTITION BY rows.topic, rows.key ORDER BY i) AS number
+        FROM rows LEFT JOIN counted c ON rows.ordered AND c.topic = rows.topic AND c.key = rows.key
+    )
+    INSERT INTO outbox
+        (id, topic, key, number, type, subject, time, traceparent, content_type, recipient, headers, body)
+    SELECT
+        id, topic, key, number, type, subject, time, traceparent, content_type, recipient, CAST(headers AS jsonb), body
+    FROM numbered ORDER BY i
+    """
+)
+
+
+def add(session: AsyncSession, event: Event, *, key: UUID, subject: UUID | None = None) -> UUID:
+    """Have `event` leave with the session's transaction, as the next of `key`; gives the event's id."""
+    body = event.model_dump_json(exclude_none=True).encode()
+    return _buffer(session, _row(TOPIC_OF[type(event)], event.event_type, key, subject, JSON, body))
+
+
+def add_feed(
+    session: AsyncSession, department: Department, event_type: str, *, ref: UUID, subject: UUID, projection: bytes
+) -> UUID:
+    """Have a feed event leave for `department`, encrypted for it at delivery.
+
+    `ref` is the department's own id of the request and the key; `projection` is the event, encrypted at rest under
+    the data key of `subject` with the context of `feed_context(ref)`.
+    """
+    row = _row(TOPICS[feed_topic(department)], event_type, ref, subject, JOSE, projection)
+    return _buffer(session, replace(row, recipient=str(department)))
+
+
+def feed_context(ref: UUID) -> str:
+    """The context under which the projection for a feed is encrypted in the outbox."""
+    return f"outbox.body:{ref}"
+
+
+def add_entry(session: AsyncSession, entry: AuditEntrySubmitted) -> UUID:
+    """Have an entry leave for the audit log."""
+    topic = TOPICS[audit_topic(session.info["service"])]
+    body = entry.model_dump_json(exclude_none=True).encode()
+    return _buffer(session, _row(topic, entry.event_type, entry.entry_id, None, JSON, body))
+
+
+def add_dead_letter(session: AsyncSession, topic: str, key: UUID, headers: dict[str, str], body: bytes) -> UUID:
+    """Have a message that could not be processed leave for the dead letter topic `topic`, as it was."""
+    row = OutboxRow(
+        id=uuid7(),
+        topic=topic,
+        key=key,
+        type=headers.get("ce_type", "unknown"),
+        subject=None,
+        time=datetime.now(UTC),
+        content_type=headers.get("content-type", JSON),
+        body=body,
+        headers=headers,
+        ordered=False,
+    )
+    return _buffer(session, row)
+
+
+def _row(topic: Topic, event_type: str, key: UUID, subject: UUID | None, content_type: str, body: bytes) -> OutboxRow:
+    return OutboxRow(
+        id=uuid7(),
+        topic=topic.name,
+        key=key,
+        type=event_type,
+        subject=subject,
+        time=datetime.now(UTC),
+        content_type=content_type,
+        body=body,
+        traceparent=current_traceparent(),
+        ordered=topic.ordered,
+    )
+
+
+def _buffer(session: AsyncSession, row: OutboxRow) -> UUID:
+    session.info.setdefault("outbox", []).append(row)
+    before_commit(session, flush)
+    return row.id
+
+
+async def flush(session: AsyncSession) -> None:
+    """Write the buffered rows with their numbers, in one statement."""
+    rows: list[OutboxRow] = session.info.pop("outbox", [])
+    if not rows:
+        return
+    session.info["outbox_written"] = session.info.get("outbox_written", 0) + len(rows)
+    await session.execute(
+        _WRITE,
+        {
+            "ids": [row.id for row in rows],
+            "topics": [row.topic for row in rows],
+            "keys": [row.key for row in rows],
+            "types": [row.type for row in rows],
+            "subjects": [row.subject for row in rows],
+            "times": [row.time for row in rows],
+            "parents": [row.traceparent for row in rows],
+            "content_types": [row.content_type for row in rows],
+            "recipients": [row.recipient for row in rows],
+            "headers": [None if row.headers is None else orjson.dumps(row.headers).decode() for row in rows],
+            "bodies": [row.body for row in rows],
+            "ordered": [row.ordered for row in rows],
+        },
+    )

@@ -1,0 +1,77 @@
+"""Who may do what to what, and why: Cedar policies in files of their own, checked against their schema when loaded."""
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+
+import cedarpy
+
+from doorstep.contracts.codes import Purpose
+from doorstep.kit.auth import Principal
+
+
+class Forbidden(Exception):
+    """No policy permits this, or one forbids it."""
+
+
+class PoliciesInvalid(Exception):
+    """The policies do not fit their schema."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What is to be done something to. `own_record` says that the caller took the record at hand."""
+
+    kind: str
+    department: str | None = None
+    own_record: bool | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A permission, with the titles of the policies that gave it."""
+
+    policies: tuple[str, ...]
+
+
+class Policy:
+    """The policies in force. Whatever no policy permits is refused."""
+
+    def __init__(self) -> None:
+        """Read the policies. Raises PoliciesInvalid."""
+        folder = files("doorstep.kit") / "policies"
+        source = (folder / "doorstep.cedar").read_text()
+        schema = (folder / "doorstep.cedarschema").read_text()
+        result = cedarpy.validate_policies(source, schema)
+        if not result.validation_passed:
+            raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
+        self._policies = cedarpy.PolicySet.from_str(source)
+        self._schema = cedarpy.Schema.from_str(schema)
+
+    def authorize(
+        self, principal: Principal, action: str, resource: Resource, *, purpose: Purpose | None = None
+    ) -> Decision:
+        """The decision to let `principal` do `action`. Raises Forbidden, also where the question makes no sense."""
+        who = {"role": str(principal.role), "agency": principal.agency}
+        if principal.station is not None:
+            who["station"] = principal.station
+        what: dict[str, str | bool] = {"kind": resource.kind}
+        if resource.department is not None:
+            what["department"] = resource.department
+        if resource.own_record is not None:
+            what["ownRecord"] = resource.own_record
+        user, thing = {"type": "User", "id": principal.subject}, {"type": "Resource", "id": resource.kind}
+        request = {
+            "principal": user,
+            "action": {"type": "Action", "id": action},
+            "resource": thing,
+            "context": {} if purpose is None else {"purpose": str(purpose)},
+        }
+        entities = json.dumps(
+            [{"uid": user, "attrs": who, "parents": []}, {"uid": thing, "attrs": what, "parents": []}]
+        )
+        result = cedarpy.is_authorized(request, self._policies, entities, self._schema)
+        if not result.allowed:
+            raise Forbidden(action)
+        titles = result.diagnostics.id_annotations_by_reason
+        return Decision(tuple(sorted(titles.get(reason) or reason for reason in result.diagnostics.reasons)))

@@ -1,0 +1,192 @@
+"""Answers to what went wrong: RFC 9457 problems in Chinese or English, saying what, where, and what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from doorstep.kit.auth import NotAuthenticated
+from doorstep.kit.idempotency import Erased, IdReused
+from doorstep.kit.policy import Forbidden
+from doorstep.kit.vault import SubjectErased
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a request: a JSON pointer into it, and why, in both languages."""
+
+    pointer: str
+    zh: str
+    en: str
+
+
+class Problem(Exception):
+    """An answer other than success. Neither text may quote what the caller sent."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        zh: str,
+        en: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Answer `status` with the problem type `code` and a sentence in both languages."""
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.zh = zh
+        self.en = en
+        self.faults = tuple(faults)
+        self.headers = headers
+
+
+_TITLES: dict[int, tuple[str, str]] = {
+    400: ("请求格式有误", "Malformed request"),
+    401: ("需要登录", "Sign in"),
+    403: ("无权访问", "Not allowed"),
+    404: ("没有找到", "Not found"),
+    405: ("不支持的方法", "Method not allowed"),
+    409: ("冲突", "Conflict"),
+    410: ("已删除", "Gone"),
+    412: ("版本已过期", "Version is stale"),
+    413: ("内容过大", "Too large"),
+    415: ("内容类型不支持", "Unsupported content type"),
+    422: ("内容无效", "Invalid content"),
+    428: ("缺少版本", "Version required"),
+    500: ("内部错误", "Internal error"),
+    503: ("暂时无法服务", "Temporarily unavailable"),
+}
+
+_REASONS: dict[str, tuple[str, str]] = {
+    "missing": ("缺少此项", "is missing"),
+    "extra_forbidden": ("没有这个字段", "is not a known field"),
+    "enum": ("不是已知代码", "is not a known code"),
+    "literal_error": ("不是已知代码", "is not a known code"),
+    "uuid_parsing": ("不是有效的编号", "is not a UUID"),
+    "uuid_type": ("不是有效的编号", "is not a UUID"),
+    "uuid_version": ("编号须为 UUIDv7", "must be a UUIDv7"),
+    "string_too_long": ("太长", "is too long"),
+    "string_too_short": ("太短", "is too short"),
+    "string_unicode": ("含无效字符", "has characters that are not text"),
+    "too_long": ("数量过多", "has too many items"),
+    "too_short": ("数量过少", "has too few items"),
+    "datetime_from_date_parsing": ("不是有效时间", "is not a time"),
+    "datetime_parsing": ("不是有效时间", "is not a time"),
+    "timezone_aware": ("时间须带时区", "must name its offset from UTC"),
+    "json_invalid": ("不是有效的 JSON", "is not JSON"),
+}
+
+
+def pointer(path: Sequence[Any]) -> str:
+    """The RFC 6901 pointer for a path of names and indexes."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def install(app: FastAPI) -> None:
+    """Have `app` answer every failure as a problem."""
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(NotAuthenticated, _answer_unauthenticated)
+    app.add_exception_handler(Forbidden, _answer_forbidden)
+    app.add_exception_handler(IdReused, _answer_reused)
+    app.add_exception_handler(Erased, _answer_erased)
+    app.add_exception_handler(SubjectErased, _answer_erased)
+
+
+def answer(request: Request, problem: Problem) -> JSONResponse:
+    """The response for `problem` in the language that the caller prefers; Chinese if none is named."""
+    language = preferred_language(request.headers.get("accept-language", ""))
+    place = 0 if language == "zh" else 1
+    titles = _TITLES.get(problem.status, _TITLES[400 if problem.status < 500 else 500])
+    content: dict[str, Any] = {
+        "type": f"urn:doorstep:problem:{problem.code}",
+        "title": titles[place],
+        "status": problem.status,
+        "detail": (problem.zh, problem.en)[place],
+    }
+    if problem.faults:
+        content["errors"] = [
+            {"pointer": fault.pointer, "detail": (fault.zh, fault.en)[place]} for fault in problem.faults
+        ]
+    headers = {"Content-Language": language, **(problem.headers or {})}
+    return JSONResponse(content, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def preferred_language(header: str) -> str:
+    """`zh` or `en`, whichever `header` (Accept-Language, RFC 9110 section 12.5.4) ranks first; `zh` for neither."""
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate(header.split(",")):
+        tag, _, weight = part.strip().partition(";q=")
+        language = tag.strip().lower()[:2]
+        if language in ("zh", "en"):
+            try:
+                ranked.append((-float(weight or 1), place, language))
+            except ValueError:
+                continue
+    return min(ranked)[2] if ranked else "zh"
+
+
+async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)  # noqa: S101
+    return answer(request, error)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    details = error.errors()
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return answer(request, Problem(400, "malformed", "请求体不是有效的 JSON。", "The body is not JSON."))
+    faults = [fault_of(detail) for detail in details]
+    zh, en = (
+        f"有 {len(faults)} 处内容无效，请改正后重发。",
+        f"{len(faults)} places are not valid; correct them and send again.",
+    )
+    return answer(request, Problem(422, "invalid", zh, en, faults=faults))
+
+
+def fault_of(detail: Any) -> Fault:
+    """The fault that a validation error of pydantic names, without what was sent."""
+    path = [part for part in detail["loc"] if part != "body"]
+    kind = detail["type"]
+    if kind == "value_error":
+        zh, en = getattr(detail.get("ctx", {}).get("error"), "args", ("", ""))[:2] or ("无效", "is not valid")
+        return Fault(pointer(path), str(zh), str(en))
+    zh, en = _REASONS.get(kind, ("无效", "is not valid"))
+    return Fault(pointer(path), zh, en)
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    zh, en = _TITLES.get(error.status_code, _TITLES[400])
+    headers = dict(error.headers) if error.headers else None
+    return answer(request, Problem(error.status_code, "http", zh + "。", en + ".", headers=headers))
+
+
+async def _answer_unauthenticated(request: Request, _: Exception) -> JSONResponse:
+    challenge = {"WWW-Authenticate": "Bearer"}
+    zh, en = "请带上有效的访问令牌。", "Send a valid access token."
+    return answer(request, Problem(401, "not-authenticated", zh, en, headers=challenge))
+
+
+async def _answer_forbidden(request: Request, _: Exception) -> JSONResponse:
+    zh, en = "您的角色或用途不允许这样做。", "Your role or purpose does not allow this."
+    return answer(request, Problem(403, "forbidden", zh, en))
+
+
+async def _answer_reused(request: Request, _: Exception) -> JSONResponse:
+    zh, en = "这个编号已用于另一个请求，请换一个新编号。", "This id was used for another command; make a new one."
+    return answer(request, Problem(409, "id-reused", zh, en))
+
+
+async def _answer_erased(request: Request, _: Exception) -> JSONResponse:
+    return answer(request, Problem(410, "erased", "该内容已被删除。", "This has been erased."))

@@ -1,0 +1,226 @@
+"""Data keys of subjects, and what is encrypted, indexed and pseudonymised with them.
+
+A subject is a person's mention, a dwelling or a place. Each has a random key (AES-256-GCM), wrapped by a
+key-encryption key of the local keyset; destroying the wrapped key erases the subject everywhere. Invariants: the
+additional data binds subject, context and key version; wrapped keys do not travel; a cached key lives five minutes.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar, cast
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from doorstep.contracts.envelope import Contract
+from doorstep.contracts.sealed import Sealed
+from doorstep.kit.db import Database
+
+Content = TypeVar("Content", bound=Contract)
+NOBODY = UUID(int=0)
+"""The subject of what concerns no person: keys, rule packs, dead letters that cannot be read."""
+
+_CACHE_SECONDS = 300
+_CACHE_ENTRIES = 50_000
+_NONCE = 12
+
+
+class SubjectErased(LookupError):
+    """The subject was erased, or never had a key: nothing of it can be read."""
+
+
+class SealBroken(ValueError):
+    """The ciphertext was changed, or belongs to another subject, context or key."""
+
+
+class Keyset:
+    """Key-encryption keys by name, and the keys of indexes, pseudonyms and digests, from a file that only we read."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the keyset at `path`; raises ValueError if it is not one."""
+        try:
+            document = json.loads(path.read_text())
+            self.current: str = document["current"]
+            self.keks = {name: AESGCM(base64.b64decode(key)) for name, key in document["keks"].items()}
+            self.index = base64.b64decode(document["index"])
+            self.pairwise = base64.b64decode(document["pairwise"])
+        except (OSError, KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise ValueError(f"no keyset at {path.name}: {type(error).__name__}") from None
+
+
+def new_keyset(path: Path) -> None:
+    """Make a keyset of random keys at `path`, readable by its owner alone; an existing one is kept."""
+
+    def key() -> str:
+        return base64.b64encode(secrets.token_bytes(32)).decode()
+
+    document = {"current": "1", "keks": {"1": key()}, "index": key(), "pairwise": key()}
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(document, file)
+
+
+class KeyRing:
+    """The data keys of a few subjects, for one piece of work."""
+
+    def __init__(self, keys: dict[UUID, tuple[int, AESGCM]]) -> None:
+        """Hold `keys`: subject to key version and key."""
+        self._keys = keys
+
+    def encrypt(self, subject_id: UUID, context: str, data: bytes) -> bytes:
+        """`data` under the subject's key: 4 bytes key version, 12 bytes nonce, ciphertext with tag."""
+        version, key = self._key(subject_id)
+        nonce = secrets.token_bytes(_NONCE)
+        return version.to_bytes(4) + nonce + key.encrypt(nonce, data, _binding(subject_id, context, version))
+
+    def decrypt(self, subject_id: UUID, context: str, blob: bytes) -> bytes:
+        """What `encrypt` was given. Raises SubjectErased or SealBroken."""
+        _, key = self._key(subject_id)
+        version, nonce, ciphertext = int.from_bytes(blob[:4]), blob[4 : 4 + _NONCE], blob[4 + _NONCE :]
+        try:
+            return key.decrypt(nonce, ciphertext, _binding(subject_id, context, version))
+        except (InvalidTag, ValueError):
+            raise SealBroken(context.partition(":")[0]) from None
+
+    def seal(self, subject_id: UUID, content: Content) -> Sealed[Content]:
+        """`content` for an event, readable by holders of the subject's key."""
+        context = type(content).__name__
+        blob = self.encrypt(subject_id, context, content.model_dump_json(exclude_none=True).encode())
+        shape = cast("type[Sealed[Content]]", Sealed.__class_getitem__(type(content)))
+        return shape(
+            subject_id=subject_id,
+            key_version=int.from_bytes(blob[:4]),
+            context=context,
+            ciphertext=base64.b64encode(blob[4:]).decode(),
+        )
+
+    def open(self, sealed: Sealed[Content], model: type[Content]) -> Content:
+        """The content of `sealed`. Raises SubjectErased, or SealBroken if it is not an intact `model`."""
+        try:
+            blob = sealed.key_version.to_bytes(4) + base64.b64decode(sealed.ciphertext, validate=True)
+            return model.model_validate_json(self.decrypt(sealed.subject_id, model.__name__, blob))
+        except (binascii.Error, OverflowError, ValidationError):
+            raise SealBroken(model.__name__) from None
+
+    def _key(self, subject_id: UUID) -> tuple[int, AESGCM]:
+        try:
+            return self._keys[subject_id]
+        except KeyError:
+            raise SubjectErased(str(subject_id)) from None
+
+
+def _binding(subject_id: UUID, context: str, version: int) -> bytes:
+    return f"{subject_id}|{context}|{version}".encode()
+
+
+class Vault:
+    """The station's key store, and the keyed functions that hide what they are given."""
+
+    def __init__(self, database: Database, keyset: Keyset) -> None:
+        """Use the wrapped keys in `database`, unwrapped by `keyset`."""
+        self._database = database
+        self._keyset = keyset
+        self._cache: dict[UUID, tuple[float, int, AESGCM | None]] = {}
+
+    async def ring(self, subject_ids: Iterable[UUID], *, create: bool = False) -> KeyRing:
+        """The keys of `subject_ids`; those without one get one if `create`, else opening raises SubjectErased."""
+        now = time.monotonic()
+        keys: dict[UUID, tuple[int, AESGCM]] = {}
+        missing = []
+        for one in sorted(set(subject_ids)):
+            expires, version, key = self._cache.get(one, (0.0, 0, None))
+            if key is not None and expires > now:
+                keys[one] = (version, key)
+            else:
+                missing.append(one)
+        if missing:
+            keys |= await self._load(missing, create=create)
+        return KeyRing(keys)
+
+    async def _load(self, subject_ids: list[UUID], *, create: bool) -> dict[UUID, tuple[int, AESGCM]]:
+        rows = await self._fetch(subject_ids)
+        if create and len(rows) < len(subject_ids):
+            known = {row[0] for row in rows}
+            await self._make([one for one in subject_ids if one not in known])
+            rows = await self._fetch(subject_ids)
+        if len(self._cache) > _CACHE_ENTRIES:
+            self._cache.clear()
+        loaded: dict[UUID, tuple[int, AESGCM]] = {}
+        for subject_id, version, kek, wrapped in rows:
+            if wrapped is not None:
+                binding = _binding(subject_id, kek, version)
+                key = AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
+                loaded[subject_id] = (version, key)
+                self._cache[subject_id] = (time.monotonic() + _CACHE_SECONDS, version, key)
+        return loaded
+
+    async def _fetch(self, subject_ids: list[UUID]) -> list[tuple[UUID, int, str, bytes | None]]:
+        query = text(
+            "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
+        )
+        async with self._database.transaction() as session:
+            return [tuple(row) for row in await session.execute(query, {"ids": subject_ids})]
+
+    async def _make(self, subject_ids: list[UUID]) -> None:
+        kek = self._keyset.current
+        wrapped = []
+        for subject_id in subject_ids:
+            nonce = secrets.token_bytes(_NONCE)
+            key = AESGCM.generate_key(256)
+            wrapped.append(nonce + self._keyset.keks[kek].encrypt(nonce, key, _binding(subject_id, kek, 1)))
+        async with self._database.transaction() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO data_key (subject_id, kek, wrapped)"
+                    " SELECT id, :kek, wrapped FROM unnest(CAST(:ids AS uuid[]), CAST(:wrapped AS bytea[]))"
+                    " AS r (id, wrapped) ORDER BY id ON CONFLICT DO NOTHING"
+                ),
+                {"kek": kek, "ids": subject_ids, "wrapped": wrapped},
+            )
+
+    async def destroy(self, subject_id: UUID) -> None:
+        """Erase the subject: its key is gone for good, here and in what was encrypted under it anywhere."""
+        async with self._database.transaction() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO data_key (subject_id, kek, destroyed_at) VALUES (:id, :kek, now())"
+                    " ON CONFLICT (subject_id) DO UPDATE SET wrapped = NULL, destroyed_at = now()"
+                ),
+                {"id": subject_id, "kek": self._keyset.current},
+            )
+        self.forget(subject_id)
+
+    def forget(self, subject_id: UUID) -> None:
+        """Drop the cached key of a subject."""
+        self._cache.pop(subject_id, None)
+
+    def blind_index(self, field: str, value: str) -> bytes:
+        """16 bytes by which an equal `value` of `field` is found, and nothing else can be learned."""
+        return self._mac(self._keyset.index, field, value.encode())[:16]
+
+    def digest(self, body: bytes) -> bytes:
+        """32 bytes that tell whether a command came with the same body again."""
+        return self._mac(self._keyset.index, "command", body)
+
+    def pairwise(self, audience: str, identifier: UUID | str) -> UUID:
+        """The id that `audience` alone knows `identifier` by."""
+        number = int.from_bytes(self._mac(self._keyset.pairwise, audience, str(identifier).encode())[:16])
+        return UUID(int=number & ~(0xF << 76 | 0x3 << 62) | (0x8 << 76 | 0x2 << 62))  # RFC 9562, version 8
+
+    @staticmethod
+    def _mac(key: bytes, purpose: str, data: bytes) -> bytes:
+        return hmac.new(key, purpose.encode() + b"\0" + data, hashlib.sha256).digest()
