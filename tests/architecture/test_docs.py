@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
 
 from doorstep.contracts.codes import Department, TaskState
+from doorstep.contracts.topics import TOPICS
 
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 CODE = re.compile(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
@@ -100,3 +104,25 @@ def test_the_glossary_has_the_departments_and_states_in_both_languages(root: Pat
         assert re.search(r"[\u4e00-\u9fff]", rows[str(state)]), state
     for department in Department:
         assert str(department).replace("-", " ") in rows["department"] + glossary, department
+
+
+def test_the_table_of_topics_is_the_contracts(root: Path) -> None:
+    document = (root / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z.-]+)` \| ([^|]+) \| (\w+) \| ([^|]+) \| (\d+) \|$", document, re.MULTILINE)
+    told = {name: (key, producer, groups, int(days)) for name, key, producer, groups, days in rows}
+    assert told == {
+        topic.name: (topic.key, topic.producer, ", ".join(topic.groups) or "the department", topic.retention_days)
+        for topic in TOPICS.values()
+    }
+
+
+def test_the_example_reads_a_feed_and_nobody_else_s(root: Path) -> None:
+    document = (root / "docs" / "events.md").read_text(encoding="utf-8")
+    example: dict = {}
+    exec(re.search(r"```python\n(.*?)```", document, re.DOTALL)[1], example)  # noqa: S102
+    own, other = OKPKey.generate_key("X25519"), OKPKey.generate_key("X25519")
+    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM"}
+    value = jwe.encrypt_compact(header, b'{"ref": "1"}', own, algorithms=example["ALGORITHMS"])
+    assert example["read_feed"](value, own.as_dict(private=True)) == {"ref": "1"}
+    with pytest.raises(JoseError):
+        example["read_feed"](value, other.as_dict(private=True))
