@@ -1,0 +1,42 @@
+"""Proofs that an entry is in the log, computed from its tiles."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit import queries
+from doorstep.audit.domain.merkle import inclusion_ranges
+from doorstep.audit.domain.proving import ProofTiles
+from doorstep.audit.errors import EntryPending, EntryUnknown, LogContradicted
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """That entry `index`, whose leaf hash is `leaf`, is under `checkpoint` (a signed note) of `size` entries."""
+
+    index: int
+    size: int
+    leaf: bytes
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+
+
+async def prove_inclusion(session: AsyncSession, *, entry_id: UUID) -> InclusionProof:
+    """Prove that an entry is under the newest checkpoint; raises EntryUnknown, EntryPending, LogContradicted."""
+    newest = await queries.newest_checkpoint(session)
+    place = await queries.place(session, entry_id)
+    if place is None:
+        raise EntryUnknown
+    index, leaf = place
+    if newest is None or index is None or leaf is None or index >= newest[0]:
+        raise EntryPending
+    size, checkpoint = newest
+    spans = inclusion_ranges(index, size)
+    tiles = ProofTiles(size)
+    for tile in tiles.missing(spans):
+        data = await queries.tile(session, tile)
+        if data is None:
+            raise LogContradicted(f"{tile.path} is missing")
+        tiles.add(tile, data)
+    return InclusionProof(index, size, leaf, tuple(tiles.hashes(spans)), checkpoint)

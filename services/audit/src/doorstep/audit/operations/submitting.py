@@ -1,0 +1,124 @@
+"""Storing submissions, until the sequencer gives them their place in the log.
+
+Invariants: an entry id is stored once, whatever arrives; what cannot be read is stored too, as an `unreadable` entry
+with a commitment to the whole message; the way from a subject to its entries is a keyed blind index, and nothing else
+here names a subject.
+"""
+
+import base64
+import binascii
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit.domain.entry import NONCE_BYTES, UNREADABLE, Entry, commit
+from doorstep.audit.domain.errors import Malformed
+from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
+from doorstep.kit import intents
+from doorstep.kit.auth import Principal
+from doorstep.kit.db import before_commit
+from doorstep.kit.vault import KeyRing, Vault
+
+SUBMITTED = "log_submitted"
+"""Under this a session's `info` has what it submitted; the sequencer is woken by it after the commit."""
+
+_SUBJECT_FIELD = "audit.subject"
+
+_STORE = text(
+    """
+    WITH fresh AS (
+        INSERT INTO pending (entry_id, body)
+        SELECT entry_id, body FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) AS new (entry_id, body)
+        WHERE NOT EXISTS (SELECT FROM entry WHERE entry.entry_id = new.entry_id)
+        ON CONFLICT (entry_id) DO NOTHING
+        RETURNING entry_id
+    )
+    INSERT INTO detail (entry_id, position, subject, sealed)
+    SELECT entry_id, position, subject, sealed
+    FROM unnest(
+        CAST(:owners AS uuid[]), CAST(:positions AS integer[]), CAST(:subjects AS bytea[]), CAST(:sealed AS bytea[])
+    ) AS new (entry_id, position, subject, sealed) JOIN fresh USING (entry_id)
+    ON CONFLICT DO NOTHING
+    """
+)
+_KEEP = text("INSERT INTO unreadable (entry_id, nonce, topic, message) VALUES (:entry_id, :nonce, :topic, :message)")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An entry to be stored: its bytes, and for each commitment its subject's blind index and the sealed detail."""
+
+    entry_id: UUID
+    body: bytes
+    details: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
+    """The submission that an event asks for; raises Malformed if no entry can be made of it."""
+    if len(event.details) != len(event.commitments):
+        raise Malformed("submission: a commitment without its detail")
+    if any(detail.context != AuditDetail.__name__ for detail in event.details):
+        raise Malformed("submission: a detail of another kind")
+    try:
+        entry = Entry(event.entry_id, event.hour, tuple(bytes.fromhex(text) for text in event.commitments))
+        details = tuple(
+            (
+                subject_index(vault, detail.subject_id),
+                detail.key_version.to_bytes(4) + base64.b64decode(detail.ciphertext, validate=True),
+            )
+            for detail in event.details
+        )
+    except (ValueError, OverflowError, binascii.Error) as error:
+        raise Malformed("submission: not hex, not base64 or not an hour") from error
+    return Submission(entry.id, entry.encode(), details)
+
+
+def subject_index(vault: Vault, subject_id: UUID) -> bytes:
+    """The 16 bytes under which the entries about a subject are found."""
+    return vault.blind_index(_SUBJECT_FIELD, str(subject_id))
+
+
+def submit(session: AsyncSession, submission: Submission) -> None:
+    """Have a submission stored with the session's transaction; if its entry id is known it changes nothing."""
+    session.info.setdefault(SUBMITTED, []).append(submission)
+    before_commit(session, _store)
+
+
+async def _store(session: AsyncSession) -> None:
+    """Write all that was buffered, in one statement."""
+    submissions: list[Submission] = session.info[SUBMITTED]
+    numbered = [(one.entry_id, at, *detail) for one in submissions for at, detail in enumerate(one.details)]
+    await session.execute(
+        _STORE,
+        {
+            "ids": [one.entry_id for one in submissions],
+            "bodies": [one.body for one in submissions],
+            "owners": [row[0] for row in numbered],
+            "positions": [row[1] for row in numbered],
+            "subjects": [row[2] for row in numbered],
+            "sealed": [row[3] for row in numbered],
+        },
+    )
+
+
+async def submit_unreadable(session: AsyncSession, *, topic: str, message: bytes) -> UUID:
+    """Store an entry that stands for a message nobody can read, and the message; gives the entry's random id."""
+    entry_id, nonce = uuid4(), secrets.token_bytes(NONCE_BYTES)
+    commitment = commit(nonce, {"topic": topic, "message": base64.b64encode(message).decode()})
+    entry = Entry(entry_id, datetime.now(UTC).strftime("%Y-%m-%dT%H"), (commitment,), UNREADABLE)
+    await session.execute(_KEEP, {"entry_id": entry_id, "nonce": nonce, "topic": topic, "message": message})
+    submit(session, Submission(entry_id, entry.encode()))
+    return entry_id
+
+
+def submit_own(
+    session: AsyncSession, ring: KeyRing, intent: intents.Intent, *, vault: Vault, principal: Principal | None = None
+) -> UUID:
+    """Log an action of the log's own service in the action's transaction, without the broker; gives the entry's id."""
+    event = intents.entry(ring, intent, service=session.info["service"], principal=principal)
+    submit(session, read_submission(event, vault=vault))
+    return event.entry_id

@@ -1,0 +1,74 @@
+"""What is read from the log's tables. A partial tile is the beginning of a full one, made from the rows below it."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
+
+_NEWEST = text("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1")
+_ROWS = text("SELECT index, body, leaf FROM entry WHERE index >= :start AND index < :end ORDER BY index")
+_LEAVES = text("SELECT leaf FROM entry WHERE index >= :start AND index < :end ORDER BY index")
+_ROOTS = text("SELECT root FROM tile WHERE level = :level AND index >= :start AND index < :end ORDER BY index")
+_FULL = text("SELECT hashes FROM tile WHERE level = :level AND index = :index")
+_SIZE = text("SELECT coalesce(max(index) + 1, 0) FROM entry")
+_PLACE = text(
+    "SELECT index, leaf FROM entry WHERE entry_id = :id UNION ALL SELECT NULL, NULL FROM pending WHERE entry_id = :id"
+)
+
+
+async def newest_checkpoint(session: AsyncSession) -> tuple[int, bytes] | None:
+    """The size and the signed note of the newest checkpoint; None before the first."""
+    row = (await session.execute(_NEWEST)).first()
+    return None if row is None else (row.size, row.note)
+
+
+async def stored_size(session: AsyncSession) -> int:
+    """How many entries are stored, signed or not."""
+    return int((await session.execute(_SIZE)).scalar_one())
+
+
+async def anything_pending(session: AsyncSession) -> bool:
+    """Whether entries wait for their place."""
+    return bool((await session.execute(text("SELECT EXISTS (SELECT FROM pending)"))).scalar_one())
+
+
+async def rows(session: AsyncSession, start: int, end: int) -> list[tuple[int, bytes, bytes]]:
+    """Index, body and leaf hash of the entries from `start` up to `end`, in order; fewer if some are not there."""
+    return [(row[0], row[1], row[2]) for row in await session.execute(_ROWS, {"start": start, "end": end})]
+
+
+async def hashes(session: AsyncSession, level: int, start: int, end: int) -> list[bytes]:
+    """The hashes of one level from number `start` up to `end`; fewer if some are not there."""
+    statement = _LEAVES if level == 0 else _ROOTS
+    parameters = {"start": start, "end": end} | ({} if level == 0 else {"level": level - 1})
+    return list((await session.execute(statement, parameters)).scalars())
+
+
+async def tile(session: AsyncSession, wanted: Tile) -> bytes | None:
+    """The bytes of a tile; None if the database has lost some of it."""
+    if wanted.full:
+        found: bytes | None = (
+            await session.execute(_FULL, {"level": wanted.level, "index": wanted.index})
+        ).scalar_one_or_none()
+        return found
+    some = await hashes(session, wanted.level, wanted.start, wanted.start + wanted.width)
+    return b"".join(some) if len(some) == wanted.width else None
+
+
+async def edge(session: AsyncSession, size: int) -> list[list[bytes]]:
+    """The hashes of the partial tiles of a tree of `size`, level 0 first."""
+    levels = []
+    level = 0
+    while size >> (8 * level):
+        end = size >> (8 * level)
+        levels.append(await hashes(session, level, end - end % TILE_WIDTH, end))
+        level += 1
+    return levels
+
+
+async def place(session: AsyncSession, entry_id: UUID) -> tuple[int | None, bytes | None] | None:
+    """Index and leaf hash of an entry; two None while it is pending; None if it was never submitted."""
+    row = (await session.execute(_PLACE, {"id": entry_id})).first()
+    return None if row is None else (row[0], row[1])
