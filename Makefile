@@ -46,14 +46,14 @@ check: $(INSTALLED) ## what CI runs: style, types, imports, schemas, tests, the 
 
 pytest: $(INSTALLED) ## the tests alone, without Apache Kafka
 	@mkdir -p $(REPORTS)
-	@$(BIN)/python -m pytest -q -m "not kafka" -n $(WORKERS) --dist loadfile --junitxml=$(REPORTS)/pytest.xml $(PYTEST)
+	@$(BIN)/python -m pytest -m "not kafka" -n $(WORKERS) --dist loadfile --junitxml=$(REPORTS)/pytest.xml $(PYTEST)
 
 test-kafka: $(INSTALLED) ## journeys and faults against Apache Kafka (needs java and mvn)
 	@mkdir -p $(REPORTS)
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
 		echo "错误：找不到 $$tool，Apache Kafka 的测试需要 JDK 17 或更高版本和 Maven。" >&2; \
 		echo "Error: $$tool was not found; the tests on Apache Kafka need a JDK 17 or later and Maven." >&2; exit 2; }; done
-	@$(BIN)/python -m pytest -q -m kafka --junitxml=$(REPORTS)/kafka.xml $(PYTEST)
+	@$(BIN)/python -m pytest -m kafka --junitxml=$(REPORTS)/kafka.xml $(PYTEST)
 
 map: $(INSTALLED) ## every requirement in docs/map.md has tests, and in the last run they passed
 	@$(BIN)/python tests/architecture/check_map.py $(ARGS) $(wildcard $(REPORTS)/*.xml)

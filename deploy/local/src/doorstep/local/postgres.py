@@ -97,6 +97,8 @@ class EmbeddedPostgres:
         if not self.sockets.is_dir():
             self.sockets.mkdir(mode=0o700)
             self._give(self.sockets)
+        for leftover in self.sockets.iterdir():
+            leftover.unlink()
         if not cluster.is_dir():
             self._make_cluster()
         version = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -169,7 +171,7 @@ class EmbeddedPostgres:
                 lines = (await asyncio.to_thread(status.read_text, "utf-8")).splitlines()
             except FileNotFoundError:
                 lines = []
-            if len(lines) >= 8 and lines[7].strip() == "ready":
+            if len(lines) >= 8 and lines[0] == str(child.process.pid) and lines[7].strip() == "ready":
                 return True
             await asyncio.sleep(POLL)
         raise self._failure(child.output())
