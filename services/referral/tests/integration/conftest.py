@@ -22,6 +22,7 @@ from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import Database, migrate
 from doorstep.kit.vault import Keyset, Vault, new_keyset
+from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.opening import Origin, open_requests
 from doorstep.referral.operations.tasks import Moved, Wish, transition_request, transition_task
@@ -118,7 +119,7 @@ class Desk:
             return await transition_task(
                 session,
                 vault=self.vault,
-                principal=officer(Department(task.department)),
+                access=Access(officer(Department(task.department))),
                 department=Department(task.department),
                 ref=task.ref,
                 wish=Wish(to, version or (await self.task(task.need_id)).version, **said),
@@ -134,7 +135,7 @@ class Desk:
             return await transition_request(
                 session,
                 vault=self.vault,
-                principal=principal,
+                access=Access(principal),
                 station=station,
                 request_id=task.request_id,
                 wish=Wish(to, (await self.task(task.need_id)).version, **said),
@@ -147,7 +148,7 @@ class Desk:
             return await hand_on_request(
                 session,
                 vault=self.vault,
-                principal=ARBITER if arbiter else REVIEWER,
+                access=Access(ARBITER if arbiter else REVIEWER),
                 station=STATION,
                 request_id=task.request_id,
                 route=Route(department, version or (await self.task(task.need_id)).version, arbiter),

@@ -9,6 +9,7 @@ from doorstep.contracts.codes import Department, Outcome, Purpose, Reason, TaskS
 from doorstep.referral import queries
 from doorstep.referral.errors import KeyIdTaken, RequestUnknown
 from doorstep.referral.operations import reading
+from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.keys import register_department_key
 from doorstep.referral.views import department_requests, station_requests
 
@@ -19,8 +20,7 @@ async def listed(desk, department: Department, *, state=None, after=None):
         return await reading.list_department_requests(
             session,
             vault=desk.vault,
-            principal=desk.officer(department),
-            purpose=Purpose.SERVICE,
+            access=Access(desk.officer(department), Purpose.SERVICE),
             department=department,
             state=state,
             after=after,
@@ -34,8 +34,7 @@ async def read(desk, department: Department, ref):
         return await reading.read_department_request(
             session,
             vault=desk.vault,
-            principal=desk.officer(department),
-            purpose=Purpose.SERVICE,
+            access=Access(desk.officer(department), Purpose.SERVICE),
             department=department,
             ref=ref,
             now=desk.now,
@@ -108,8 +107,7 @@ async def test_the_station_sees_all_tasks_of_its_record(desk) -> None:
         found = await reading.list_record_requests(
             session,
             vault=desk.vault,
-            principal=desk.second,
-            purpose=Purpose.FOLLOW_UP,
+            access=Access(desk.second, Purpose.FOLLOW_UP),
             station=desk.origin.station,
             record_id=desk.origin.record_id,
             now=desk.now,
@@ -146,7 +144,7 @@ async def test_a_departments_key_is_registered_once_and_never_replaced(desk) -> 
             return await register_department_key(
                 session,
                 vault=desk.vault,
-                principal=desk.officer(Department.HEALTH),
+                access=Access(desk.officer(Department.HEALTH)),
                 department=Department.HEALTH,
                 kid=kid,
                 jwk={"kty": "OKP", "crv": "X25519", "x": x},

@@ -16,6 +16,7 @@ from doorstep.referral.errors import (
     SecondPersonMustConfirm,
     VersionStale,
 )
+from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.tasks import Wish, transition_task
 
 
@@ -84,7 +85,7 @@ async def test_another_departments_task_is_as_unknown_as_no_task(desk, database,
                 await transition_task(
                     session,
                     vault=vault,
-                    principal=desk.officer(department),
+                    access=Access(desk.officer(department)),
                     department=department,
                     ref=ref,
                     wish=Wish(TaskState.ACCEPTED, 1),

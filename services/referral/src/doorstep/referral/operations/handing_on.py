@@ -8,10 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from doorstep.contracts.codes import Action, LegalBasis, Purpose, TaskState
+from doorstep.contracts.codes import Action, LegalBasis, TaskState
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import intents, outbox
-from doorstep.kit.auth import Principal
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, seal_detail
@@ -20,6 +19,7 @@ from doorstep.referral.domain.deadlines import DueTimes
 from doorstep.referral.domain.routing import Assignment, hand_on
 from doorstep.referral.domain.states import Party
 from doorstep.referral.errors import NothingToRoute, RequestUnknown, VersionStale
+from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
 from doorstep.referral.operations.tasks import Moved
 from doorstep.referral.queries import TaskRow
@@ -60,7 +60,7 @@ async def hand_on_request(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
+    access: Access,
     station: str,
     request_id: UUID,
     route: Route,
@@ -82,9 +82,9 @@ async def hand_on_request(
         raise NothingToRoute(state=task.state.value)
     ring = await vault.ring([task.subject_id])
     opening = _opening(vault, ring, task, assignment, now)
-    await _write(session, ring, task, opening, assignment, principal, route.note)
+    await _write(session, ring, task, opening, assignment, access, route.note)
     _announce(session, vault, ring, task, opening, assignment)
-    intents.record(session, ring, _intent(task), principal=principal)
+    intents.record(session, ring, _intent(task, access), principal=access.principal)
     return Moved(request_id, opening.ref, TaskState.REQUESTED, task.version + 1, opening.business_status, None)
 
 
@@ -115,7 +115,7 @@ async def _write(
     task: TaskRow,
     opening: Opening,
     assignment: Assignment,
-    principal: Principal,
+    access: Access,
     note: str | None,
 ) -> None:
     version = task.version + 1
@@ -135,7 +135,7 @@ async def _write(
             "complete_by": opening.due.completion,
             "provisional": opening.due.provisional,
             "party": Party.STATION.value,
-            "person": principal.subject,
+            "person": access.principal.subject,
             "detail": seal_detail(ring, task.subject_id, opening.task_id, version, Detail(note=note)),
         },
     )
@@ -165,11 +165,12 @@ def _announce(
         offer(session, vault, ring, opening, assignment.department, opening.ref)
 
 
-def _intent(task: TaskRow) -> intents.Intent:
+def _intent(task: TaskRow, access: Access) -> intents.Intent:
     return intents.Intent(
         Action.TRANSITION_TASK,
         [task.subject_id],
-        purpose=Purpose.SERVICE,
+        purpose=access.purpose,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        policies=access.policies,
     )

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Department
 from doorstep.kit import intents
-from doorstep.kit.auth import Principal
 from doorstep.kit.vault import NOBODY, Vault
 from doorstep.referral.errors import KeyIdTaken
+from doorstep.referral.operations.access import Access
 
 _REGISTER = text(
     """
@@ -27,7 +27,7 @@ async def register_department_key(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
+    access: Access,
     department: Department,
     kid: str,
     jwk: dict[str, Any],
@@ -42,7 +42,7 @@ async def register_department_key(
         "kid": kid,
         "jwk": orjson.dumps(jwk, option=orjson.OPT_SORT_KEYS).decode(),
         "now": now,
-        "person": principal.subject,
+        "person": access.principal.subject,
     }
     if (await session.execute(_REGISTER, row)).first() is None:
         known = (await session.execute(_KNOWN, {"department": department, "kid": kid})).scalar_one()
@@ -50,5 +50,6 @@ async def register_department_key(
             raise KeyIdTaken
         return False
     ring = await vault.ring([NOBODY], create=True)
-    intents.record(session, ring, intents.Intent(Action.REGISTER_KEY, [NOBODY]), principal=principal)
+    intent = intents.Intent(Action.REGISTER_KEY, [NOBODY], policies=access.policies)
+    intents.record(session, ring, intent, principal=access.principal)
     return True

@@ -11,7 +11,6 @@ from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, Ta
 from doorstep.contracts.feeds import Offer
 from doorstep.contracts.needs import Need
 from doorstep.kit import intents
-from doorstep.kit.auth import Principal
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_detail, open_proposal
@@ -19,6 +18,7 @@ from doorstep.referral.domain.content import project
 from doorstep.referral.domain.deadlines import DueTimes, Late, is_overdue, late
 from doorstep.referral.domain.states import Proposal
 from doorstep.referral.errors import RequestUnknown
+from doorstep.referral.operations.access import Access
 from doorstep.referral.queries import TaskRow, TransitionRow
 
 
@@ -61,8 +61,7 @@ async def list_department_requests(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
-    purpose: Purpose,
+    access: Access,
     department: Department,
     state: TaskState | None,
     after: UUID | None,
@@ -70,7 +69,7 @@ async def list_department_requests(
 ) -> list[Shown]:
     """A page of the department's own requests in its own projection, oldest first."""
     tasks = await queries.department_tasks(session, department, state=state, after=after)
-    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=None)
+    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=None)
     return [_shown(vault, ring, task, department, now) for task in tasks]
 
 
@@ -78,8 +77,7 @@ async def read_department_request(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
-    purpose: Purpose,
+    access: Access,
     department: Department,
     ref: UUID,
     now: datetime,
@@ -88,7 +86,7 @@ async def read_department_request(
     task = await queries.department_task(session, department, ref)
     if task is None:
         raise RequestUnknown
-    ring = await _log(session, vault, principal, purpose, Action.READ_REQUEST, [task], case=task.request_id)
+    ring = await _log(session, vault, access, Action.READ_REQUEST, [task], case=task.request_id)
     history = await queries.history(session, [task.task_id])
     return _shown(vault, ring, task, department, now, history)
 
@@ -97,15 +95,14 @@ async def list_record_requests(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
-    purpose: Purpose,
+    access: Access,
     station: str,
     record_id: UUID,
     now: datetime,
 ) -> list[Shown]:
     """All tasks that came of a record of the station, by request and sequence, with their history."""
     tasks = await queries.record_tasks(session, station, record_id)
-    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=record_id)
+    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=record_id)
     history = await queries.history(session, [task.task_id for task in tasks])
     return [_shown(vault, ring, task, None, now, history) for task in tasks]
 
@@ -114,15 +111,14 @@ async def list_queue(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
-    purpose: Purpose,
+    access: Access,
     station: str,
     state: TaskState,
     now: datetime,
 ) -> list[Shown]:
     """The station's tasks that wait for a department (draft) or came back (rejected)."""
     tasks = await queries.queue(session, station, state)
-    ring = await _log(session, vault, principal, purpose, Action.LIST_REQUESTS, tasks, case=None)
+    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=None)
     history = await queries.history(session, [task.task_id for task in tasks])
     return [_shown(vault, ring, task, None, now, history) for task in tasks]
 
@@ -141,8 +137,7 @@ async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes) ->
 async def _log(
     session: AsyncSession,
     vault: Vault,
-    principal: Principal,
-    purpose: Purpose,
+    access: Access,
     action: Action,
     tasks: Sequence[TaskRow],
     *,
@@ -154,8 +149,10 @@ async def _log(
     bases = {task.legal_basis for task in tasks}
     if subjects:
         basis = LegalBasis(bases.pop()) if len(bases) == 1 else None
-        intent = intents.Intent(action, subjects, purpose=purpose, legal_basis=basis, case=case)
-        intents.record(session, ring, intent, principal=principal)
+        intent = intents.Intent(
+            action, subjects, purpose=access.purpose, legal_basis=basis, case=case, policies=access.policies
+        )
+        intents.record(session, ring, intent, principal=access.principal)
     return ring
 
 

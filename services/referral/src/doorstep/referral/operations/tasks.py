@@ -13,19 +13,18 @@ from doorstep.contracts.codes import (
     Department,
     LegalBasis,
     Outcome,
-    Purpose,
     Reason,
     TaskState,
 )
 from doorstep.contracts.feeds import FEED_DAYS, RequestWithdrawn
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import intents, outbox
-from doorstep.kit.auth import Principal
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import RequestUnknown, VersionStale
+from doorstep.referral.operations.access import Access
 from doorstep.referral.queries import TaskRow
 
 _TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
@@ -71,7 +70,7 @@ async def transition_task(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
+    access: Access,
     department: Department,
     ref: UUID,
     wish: Wish,
@@ -79,14 +78,14 @@ async def transition_task(
 ) -> Moved:
     """A department's step with its task `ref`. Raises RequestUnknown, VersionStale or a TransitionRefused."""
     task = await queries.lock_department_task(session, department, ref)
-    return await _move(session, vault, principal, Party.DEPARTMENT, _seen(task, wish.version), wish, now)
+    return await _move(session, vault, access, Party.DEPARTMENT, _seen(task, wish.version), wish, now)
 
 
 async def transition_request(
     session: AsyncSession,
     *,
     vault: Vault,
-    principal: Principal,
+    access: Access,
     station: str,
     request_id: UUID,
     wish: Wish,
@@ -99,7 +98,7 @@ async def transition_request(
     withdrawn = wish.to is TaskState.CANCELLED and wish.reason is Reason.RESIDENT_WITHDREW
     party = Party.RESIDENT if withdrawn else Party.STATION
     task = await queries.lock_station_task(session, station, request_id)
-    return await _move(session, vault, principal, party, _seen(task, wish.version), wish, now)
+    return await _move(session, vault, access, party, _seen(task, wish.version), wish, now)
 
 
 def _seen(task: TaskRow | None, version: int) -> TaskRow:
@@ -113,7 +112,7 @@ def _seen(task: TaskRow | None, version: int) -> TaskRow:
 async def _move(
     session: AsyncSession,
     vault: Vault,
-    principal: Principal,
+    access: Access,
     party: Party,
     task: TaskRow,
     wish: Wish,
@@ -126,14 +125,14 @@ async def _move(
         task.assigned,
         open_proposal(ring, task.subject_id, task.task_id, task.proposal),
     )
-    step = Step(wish.to, party, principal.subject, wish.reason, wish.outcome, wish.business_status)
+    step = Step(wish.to, party, access.principal.subject, wish.reason, wish.outcome, wish.business_status)
     after = decide(before, step)
     await _write(session, ring, task, step, after, wish.note, now)
     if task.department is not None and task.ref is not None:
         _publish(session, ring, task, step, after, now)
         if after.state in _TAKEN_BACK:
             _withdraw(session, ring, task, Department(task.department), task.ref, now)
-    intents.record(session, ring, _intent(task), principal=principal)
+    intents.record(session, ring, _intent(task, access), principal=access.principal)
     return Moved(
         task.request_id,
         task.ref,
@@ -213,11 +212,12 @@ def _withdraw(
     )
 
 
-def _intent(task: TaskRow) -> intents.Intent:
+def _intent(task: TaskRow, access: Access) -> intents.Intent:
     return intents.Intent(
         Action.TRANSITION_TASK,
         [task.subject_id],
-        purpose=Purpose.SERVICE,
+        purpose=access.purpose,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        policies=access.policies,
     )

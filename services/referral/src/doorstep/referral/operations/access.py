@@ -1,0 +1,15 @@
+"""On whose word, and why, something is done."""
+
+from dataclasses import dataclass
+
+from doorstep.contracts.codes import Purpose
+from doorstep.kit.auth import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A caller whom policy permitted something, with the purpose and the policies' titles, for the log."""
+
+    principal: Principal
+    purpose: Purpose = Purpose.SERVICE
+    policies: tuple[str, ...] = ()
