@@ -1,5 +1,7 @@
 """docker-compose.yml is whole: what it mounts, builds and waits for exists, and it sets nothing that nobody reads."""
 
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -69,6 +71,19 @@ def test_every_service_has_its_own_database(root: Path, compose) -> None:
     for service in SERVICES:
         for name in (service, f"{service}-migrate"):
             assert compose["services"][name]["environment"]["DOORSTEP_DATABASE_URL"].endswith(f"/{service}")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_sets_what_the_service_reads_and_nothing_else(compose, service: str, monkeypatch) -> None:
+    module = f"doorstep.{service}.settings"
+    settings = importlib.import_module(module if importlib.util.find_spec(module) else "doorstep.kit.service").Settings
+    environment = compose["services"][service]["environment"]
+    monkeypatch.setattr(
+        "os.environ", {name: re.sub(r"\$\{\w+:\?\}", "given", text) for name, text in environment.items()}
+    )
+    assert settings().profile == "production"
+    fields = {f"DOORSTEP_{name.upper()}" for name in settings.model_fields}
+    assert set(environment) - fields == set()
 
 
 def test_the_keys_that_it_makes_are_kept(root: Path, tmp_path: Path) -> None:

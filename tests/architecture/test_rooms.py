@@ -9,7 +9,7 @@ import pytest
 SERVICES = ("audit", "gateway", "intake", "referral", "registry", "risk")
 ROOMS = {
     "__init__", "__main__", "settings", "app", "worker", "api", "schemas", "consumers", "timers", "views",
-    "operations", "queries", "tables", "columns", "errors", "domain", "migrations",
+    "operations", "queries", "tables", "columns", "errors", "domain", "migrations", "commands",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
 KIT_ROOMS = 16
