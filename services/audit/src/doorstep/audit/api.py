@@ -1,0 +1,99 @@
+"""The log over HTTP: checkpoint, tiles and entry bundles as C2SP tlog-tiles names them, and proofs of inclusion.
+
+All of it is public: an entry says nothing to whoever does not hold its detail.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit import queries
+from doorstep.audit.domain.errors import Malformed
+from doorstep.audit.domain.note import encode_base64
+from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
+from doorstep.audit.errors import EntryPending, EntryUnknown
+from doorstep.audit.operations.proving import prove_inclusion
+from doorstep.audit.schemas import Inclusion
+from doorstep.kit.problems import Problem
+from doorstep.kit.service import SessionDep
+
+router = APIRouter(prefix="/api/log", tags=["log"])
+
+TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
+IMMUTABLE = "public, max-age=31536000, immutable"
+MOMENT = "public, max-age=1"
+_AS_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}
+}
+_AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+@router.get("/checkpoint", response_class=Response, responses=_AS_TEXT)
+async def read_checkpoint(session: SessionDep) -> Response:
+    """The newest signed checkpoint."""
+    _, note = await _newest(session)
+    return Response(note, media_type=TEXT, headers={"Cache-Control": MOMENT})
+
+
+@router.get("/vkey", response_class=Response, responses=_AS_TEXT)
+async def read_verifier_key(request: Request) -> Response:
+    """The key that verifies checkpoints. Whoever relies on it gets it on another way than from here."""
+    return Response(f"{request.app.state.verifier_key}\n", media_type=TEXT, headers={"Cache-Control": MOMENT})
+
+
+@router.get("/tile/{path:path}", response_class=Response, responses=_AS_BYTES)
+async def read_tile(path: str, session: SessionDep) -> Response:
+    """A tile `<L>/<N>[.p/<W>]`, or an entry bundle `entries/<N>[.p/<W>]`, under the newest checkpoint."""
+    try:
+        tile = parse_path(f"tile/{path}")
+    except Malformed:
+        raise _nothing_there() from None
+    size, _ = await _newest(session)
+    data = await _read(session, tile) if tile.within(size) else None
+    if data is None:
+        raise _nothing_there()
+    return Response(data, media_type=BYTES, headers={"Cache-Control": IMMUTABLE})
+
+
+@router.get("/proof/inclusion")
+async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion:
+    """A proof that an entry is under the newest checkpoint."""
+    try:
+        proof = await prove_inclusion(session, entry_id=entry_id)
+    except EntryUnknown:
+        zh, en = "日志中没有这一条。", "The log has no such entry."
+        raise Problem(404, "entry-unknown", zh, en) from None
+    except EntryPending:
+        zh, en = "该条已收到，尚未签名，请稍后再试。", "The entry is stored and not signed yet; try again in a moment."
+        raise Problem(404, "entry-pending", zh, en, headers={"Retry-After": "1"}) from None
+    return Inclusion(
+        entry_id=entry_id,
+        index=proof.index,
+        size=proof.size,
+        leaf_hash=encode_base64(proof.leaf),
+        proof=[encode_base64(hash_) for hash_ in proof.hashes],
+        checkpoint=proof.checkpoint.decode(),
+    )
+
+
+async def _newest(session: AsyncSession) -> tuple[int, bytes]:
+    newest = await queries.newest_checkpoint(session)
+    if newest is None:
+        zh, en = "日志尚未开始。", "The log has not begun."
+        raise Problem(503, "log-not-begun", zh, en, headers={"Retry-After": "1"})
+    return newest
+
+
+async def _read(session: AsyncSession, tile: Tile) -> bytes | None:
+    if tile.level != BUNDLE:
+        return await queries.tile(session, tile)
+    rows = await queries.rows(session, tile.start, tile.start + tile.width)
+    return encode_bundle([body for _, body, _ in rows]) if len(rows) == tile.width else None
+
+
+def _nothing_there() -> Problem:
+    zh, en = "日志中没有这一块。", "The log has no such tile under its newest checkpoint."
+    return Problem(404, "no-such-tile", zh, en)

@@ -1,0 +1,60 @@
+"""What the log takes from the topics `audit.entry.<service>`: every message becomes an entry, readable or not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit.domain.errors import Malformed
+from doorstep.audit.operations.submitting import read_submission, submit, submit_unreadable
+from doorstep.contracts.audit import AuditEntrySubmitted
+from doorstep.contracts.envelope import Envelope, Event
+from doorstep.kit.consumer import Consumer, Handler, Received
+from doorstep.kit.inbox import Message
+from doorstep.kit.service import Service
+from doorstep.kit.vault import Vault
+
+
+class Unreadable(Event):
+    """Stands for a message that nobody can read."""
+
+    event_type: ClassVar[str] = "audit.unreadable.v1"
+
+
+class LogConsumer(Consumer):
+    """Takes submissions. What others would make a dead letter becomes an `unreadable` entry: nothing is left out."""
+
+    def __init__(self, service: Service) -> None:
+        """Take what is submitted, and store it in the service's database."""
+        handlers: dict[type[Event], Handler] = {AuditEntrySubmitted: storing(service.vault)}
+        super().__init__(service.database, service.broker, handlers, steps=service.steps)
+
+    def read(self, record: Any) -> Message:
+        """The message in `record`, never one with a flaw."""
+        message = super().read(record)
+        if message.flaw is None:
+            return message
+        now = datetime.now(UTC)
+        stand_in = Envelope(id=uuid4(), source=message.topic, type=Unreadable.event_type, time=now, key=uuid4())
+        return replace(message, envelope=stand_in, event=Unreadable(), flaw=None)
+
+    async def handle(self, session: AsyncSession, message: Message) -> None:
+        """Store the entry that the message asks for, or the one that says that it cannot be read."""
+        try:
+            if not isinstance(message.event, Unreadable):
+                await super().handle(session, message)
+                return
+        except Malformed:
+            pass
+        await submit_unreadable(session, topic=message.topic, message=message.value)
+
+
+def storing(vault: Vault) -> Handler:
+    """The handler of submissions; it raises Malformed for one of which no entry can be made."""
+
+    async def store(session: AsyncSession, received: Received) -> None:
+        submit(session, read_submission(received.event, vault=vault))
+
+    return store

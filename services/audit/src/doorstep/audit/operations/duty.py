@@ -1,0 +1,91 @@
+"""Who sequences, and when: of all instances the one that holds the lease, soon after something was submitted."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import Any
+
+from prometheus_client import Gauge
+from sqlalchemy.exc import DBAPIError
+
+from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.sequencing import Sequencer
+from doorstep.audit.operations.submitting import SUBMITTED
+from doorstep.kit.db import Database
+from doorstep.kit.leases import Lease
+from doorstep.kit.telemetry import describe
+
+log = logging.getLogger(__name__)
+
+CONTRADICTED = Gauge("doorstep_log_contradicted", "1 while the stored log is not the signed one: nothing is signed.")
+_POLL = 0.25
+_RETRY = 0.5
+_CONTRADICTED_RETRY = 30.0
+
+
+class SequencerDuty:
+    """Runs a sequencer while this instance holds the lease; entries that arrive within `window` seconds go together."""
+
+    def __init__(self, database: Database, sequencer: Sequencer, *, window: float) -> None:
+        """Do the duty of `sequencer` on `database`."""
+        self._sequencer = sequencer
+        self._window = window
+        self._lease = Lease(database, "sequencer")
+        self._lease_due = 0.0
+        self._held = False
+        self._woken = asyncio.Event()
+
+    def wake(self, info: dict[Any, Any]) -> None:
+        """Sequence soon, if the transaction with this `info` submitted something."""
+        if info.get(SUBMITTED):
+            self._woken.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Sequence until `stopping` is set; what is stored by then gets its place first."""
+        while not stopping.is_set():
+            await self._wait(stopping, await self._turn(stopping))
+        with suppress(DBAPIError, OSError, TimeoutError, LogContradicted, SequencedElsewhere):
+            async with asyncio.timeout(5):
+                while self._held and await self._sequencer.turn():
+                    pass
+                await self._lease.give_back()
+
+    async def _turn(self, stopping: asyncio.Event) -> float:
+        """Do what is to be done now; gives the seconds until it is worth looking again, unless woken."""
+        try:
+            if not await self._holds():
+                return self._lease.seconds / 2
+            taken = await self._sequencer.turn()
+        except SequencedElsewhere:
+            return _RETRY
+        except (DBAPIError, OSError, TimeoutError) as error:
+            log.warning("sequencer interrupted", extra={"error": describe(error)})
+            self._lease_due = 0.0
+            return _RETRY
+        except LogContradicted as error:
+            CONTRADICTED.set(1)
+            log.critical("the stored log is not the signed one; nothing is signed", extra={"detail": str(error)})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _CONTRADICTED_RETRY)
+            return _RETRY
+        CONTRADICTED.set(0)
+        return 0.0 if taken else _POLL
+
+    async def _holds(self) -> bool:
+        now = time.monotonic()
+        if now >= self._lease_due:
+            self._held = await self._lease.take()
+            self._lease_due = now + self._lease.seconds / 3
+        return self._held
+
+    async def _wait(self, stopping: asyncio.Event, seconds: float) -> None:
+        """Wait until woken, `seconds` at most; then for the window, in which more may arrive."""
+        if seconds:
+            waiting = [asyncio.ensure_future(event.wait()) for event in (self._woken, stopping)]
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for one in waiting:
+                one.cancel()
+        if not stopping.is_set() and (self._woken.is_set() or not seconds):
+            self._woken.clear()
+            await asyncio.sleep(self._window)

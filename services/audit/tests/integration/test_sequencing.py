@@ -1,0 +1,279 @@
+"""The sequencer on a real database: nothing lost, nothing twice, and never two stories."""
+
+import asyncio
+import sys
+from collections import Counter
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
+from doorstep.audit.domain.entry import Entry
+from doorstep.audit.domain.merkle import EMPTY_ROOT, leaf_hash, root_of
+from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.domain.verify import EntryEdited, PartMissing, RootWrong, check_saved
+from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
+from doorstep.audit.operations.submitting import Submission
+
+
+def new_submission() -> Submission:
+    entry = Entry(uuid4(), "2026-11-21T10", ())
+    return Submission(entry.id, entry.encode())
+
+
+async def checkpoints(log) -> list[Checkpoint]:
+    """Every checkpoint that was ever stored."""
+    async with log.database.transaction() as session:
+        notes = (await session.execute(text("SELECT note FROM checkpoint ORDER BY size"))).scalars()
+        return [open_checkpoint(note, log.origin, [log.key.verifier]) for note in notes]
+
+
+async def holds_exactly(log, ids) -> None:
+    """The log verifies, has each of these entries once and no other, and never signed two stories."""
+    verified = await log.verify()
+    assert Counter(entry.id for entry in verified.entries) == Counter(ids)
+    leaves = [leaf_hash(entry.encode()) for entry in verified.entries]
+    for signed in await checkpoints(log):
+        assert root_of(leaves[: signed.size]) == signed.root
+
+
+async def test_an_empty_log_is_signed(log):
+    assert await log.sequencer().turn() == 0
+    assert await checkpoints(log) == [Checkpoint(log.origin, 0, EMPTY_ROOT)]
+    await holds_exactly(log, [])
+
+
+@pytest.mark.parametrize("batch", [100, 256, 300])
+async def test_what_was_submitted_is_in_the_log_once(log, batch):
+    sequencer = log.sequencer(batch=batch)
+    ids = []
+    for count in (1, 254, 1, 1, 255, 300):
+        ids += await log.submit(count)
+        await log.drain(sequencer)
+        await holds_exactly(log, ids)
+
+
+async def test_tiles_of_level_one_fill_too(log):
+    await log.run(
+        """
+        INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
+            '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
+        ), 'UTF8') FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 65600)) AS made
+        """
+    )
+    await log.drain(log.sequencer(batch=10_000))
+    await log.drain()
+    verified = await log.verify()
+    assert (verified.size, len({entry.id for entry in verified.entries})) == (65_600, 65_600)
+    assert await log.fetch("tile/1/000") is not None
+
+
+async def test_a_new_sequencer_goes_on_where_the_last_one_stopped(log):
+    ids = []
+    for _ in range(4):
+        ids += await log.submit(130)
+        await log.drain()
+    await holds_exactly(log, ids)
+
+
+async def test_a_duplicate_changes_nothing_wherever_the_first_one_is(log):
+    twice = [new_submission() for _ in range(4)]
+    await log.submit_these(twice[:2] + twice[:2])
+    await log.submit_these(twice[:3])
+    await log.drain()
+    await log.submit_these(twice)
+    await log.drain()
+    await log.run("INSERT INTO pending (entry_id, body) SELECT entry_id, body FROM entry WHERE index = 2")
+    await log.drain()
+    await holds_exactly(log, [one.entry_id for one in twice])
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(step: SequencerStep, nth: int):
+    """Die at the nth passing of a step."""
+    left = [nth]
+
+    def watch(passed: SequencerStep) -> None:
+        left[0] -= passed is step
+        if not left[0]:
+            raise Killed
+
+    return watch
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("step", SequencerStep)
+async def test_killed_between_any_two_steps_it_goes_on_without_gap_or_repetition(log, step, nth):
+    await log.sequencer().turn()
+    ids = await log.submit(450)
+    with pytest.raises(Killed):
+        await log.drain(log.sequencer(watch=kill_at(step, nth)))
+    ids += await log.submit(70)
+    await log.drain()
+    await holds_exactly(log, ids)
+
+
+CHILD = """
+import asyncio, os, signal, sys
+from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
+from doorstep.kit.db import Database
+
+def watch(step):
+    if step is SequencerStep(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    key = SigningKey.parse(sys.stdin.read())
+    sequencer = Sequencer(Database(sys.argv[1], service="audit"), key, origin=key.name, batch=300, watch=watch)
+    while await sequencer.turn():
+        pass
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("step", SequencerStep)
+async def test_a_process_killed_with_nine_leaves_a_log_that_goes_on(log, step):
+    await log.sequencer().turn()
+    ids = await log.submit(400)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, log.url, step, stdin=asyncio.subprocess.PIPE
+    )
+    await child.communicate(log.key.encode().encode())
+    assert child.returncode == -9
+    await log.drain()
+    await holds_exactly(log, ids)
+
+
+async def test_a_signature_lost_with_its_process_is_made_again_the_same(log):
+    await log.submit(5)
+    seen = []
+
+    def watch(step: SequencerStep) -> None:
+        if step is SequencerStep.COMMITTED:
+            raise Killed
+
+    await log.sequencer().turn()
+    await log.submit(5)
+    with pytest.raises(Killed):
+        await log.sequencer(watch=watch).turn()
+    for _ in range(2):
+        await log.drain()
+        seen.append(await log.fetch("checkpoint"))
+    assert seen[0] == seen[1]
+
+
+async def test_of_many_sequencers_one_gets_through(log):
+    ids = []
+    sequencers = [log.sequencer(batch=20) for _ in range(4)]
+    elsewhere = 0
+    for _ in range(15):
+        ids += await log.submit(30)
+        results = await asyncio.gather(*(one.turn() for one in sequencers), return_exceptions=True)
+        assert all(isinstance(result, int | SequencedElsewhere) for result in results), results
+        elsewhere += sum(isinstance(result, SequencedElsewhere) for result in results)
+    await log.drain()
+    assert elsewhere
+    await holds_exactly(log, ids)
+
+
+@pytest.mark.parametrize("table", ["entry", "tile", "checkpoint"])
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
+async def test_the_database_refuses_to_change_the_log(log, table, statement):
+    column = {"entry": "body", "tile": "hashes", "checkpoint": "note"}[table]
+    with pytest.raises(DBAPIError, match="the log only grows"):
+        await log.run(statement.format(table, column, column))
+
+
+async def tamper(log, *statements: str) -> None:
+    """What somebody does who owns the database."""
+    for table in ("entry", "tile", "checkpoint"):
+        await log.run(f"ALTER TABLE {table} DISABLE TRIGGER only_grows")
+    for statement in statements:
+        await log.run(statement)
+    for table in ("entry", "tile", "checkpoint"):
+        await log.run(f"ALTER TABLE {table} ENABLE TRIGGER only_grows")
+
+
+EDIT = r"""
+UPDATE entry
+SET body = convert_to(regexp_replace(convert_from(body, 'UTF8'), '"hour":"[^"]*"', '"hour":"2020-01-01T00"'), 'UTF8')
+WHERE index = {}
+"""
+REHASH = r"UPDATE entry SET leaf = sha256('\x00'::bytea || body) WHERE index = {}"
+
+
+@pytest.mark.parametrize(("index", "tile"), [(0, "tile/0/000"), (255, "tile/0/000"), (299, "tile/0/001.p/44")])
+async def test_an_edited_row_is_found(log, index, tile):
+    await log.submit(300)
+    await log.drain()
+    await tamper(log, EDIT.format(index))
+    with pytest.raises(EntryEdited) as caught:
+        await log.verify()
+    assert (caught.value.indexes, caught.value.tile) == ((index,), tile)
+
+
+async def test_a_row_edited_with_its_hash_is_found(log):
+    await log.submit(300)
+    await log.drain()
+    await tamper(log, EDIT.format(280), REHASH.format(280))
+    with pytest.raises(RootWrong):
+        await log.verify()
+
+
+async def test_rows_cut_off_are_found_and_nothing_is_signed(log):
+    await log.submit(300)
+    await log.drain()
+    await tamper(log, "DELETE FROM entry WHERE index >= 290")
+    with pytest.raises(PartMissing, match="tile/entries/001"):
+        await log.verify()
+    with pytest.raises(LogContradicted):
+        await log.sequencer().turn()
+    assert (await checkpoints(log))[-1].size == 300
+
+
+async def test_a_log_cut_back_with_its_checkpoints_is_seen_by_who_saved_one(log):
+    await log.submit(300)
+    await log.drain(log.sequencer(batch=150))
+    saved = await log.fetch("checkpoint")
+    await tamper(
+        log, "DELETE FROM entry WHERE index >= 150", "DELETE FROM tile", "DELETE FROM checkpoint WHERE size > 150"
+    )
+    assert (await log.verify()).size == 150
+    with pytest.raises(Exception, match="has 150 entries and once had 300"):
+        await check_saved(log.fetch, log.key.verifier, saved)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        REHASH.format(299).replace("body)", "body || 'x')"),
+        "UPDATE tile SET root = sha256('x')",
+        "DELETE FROM tile",
+        "DELETE FROM entry WHERE index = 299",
+    ],
+)
+async def test_no_sequencer_signs_on_over_rows_that_do_not_have_the_signed_root(log, statement):
+    await log.submit(300)
+    await log.drain()
+    signed = await checkpoints(log)
+    await tamper(log, statement)
+    await log.submit(1)
+    with pytest.raises(LogContradicted):
+        await log.sequencer().turn()
+    assert await checkpoints(log) == signed
+
+
+async def test_a_checkpoint_of_another_key_stops_the_sequencer(log):
+    await log.submit(3)
+    await log.drain()
+    stranger = Sequencer(log.database, SigningKey.generate(log.origin), origin=log.origin)
+    with pytest.raises(LogContradicted):
+        await stranger.turn()
