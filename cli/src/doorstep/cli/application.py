@@ -1,6 +1,7 @@
 """The command `doorstep` itself: names its members' commands, loads the one that is called, tells failures."""
 
 import errno
+import logging
 import sys
 from importlib.metadata import version as installed_version
 from typing import Annotated
@@ -76,6 +77,7 @@ def root(
 
 def main() -> None:
     """Run the command line; a Refusal becomes its two sentences and its exit code, without a traceback."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log is not for the person at the terminal
     try:
         typer.main.get_command(application)(prog_name="doorstep")
     except Refusal as refusal:

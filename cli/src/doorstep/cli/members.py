@@ -41,11 +41,9 @@ def summary(point: EntryPoint) -> str:
         module = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     except (ImportError, OSError, SyntaxError, ValueError):
         return ""
-    described: ast.Module | ast.FunctionDef = module
-    for node in module.body:
-        if isinstance(node, ast.FunctionDef) and node.name == point.attr:
-            described = node
-    return (ast.get_docstring(described) or "").partition("\n")[0]
+    functions = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == point.attr]
+    own = ast.get_docstring(functions[0]) if functions else None
+    return (own or ast.get_docstring(module) or "").partition("\n")[0]
 
 
 def load(point: EntryPoint) -> TyperCommand | TyperGroup:

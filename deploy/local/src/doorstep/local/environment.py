@@ -77,6 +77,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         "DOORSTEP_KAFKA": engines.kafka,
         "DOORSTEP_KEYSET": str(engines.keyset),
         "DOORSTEP_ISSUER": engines.issuer,
+        "DOORSTEP_ISSUER_PROFILE": "embedded",
         "DOORSTEP_JWKS_URL": engines.key_set,
         "DOORSTEP_AUDIENCE": AUDIENCE,
         "DOORSTEP_HOST": HOST,
