@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
@@ -42,6 +42,7 @@ def test_every_resident_id_is_valid_and_tells_birth_and_sex(seed: int) -> None:
             assert (int(resident.resident_id[16]) % 2 == 1) == (resident.sex == "male")
 
 
+@settings(deadline=None)
 @given(st.dates(date(1900, 1, 1), TODAY), st.integers(1, 999))
 def test_the_check_character_agrees_with_another_implementation(born: date, order: int) -> None:
     number = resident_id(born, order)
@@ -89,6 +90,7 @@ def test_ages_are_plausible() -> None:
                 assert years >= 22
 
 
+@settings(deadline=None)
 @given(st.dates(date(2020, 1, 1), date(2030, 12, 31)))
 def test_any_day_can_be_today(today: date) -> None:
     for household in make_neighbourhood(1, households=3, today=today):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doorstep.contracts.codes import LegalBasis, SaidBy
@@ -126,6 +126,7 @@ def facts_about(kind: SubjectKind) -> st.SearchStrategy[list[Fact]]:
     return st.lists(stated, max_size=12, unique_by=lambda one: one.code)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(SubjectKind)).flatmap(lambda kind: st.tuples(st.just(kind), facts_about(kind))), st.data())
 def test_taking_a_fact_away_takes_away_its_need_and_no_other(
     drawn: tuple[SubjectKind, list[Fact]], data: st.DataObject
@@ -150,6 +151,7 @@ def rests_on_another(need: str, facts: list[Fact]) -> bool:
     return any(one.code == other.get(need) and one.value is True for one in facts)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(SubjectKind)).flatmap(lambda kind: st.tuples(st.just(kind), facts_about(kind))))
 def test_every_rule_of_the_kind_is_accounted_for(drawn: tuple[SubjectKind, list[Fact]]) -> None:
     kind, facts = drawn

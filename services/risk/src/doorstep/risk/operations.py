@@ -86,7 +86,13 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
 
 
 async def read_assessment(
-    session: AsyncSession, *, record_id: UUID, vault: Vault, principal: Principal, purpose: Purpose
+    session: AsyncSession,
+    *,
+    record_id: UUID,
+    vault: Vault,
+    principal: Principal,
+    purpose: Purpose,
+    policies: tuple[str, ...] = (),
 ) -> FoundAssessment:
     """The assessment of a record for a reviewer, logged with the transaction; what was erased is left out.
 
@@ -102,13 +108,20 @@ async def read_assessment(
     gaps = {one.subject_id: (one, gap) for one in subjects if (gap := _gaps(ring, one))}
     needs = await queries.needs_of(session, row.assessment_id)
     found = tuple(_found(ring, need, decision) for need, decision in needs if need.subject_id in gaps)
-    intent = Intent(Action.READ_ASSESSMENT, tuple(gaps), purpose, case=record_id)
+    intent = Intent(Action.READ_ASSESSMENT, tuple(gaps), purpose, case=record_id, policies=policies)
     intents.record(session, ring, intent, principal=principal)
     return FoundAssessment(row, found, tuple(gaps.values()))
 
 
 async def decide_need(
-    session: AsyncSession, *, need_id: UUID, decision: Decision, reason: str, vault: Vault, principal: Principal
+    session: AsyncSession,
+    *,
+    need_id: UUID,
+    decision: Decision,
+    reason: str,
+    vault: Vault,
+    principal: Principal,
+    policies: tuple[str, ...] = (),
 ) -> Decision:
     """Decide on a suggested need; the same decision again changes nothing.
 
@@ -144,7 +157,14 @@ async def decide_need(
     }
     await session.execute(insert(DecisionRow).values(values))
     outbox.add(session, event, key=assessment.file_id, subject=need_id)
-    intent = Intent(Action.DECIDE_NEED, [need.subject_id], Purpose.TRIAGE, case=assessment.record_id, outcome=decision)
+    intent = Intent(
+        Action.DECIDE_NEED,
+        [need.subject_id],
+        Purpose.TRIAGE,
+        case=assessment.record_id,
+        outcome=decision,
+        policies=policies,
+    )
     intents.record(session, ring, intent, principal=principal)
     return decision
 
