@@ -7,20 +7,26 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import for_code
 
 from doorstep.contracts.topics import Topic, consumed_by, produced_by
 
 _EXISTS = 36
-_REPLICATION_FROM_BROKER = -1
 _TAIL_WAIT_MS = 300
 
 
 class Broker:
     """A cluster reached at `bootstrap` (HOST:PORT, several by commas), with the client options of its security."""
 
-    def __init__(self, bootstrap: str, **security: Any) -> None:
-        """Use the cluster at `bootstrap`; `security` goes to every client (SASL and TLS settings of aiokafka)."""
+    def __init__(self, bootstrap: str, *, replication: int = 1, fetch_wait_ms: int = 500, **security: Any) -> None:
+        """Use the cluster at `bootstrap`, with `replication` copies of new topics.
+
+        A fetch waits up to `fetch_wait_ms` for new messages: long for Kafka, which answers as soon as there are any,
+        short for the embedded broker, which looks again only when the time is over.
+        `security` goes to every client: the SASL and TLS settings of aiokafka.
+        """
+        self._replication = replication
+        self._fetch_wait_ms = fetch_wait_ms
         self.bootstrap = bootstrap
         self._security = security
         self._observer: AIOKafkaConsumer | None = None
@@ -49,7 +55,7 @@ class Broker:
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=self._fetch_wait_ms,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=2_000,
             max_poll_interval_ms=300_000,
@@ -60,8 +66,8 @@ class Broker:
     async def ensure_topics(self, service: str) -> None:
         """Make the topics that `service` produces or consumes, with their dead letters, where they do not exist."""
         wanted = [*produced_by(service), *consumed_by(service)]
-        topics = [_new(topic.name, topic) for topic in wanted]
-        topics += [_new(topic.dead_letter(service), topic, partitions=1) for topic in consumed_by(service)]
+        topics = [self._new(topic.name, topic) for topic in wanted]
+        topics += [self._new(topic.dead_letter(service), topic, 1) for topic in consumed_by(service)]
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, **self._security)
         try:
             await admin.start()
@@ -71,6 +77,14 @@ class Broker:
         for _, code, *_ in answer.topic_errors:
             if code not in (0, _EXISTS):
                 raise for_code(code)
+
+    def _new(self, name: str, topic: Topic, partitions: int | None = None) -> NewTopic:
+        return NewTopic(
+            name=name,
+            num_partitions=partitions or topic.partitions,
+            replication_factor=self._replication,
+            topic_configs={"retention.ms": str(topic.retention_days * 86_400_000)},
+        )
 
     async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """An offset near the end of each partition: never beyond it, never before the last batch."""
@@ -110,16 +124,3 @@ class Broker:
 def partition_of(key: UUID, partitions: int) -> int:
     """The partition of `key` among `partitions`: the same for every producer of the product."""
     return int.from_bytes(hashlib.blake2b(key.bytes, digest_size=4).digest()) % partitions
-
-
-def _new(name: str, topic: Topic, *, partitions: int | None = None) -> NewTopic:
-    retention = str(topic.retention_days * 86_400_000)
-    return NewTopic(
-        name=name,
-        num_partitions=partitions or topic.partitions,
-        replication_factor=_REPLICATION_FROM_BROKER,
-        topic_configs={"retention.ms": retention},
-    )
-
-
-__all__ = ["Broker", "KafkaError", "partition_of"]

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     database_url: str
     keys_database_url: str
     kafka: str
+    kafka_replication: int = 1
+    kafka_fetch_wait_ms: int = 500
     keyset: Path
     issuer: str
     jwks_url: str
@@ -92,7 +94,9 @@ def compose(name: str, settings: Settings) -> Service:
         vault=Vault(keys, Keyset(settings.keyset)),
         policy=Policy(),
         authenticator=Authenticator(issuer=settings.issuer, jwks_url=settings.jwks_url, audience=settings.audience),
-        broker=Broker(settings.kafka),
+        broker=Broker(
+            settings.kafka, replication=settings.kafka_replication, fetch_wait_ms=settings.kafka_fetch_wait_ms
+        ),
         steps=Steps(watcher),
     )
     service.closers.append(keys.close)
