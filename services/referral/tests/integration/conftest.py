@@ -1,16 +1,15 @@
 """A station's desk over a real database: needs are assessed, requests opened, steps taken, and all of it looked at."""
 
 import base64
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 
 from doorstep.contracts.codes import Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
@@ -20,8 +19,10 @@ from doorstep.contracts.needs import NEED_TYPES, Need
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
-from doorstep.kit.db import Database, migrate
-from doorstep.kit.vault import Keyset, Vault, new_keyset
+from doorstep.kit.db import Database
+from doorstep.kit.testing import KIT_TABLES, Databases
+from doorstep.kit.vault import Vault
+from doorstep.local.postgres import EmbeddedPostgres
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.opening import Origin, open_requests
@@ -179,26 +180,26 @@ class Desk:
         return found
 
 
-@pytest.fixture(scope="session")
-async def database() -> AsyncIterator[Database]:
-    """The service's own database."""
-    url = os.environ["REFERRAL_TEST_PG"]
-    await migrate(url % "referral", "doorstep.kit:migrations/service", "doorstep.referral:migrations")
-    found = Database(url % "referral", service="referral")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def own_databases(postgres: EmbeddedPostgres) -> AsyncIterator[Databases]:
+    """Databases that these tests share: each has subjects of its own, and cloning would cost more than all of them."""
+    found = Databases(postgres.url)
+    yield found
+    await found.drop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database(own_databases: Databases) -> AsyncIterator[Database]:
+    """The database of referral."""
+    found = Database(await own_databases.new(KIT_TABLES, "doorstep.referral:migrations"), service="referral")
     yield found
     await found.close()
 
 
-@pytest.fixture(scope="session")
-async def vault(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Vault]:
-    """A vault with a keyset of its own."""
-    path: Path = tmp_path_factory.mktemp("vault") / "keyset.json"
-    new_keyset(path)
-    url = os.environ["REFERRAL_TEST_PG"] % "keys"
-    await migrate(url, "doorstep.kit:migrations/keys")
-    keys = Database(url)
-    yield Vault(keys, Keyset(path))
-    await keys.close()
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vault(own_databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Vault:
+    """The vault of these tests."""
+    return await own_databases.vault(tmp_path_factory.mktemp("referral"))
 
 
 @pytest.fixture

@@ -215,3 +215,13 @@ _CONTINUED = text("SELECT 1 FROM request WHERE continues = :request_id")
 async def is_continued(session: AsyncSession, request_id: UUID) -> bool:
     """Whether a linked request carries this one on."""
     return (await session.execute(_CONTINUED, {"request_id": request_id})).first() is not None
+
+
+_KEYS = text(
+    "SELECT DISTINCT ON (department) department, jwk FROM department_key ORDER BY department, registered_at DESC"
+)
+
+
+async def current_keys(session: AsyncSession) -> list[tuple[str, dict[str, Any]]]:
+    """Each department with its newest public key, as JWK."""
+    return [(row[0], row[1]) for row in await session.execute(_KEYS)]

@@ -256,5 +256,6 @@ def offer(
 
 
 def follow_index(vault: Vault, code: str) -> bytes:
-    """By what the requests of a follow code are found."""
-    return vault.blind_index("follow-code", code)
+    """By what the requests of a follow code are found, however its letters are written and grouped."""
+    plain = "".join(sign for sign in code if sign.isalnum()).upper()
+    return vault.blind_index("follow-code", plain)

@@ -1,0 +1,1 @@
+"""The HTTP edge of referral: parse, authorise, call, map errors."""

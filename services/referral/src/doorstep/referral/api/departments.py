@@ -1,0 +1,147 @@
+"""What departments ask: their own requests, steps on them, and their keys."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Response
+
+from doorstep.contracts.codes import Department, TaskState
+from doorstep.kit import idempotency
+from doorstep.kit.delivery import encrypt_for, public_key
+from doorstep.kit.policy import Resource
+from doorstep.kit.problems import Fault, Problem
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep
+from doorstep.referral import views
+from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
+from doorstep.referral.operations import reading
+from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.keys import register_department_key
+from doorstep.referral.operations.tasks import Wish, transition_task
+from doorstep.referral.schemas import (
+    DepartmentRequest,
+    DepartmentRequests,
+    KeyAnswer,
+    KeyBody,
+    TransitionAnswer,
+    TransitionBody,
+)
+
+router = APIRouter(prefix="/api/departments/{department}", tags=["departments"])
+
+KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+@router.put("/keys/{kid}")
+async def put_key(
+    department: Department,
+    kid: KeyId,
+    body: KeyBody,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    session: SessionDep,
+) -> KeyAnswer:
+    """Publish the public key that the department's feed is to be encrypted for from now on."""
+    allowed = service.policy.authorize(principal, "register-key", Resource("department-key", department=department))
+    if body.kid not in (None, kid):
+        fault = Fault("/kid", "须与地址中的编号一致", "must be the one in the address")
+        raise Problem(422, "invalid", "密钥编号不一致。", "The key ids differ.", faults=[fault])
+    jwk = {"kty": body.kty, "crv": body.crv, "x": body.x, "kid": kid}
+    try:
+        encrypt_for(public_key(jwk), b"")
+    except ValueError:
+        fault = Fault("/x", "此公钥不能用于加密", "nothing can be encrypted for this key")
+        raise Problem(422, "invalid", "公钥无效。", "The public key is not valid.", faults=[fault]) from None
+    registered = await register_department_key(
+        session,
+        vault=service.vault,
+        access=Access(principal, policies=allowed.policies),
+        department=department,
+        kid=kid,
+        jwk=jwk,
+        now=datetime.now(UTC),
+    )
+    return KeyAnswer(department=department, kid=kid, registered=registered)
+
+
+@router.get("/requests")
+async def list_requests(
+    department: Department,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+    state: Annotated[TaskState | None, Query()] = None,
+    after: Annotated[UUID | None, Query()] = None,
+) -> DepartmentRequests:
+    """A page of the department's own requests, oldest first."""
+    resource = Resource("request", department=department)
+    allowed = service.policy.authorize(principal, "list-requests", resource, purpose=purpose)
+    page = await reading.list_department_requests(
+        session,
+        vault=service.vault,
+        access=Access(principal, purpose, allowed.policies),
+        department=department,
+        state=state,
+        after=after,
+        now=datetime.now(UTC),
+    )
+    return views.department_requests(page)
+
+
+@router.get("/requests/{ref}")
+async def read_request(
+    department: Department,
+    ref: UUID,
+    response: Response,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+) -> DepartmentRequest:
+    """One of the department's own requests with its history; its version is the ETag."""
+    resource = Resource("request", department=department)
+    allowed = service.policy.authorize(principal, "read-request", resource, purpose=purpose)
+    shown = await reading.read_department_request(
+        session,
+        vault=service.vault,
+        access=Access(principal, purpose, allowed.policies),
+        department=department,
+        ref=ref,
+        now=datetime.now(UTC),
+    )
+    response.headers["ETag"] = etag(shown.task.version)
+    return views.department_request(shown)
+
+
+@router.post("/requests/{ref}/transitions")
+async def transition(
+    department: Department,
+    ref: UUID,
+    body: TransitionBody,
+    response: Response,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    session: SessionDep,
+    if_match: IfMatch = None,
+) -> TransitionAnswer:
+    """A step of the department with its own request, on the version that it saw."""
+    resource = Resource("request", department=department)
+    allowed = service.policy.authorize(principal, "transition-task", resource)
+    replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, department, ref))
+    if replay is not None:
+        answer = TransitionAnswer.model_validate(replay.answer)
+    else:
+        moved = await transition_task(
+            session,
+            vault=service.vault,
+            access=Access(principal, policies=allowed.policies),
+            department=department,
+            ref=ref,
+            wish=Wish(body.to, version_seen(if_match), body.business_status, body.reason, body.outcome, body.note),
+            now=datetime.now(UTC),
+        )
+        answer = views.transition_answer(moved)
+        await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
+    response.headers["ETag"] = etag(answer.version)
+    return answer

@@ -1,0 +1,117 @@
+"""What a refusal is answered with: status, code and a sentence in both languages."""
+
+from collections import defaultdict
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from doorstep.kit.problems import Fault, Problem, answer
+from doorstep.referral import errors
+
+_ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
+    errors.RequestUnknown: (404, "request-unknown", "没有这个请求。", "There is no such request."),
+    errors.VersionStale: (
+        412,
+        "version-stale",
+        "请求已有新版本，请重新读取后再试。",
+        "The request has changed meanwhile; read it again, then decide.",
+    ),
+    errors.KeyIdTaken: (
+        409,
+        "key-id-taken",
+        "该密钥编号已属于另一把密钥，请换一个编号。",
+        "This key id belongs to another key; use a new one.",
+    ),
+    errors.NoSuchTransition: (
+        409,
+        "transition-not-allowed",
+        "不能从 {source} 转为 {to}。",
+        "No step leads from {source} to {to}.",
+    ),
+    errors.NotThisParty: (
+        409,
+        "not-this-party",
+        "从 {source} 转为 {to} 须由另一方进行。",
+        "The step from {source} to {to} is the other party's.",
+    ),
+    errors.ReasonMissing: (422, "reason-missing", "转为 {to} 须说明原因代码。", "Name a reason code to go to {to}."),
+    errors.OutcomeMissing: (
+        422,
+        "outcome-missing",
+        "转为 {to} 须说明结果代码。",
+        "Name an outcome code to go to {to}.",
+    ),
+    errors.StatusContradicts: (
+        409,
+        "status-contradicts",
+        "状态 {to} 与业务状态 {business_status} 矛盾。",
+        "State {to} and business status {business_status} contradict each other.",
+    ),
+    errors.AssignmentBinds: (
+        409,
+        "assignment-binds",
+        "该请求由仲裁人指定，不能退回。",
+        "The arbiter assigned this request; it cannot be rejected.",
+    ),
+    errors.OtherSideMustConfirm: (
+        409,
+        "other-side-must-confirm",
+        "取消正等待另一方确认。",
+        "The cancellation waits for the other side's word.",
+    ),
+    errors.SecondPersonMustConfirm: (
+        409,
+        "second-person-must-confirm",
+        "更正已办结的请求须由第二人确认。",
+        "Correcting a closed request takes a second person.",
+    ),
+    errors.NothingToRoute: (
+        409,
+        "nothing-to-route",
+        "状态 {state} 的请求不能转办。",
+        "A request that is {state} is not handed on.",
+    ),
+    errors.DepartmentUnknown: (422, "department-unknown", "没有这个部门。", "There is no such department."),
+    errors.RejectedThere: (
+        409,
+        "rejected-there",
+        "{department} 已退回过这项需求，请选择其他部门。",
+        "{department} rejected this need before; choose another department.",
+    ),
+    errors.ArbiterMustAssign: (
+        409,
+        "arbiter-must-assign",
+        "已被退回 {rejections} 次，须由仲裁人指定部门。",
+        "After {rejections} rejections only the arbiter assigns.",
+    ),
+    errors.NotRatable: (
+        409,
+        "not-ratable",
+        "请求尚未答复或已撤回，不能评价。",
+        "The request has not been answered, or was taken back; it cannot be rated.",
+    ),
+    errors.RatedAlready: (409, "rated-already", "该请求已评价。", "The request has been rated."),
+    errors.WindowClosed: (
+        409,
+        "window-closed",
+        "办结已超过七天，请提出新的请求。",
+        "Seven days have passed since closing; ask anew.",
+    ),
+}
+_POINTERS = {"reason-missing": "/reason", "outcome-missing": "/outcome", "department-unknown": "/department"}
+
+
+def version_required() -> Problem:
+    """The caller did not say which version they saw."""
+    zh, en = '请在 If-Match 头中写明所见版本，如 "3"。', 'Name the version that you saw in If-Match, like "3".'
+    return Problem(428, "version-required", zh, en)
+
+
+async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a Refusal. Only codes and numbers are filled in, never what was sent."""
+    assert isinstance(error, errors.Refusal)  # noqa: S101
+    status, code, zh, en = _ANSWERS[type(error)]
+    facts = defaultdict(str, {name: str(fact) for name, fact in error.facts.items()})
+    zh, en = zh.format_map(facts), en.format_map(facts)
+    faults = [Fault(_POINTERS[code], zh, en)] if code in _POINTERS else []
+    return answer(request, Problem(status, code, zh, en, faults=faults))

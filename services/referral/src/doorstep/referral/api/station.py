@@ -1,0 +1,116 @@
+"""What the station asks: the requests that it stays responsible for, and steps on them."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Role, TaskState
+from doorstep.kit import idempotency
+from doorstep.kit.auth import Principal
+from doorstep.kit.policy import Forbidden, Resource
+from doorstep.kit.problems import Fault, Problem
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
+from doorstep.referral import views
+from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
+from doorstep.referral.operations import reading
+from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.handing_on import Route, hand_on_request
+from doorstep.referral.operations.tasks import Moved, Wish, transition_request
+from doorstep.referral.schemas import StationRequests, StationTransitionAnswer, StationTransitionBody
+
+router = APIRouter(prefix="/api/requests", tags=["station"])
+
+
+class Queue(StrEnum):
+    """What waits for a human at the station."""
+
+    UNROUTED = "unrouted"
+    REJECTED = "rejected"
+
+
+_WAITING = {Queue.UNROUTED: TaskState.DRAFT, Queue.REJECTED: TaskState.REJECTED}
+
+
+@router.get("")
+async def list_requests(
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+    record_id: Annotated[UUID | None, Query()] = None,
+    queue: Annotated[Queue | None, Query()] = None,
+) -> StationRequests:
+    """What came of a record (`record_id`), or what waits for a human (`queue`): exactly one of the two is named."""
+    allowed = service.policy.authorize(principal, "list-requests", Resource("request"), purpose=purpose)
+    access = Access(principal, purpose, allowed.policies)
+    now, station = datetime.now(UTC), _station(principal)
+    if record_id is not None and queue is None:
+        found = await reading.list_record_requests(
+            session, vault=service.vault, access=access, station=station, record_id=record_id, now=now
+        )
+    elif queue is not None and record_id is None:
+        found = await reading.list_queue(
+            session, vault=service.vault, access=access, station=station, state=_WAITING[queue], now=now
+        )
+    else:
+        zh, en = "请指定 record_id 或 queue 其中之一。", "Name either record_id or queue."
+        raise Problem(422, "invalid", zh, en, faults=[Fault("/query/record_id", zh, en)])
+    return views.station_requests(found)
+
+
+@router.post("/{request_id}/transitions")
+async def transition(
+    request_id: UUID,
+    body: StationTransitionBody,
+    response: Response,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    session: SessionDep,
+    if_match: IfMatch = None,
+) -> StationTransitionAnswer:
+    """The station cancels, corrects or hands on a request; a supervisor, as arbiter, only hands on."""
+    arbiter = principal.role is Role.SUPERVISOR and body.to is TaskState.REQUESTED
+    action = "assign-request" if arbiter else "direct-request"
+    allowed = service.policy.authorize(principal, action, Resource("request"))
+    access = Access(principal, policies=allowed.policies)
+    replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, request_id))
+    if replay is not None:
+        answer = StationTransitionAnswer.model_validate(replay.answer)
+    else:
+        moved = await _carry_out(service, session, access, request_id, body, version_seen(if_match), arbiter)
+        answer = views.station_transition_answer(moved)
+        await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
+    response.headers["ETag"] = etag(answer.version)
+    return answer
+
+
+async def _carry_out(
+    service: Service,
+    session: AsyncSession,
+    access: Access,
+    request_id: UUID,
+    body: StationTransitionBody,
+    version: int,
+    arbiter: bool,
+) -> Moved:
+    station, now = _station(access.principal), datetime.now(UTC)
+    if body.department is not None:
+        route = Route(body.department, version, arbiter, body.note)
+        return await hand_on_request(
+            session, vault=service.vault, access=access, station=station, request_id=request_id, route=route, now=now
+        )
+    wish = Wish(body.to, version, body.business_status, body.reason, None, body.note)
+    return await transition_request(
+        session, vault=service.vault, access=access, station=station, request_id=request_id, wish=wish, now=now
+    )
+
+
+def _station(principal: Principal) -> str:
+    """Where the caller serves; raises Forbidden for somebody of no station."""
+    if principal.station is None:
+        raise Forbidden("no station")
+    return principal.station
