@@ -81,6 +81,10 @@ class KeyRing:
         """Hold `keys`: subject to key version and key."""
         self._keys = keys
 
+    def __contains__(self, subject_id: UUID) -> bool:
+        """Whether the subject can be read: it has a key and was not erased."""
+        return subject_id in self._keys
+
     def encrypt(self, subject_id: UUID, context: str, data: bytes) -> bytes:
         """`data` under the subject's key: 4 bytes key version, 12 bytes nonce, ciphertext with tag."""
         version, key = self._key(subject_id)
