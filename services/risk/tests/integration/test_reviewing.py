@@ -69,11 +69,20 @@ async def test_a_look_is_logged_for_every_subject_with_its_purpose(call, desk, r
     ],
 )
 async def test_who_has_no_business_here_sees_nothing(call, desk, record, token, purpose, status) -> None:
-    before = len(await desk.logged(desk.subjects["person"]))
     answer = await call("GET", f"/api/assessments/{record.record_id}", token=token, purpose=purpose)
     assert answer.status == status
     assert "needs" not in answer.body
-    assert len(await desk.logged(desk.subjects["person"])) == before
+    assert "read-assessment" not in {entry["action"] for entry in await desk.logged(desk.subjects["person"])}
+
+
+async def test_keeping_somebody_from_their_own_record_is_logged(call, desk, record) -> None:
+    need = (await looked_at(call, record))["chronic-illness-follow-up"]
+    await call("GET", f"/api/assessments/{record.record_id}", token="own-reviewer", purpose="follow-up")
+    await call("POST", f"/api/needs/{need['need_id']}/decision", token="own-reviewer", body=decision())
+    look, word = (await desk.logged(desk.subjects["person"]))[-2:]
+    for entry in (look, word):
+        assert (entry["action"], entry["outcome"], entry["actor"]) == ("refuse", "own-record", "collector-1")
+    assert (look["case"], word["case"]) == (str(record.record_id), need["need_id"])
 
 
 async def test_an_unknown_record_has_no_assessment(call) -> None:

@@ -19,7 +19,7 @@ from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.kit import intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent
-from doorstep.kit.vault import KeyRing, SubjectErased, Vault
+from doorstep.kit.vault import KeyRing, Vault
 from doorstep.risk import queries
 from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
 from doorstep.risk.domain.assessment import Assessment, Finding, assess
@@ -105,7 +105,7 @@ async def read_assessment(
         raise OwnRecord
     subjects = await queries.subjects_of(session, row.assessment_id)
     ring = await vault.ring(subject.subject_id for subject in subjects)
-    gaps = {one.subject_id: (one, gap) for one in subjects if (gap := _gaps(ring, one))}
+    gaps = {one.subject_id: (one, _gaps(ring, one)) for one in subjects if one.subject_id in ring}
     needs = await queries.needs_of(session, row.assessment_id)
     found = tuple(_found(ring, need, decision) for need, decision in needs if need.subject_id in gaps)
     intent = Intent(Action.READ_ASSESSMENT, tuple(gaps), purpose, case=record_id, policies=policies)
@@ -169,13 +169,23 @@ async def decide_need(
     return decision
 
 
+async def log_own_record(
+    session: AsyncSession, *, case: UUID, vault: Vault, principal: Principal, purpose: Purpose
+) -> None:
+    """Log that somebody was kept from reviewing a record of their own; `case` is the record, or a need of it."""
+    subjects = await queries.subjects_of_case(session, case)
+    ring = await vault.ring(subjects)
+    readable = [subject for subject in subjects if subject in ring]
+    intent = Intent(Action.REFUSE, readable, purpose, case=case, outcome="own-record")
+    intents.record(session, ring, intent, principal=principal)
+
+
 def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterator[Reading]:
     for subject in event.subjects:
-        try:
-            card = ring.open(subject.card, Card)
-            facts = ring.open(subject.facts, StatedFacts).facts
-        except SubjectErased:
+        if subject.subject_id not in ring:
             continue
+        card = ring.open(subject.card, Card)
+        facts = ring.open(subject.facts, StatedFacts).facts
         assessment = assess(pack, subject.kind, facts, at=event.asserted_at)
         needs = tuple((uuid7(), NeedContent(finding=finding, card=card)) for finding in assessment.findings)
         yield Reading(subject, assessment, needs)
@@ -220,11 +230,8 @@ def _sealed(ring: KeyRing, subject_id: UUID, kind: SubjectKind, need_id: UUID, c
     )
 
 
-def _gaps(ring: KeyRing, subject: AssessedSubjectRow) -> Gaps | None:
-    try:
-        return Gaps.decrypt(ring, subject.subject_id, subject.assessment_id, subject.not_evaluated)
-    except SubjectErased:
-        return None
+def _gaps(ring: KeyRing, subject: AssessedSubjectRow) -> Gaps:
+    return Gaps.decrypt(ring, subject.subject_id, subject.assessment_id, subject.not_evaluated)
 
 
 def _found(ring: KeyRing, need: NeedRow, decision: DecisionRow | None) -> FoundNeed:

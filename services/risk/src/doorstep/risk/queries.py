@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
@@ -18,6 +18,17 @@ async def subjects_of(session: AsyncSession, assessment_id: UUID) -> Sequence[As
     """The subjects of an assessment."""
     query = select(AssessedSubjectRow).where(AssessedSubjectRow.assessment_id == assessment_id)
     return (await session.scalars(query.order_by(AssessedSubjectRow.subject_id))).all()
+
+
+async def subjects_of_case(session: AsyncSession, case: UUID) -> list[UUID]:
+    """The subjects of a record, or the subject of a need."""
+    of_record = (
+        select(AssessedSubjectRow.subject_id)
+        .join(AssessmentRow, AssessmentRow.assessment_id == AssessedSubjectRow.assessment_id)
+        .where(AssessmentRow.record_id == case)
+    )
+    of_need = select(NeedRow.subject_id).where(NeedRow.need_id == case)
+    return sorted(await session.scalars(union(of_record, of_need)))
 
 
 async def needs_of(session: AsyncSession, assessment_id: UUID) -> list[tuple[NeedRow, DecisionRow | None]]:
