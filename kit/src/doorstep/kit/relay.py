@@ -77,20 +77,23 @@ class Relay:
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set; what is in the outbox by then goes out first."""
         producer: AIOKafkaProducer | None = None
-        while not stopping.is_set():
-            try:
-                if producer is None:
-                    producer = await self._broker.producer()
-                if not await self._turn(producer):
-                    await self._pause(stopping)
-            except (KafkaError, *DATABASE_ERRORS) as error:
-                log.warning("relay interrupted", extra={"error": describe(error)})
-                self.active = False
-                if isinstance(error, KafkaError) and producer is not None:
-                    await _stop(producer)
-                    producer = None
-                await _sleep(stopping, 0.5)
-        await self._drain(producer)
+        try:
+            while not stopping.is_set():
+                try:
+                    producer = producer or await self._broker.producer()
+                    if not await self._turn(producer):
+                        await self._pause(stopping)
+                except (KafkaError, *DATABASE_ERRORS) as error:
+                    log.warning("relay interrupted", extra={"error": describe(error)})
+                    self.active = False
+                    if isinstance(error, KafkaError) and producer is not None:
+                        await _stop(producer)
+                        producer = None
+                    await _sleep(stopping, 0.5)
+            await self._drain(producer)
+        finally:
+            if producer is not None:
+                await _stop(producer)
 
     async def _pause(self, stopping: asyncio.Event) -> None:
         waiting = asyncio.ensure_future(self._woken.wait())
@@ -109,8 +112,6 @@ class Relay:
                     while await self._publish(producer):
                         pass
             await self._lease.give_back()
-        if producer is not None:
-            await _stop(producer)
 
     async def _turn(self, producer: AIOKafkaProducer) -> bool:
         """Do what is due, then publish; whether there is more to do at once."""

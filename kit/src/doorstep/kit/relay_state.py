@@ -57,7 +57,8 @@ async def unpublished(database: Database, limit: int, held: list[str]) -> Sequen
 async def epochs(database: Database) -> dict[str, int]:
     """The epoch of each topic that was ever published anew; the others have 1."""
     async with database.transaction() as session:
-        return dict((await session.execute(text("SELECT topic, epoch FROM relay_topic"))).tuples().all())
+        rows = await session.execute(text("SELECT topic, epoch FROM relay_topic"))
+        return {topic: epoch for topic, epoch in rows}
 
 
 async def acknowledged(database: Database) -> dict[TopicPartition, tuple[int, int]]:
@@ -135,7 +136,7 @@ async def adopt(database: Database, place: TopicPartition, messages: Sequence[Co
         known = await session.execute(
             text("SELECT id, position FROM outbox WHERE id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(found)}
         )
-        positions: dict[UUID, int] = dict(known.tuples().all())
+        positions: dict[UUID, int] = {event_id: position for event_id, position in known}
         seen: dict[UUID, int] = {}
         for envelope in found.values():
             if envelope.id not in positions and envelope.number is not None:

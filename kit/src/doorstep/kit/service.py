@@ -210,7 +210,9 @@ def main(program: Program, arguments: Sequence[str]) -> int:
     if service.settings.issuer_profile == DEVELOPMENT_PROFILE != service.settings.profile:
         log.error("the development issuer serves the embedded profile only")
         return 2
-    with asyncio.Runner(loop_factory=uvicorn.Config(app="", loop="uvloop").get_loop_factory()) as runner:
+    with asyncio.Runner(
+        loop_factory=uvicorn.Config("", loop="uvloop", log_config=None).get_loop_factory()
+    ) as runner:
         if mode == "migrate":
             runner.run(migrate_all(service, program.migrations))
         else:
