@@ -1,19 +1,25 @@
 """A log in a real database, filled and read without HTTP."""
 
+import asyncio
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
 import pytest
+import uvicorn
 
 from doorstep.audit import queries
+from doorstep.audit.app import build_app
 from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.audit.operations.submitting import Submission, submit
+from doorstep.audit.settings import LogSettings
 from doorstep.kit.db import Database
+from doorstep.kit.service import compose
 
 ORIGIN = "doorstep.example/log"
 
@@ -23,6 +29,13 @@ class StoredLog:
 
     key = SigningKey(ORIGIN, bytes(range(32)))
     origin = ORIGIN
+
+    EDIT = r"""
+    UPDATE entry SET body =
+        convert_to(regexp_replace(convert_from(body, 'UTF8'), '"hour":"[^"]*"', '"hour":"2020-01-01T00"'), 'UTF8')
+    WHERE index = {}
+    """
+    REHASH = r"UPDATE entry SET leaf = sha256('\x00'::bytea || body) WHERE index = {}"
 
     def __init__(self, database: Database, url: str) -> None:
         self.database = database
@@ -68,6 +81,17 @@ class StoredLog:
         async with self.database.engine.begin() as connection:
             await connection.exec_driver_sql(statement)
 
+    async def tamper(self, *statements: str) -> None:
+        """Do what somebody can who owns the database."""
+        tables = ("entry", "tile", "checkpoint")
+        switched = [f"ALTER TABLE {table} {{}} TRIGGER only_grows" for table in tables]
+        for statement in (
+            *(switch.format("DISABLE") for switch in switched),
+            *statements,
+            *(switch.format("ENABLE") for switch in switched),
+        ):
+            await self.run(statement)
+
 
 @pytest.fixture
 async def log(databases):
@@ -76,3 +100,37 @@ async def log(databases):
     database = Database(url, service="audit")
     yield StoredLog(database, url)
     await database.close()
+
+
+@pytest.fixture
+def service(log, vault, tmp_path):
+    """The log's service over the database of `log`, with no broker to reach."""
+    key_file = tmp_path / "log.key"
+    key_file.write_text(log.key.encode() + "\n")
+    settings = LogSettings(
+        database_url=log.url,
+        keys_database_url=log.url,
+        kafka="127.0.0.1:1",
+        keyset=tmp_path / "keyset.json",
+        issuer="https://issuer.example",
+        jwks_url="https://issuer.example/jwks",
+        log_origin=log.origin,
+        log_key=key_file,
+    )
+    service = compose("audit", settings)
+    service.database, service.vault = log.database, vault
+    return service
+
+
+@pytest.fixture
+async def url(service):
+    """Where the log's HTTP edge answers."""
+    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, log_config=None, lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listener]))
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/api/log"
+    server.should_exit = True
+    await serving
+    listener.close()

@@ -139,7 +139,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("step", SequencerStep)
+@pytest.mark.parametrize("step", [SequencerStep.MOVED, SequencerStep.COMMITTED, SequencerStep.SIGNED])
 async def test_a_process_killed_with_nine_leaves_a_log_that_goes_on(log, step):
     await log.sequencer().turn()
     ids = await log.submit(400)
@@ -184,37 +184,21 @@ async def test_of_many_sequencers_one_gets_through(log):
     await holds_exactly(log, ids)
 
 
-@pytest.mark.parametrize("table", ["entry", "tile", "checkpoint"])
-@pytest.mark.parametrize("statement", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_database_refuses_to_change_the_log(log, table, statement):
-    column = {"entry": "body", "tile": "hashes", "checkpoint": "note"}[table]
-    with pytest.raises(DBAPIError, match="the log only grows"):
-        await log.run(statement.format(table, column, column))
-
-
-async def tamper(log, *statements: str) -> None:
-    """What somebody does who owns the database."""
+async def test_the_database_refuses_to_change_the_log(log):
     for table in ("entry", "tile", "checkpoint"):
-        await log.run(f"ALTER TABLE {table} DISABLE TRIGGER only_grows")
-    for statement in statements:
-        await log.run(statement)
-    for table in ("entry", "tile", "checkpoint"):
-        await log.run(f"ALTER TABLE {table} ENABLE TRIGGER only_grows")
-
-
-EDIT = r"""
-UPDATE entry
-SET body = convert_to(regexp_replace(convert_from(body, 'UTF8'), '"hour":"[^"]*"', '"hour":"2020-01-01T00"'), 'UTF8')
-WHERE index = {}
-"""
-REHASH = r"UPDATE entry SET leaf = sha256('\x00'::bytea || body) WHERE index = {}"
+        for statement in ("DELETE FROM {}", "TRUNCATE {}"):
+            with pytest.raises(DBAPIError, match="the log only grows"):
+                await log.run(statement.format(table))
+    for change in ("entry SET body = body", "tile SET hashes = hashes", "checkpoint SET note = note"):
+        with pytest.raises(DBAPIError, match="the log only grows"):
+            await log.run(f"UPDATE {change}")
 
 
 @pytest.mark.parametrize(("index", "tile"), [(0, "tile/0/000"), (255, "tile/0/000"), (299, "tile/0/001.p/44")])
 async def test_an_edited_row_is_found(log, index, tile):
     await log.submit(300)
     await log.drain()
-    await tamper(log, EDIT.format(index))
+    await log.tamper(log.EDIT.format(index))
     with pytest.raises(EntryEdited) as caught:
         await log.verify()
     assert (caught.value.indexes, caught.value.tile) == ((index,), tile)
@@ -223,7 +207,7 @@ async def test_an_edited_row_is_found(log, index, tile):
 async def test_a_row_edited_with_its_hash_is_found(log):
     await log.submit(300)
     await log.drain()
-    await tamper(log, EDIT.format(280), REHASH.format(280))
+    await log.tamper(log.EDIT.format(280), log.REHASH.format(280))
     with pytest.raises(RootWrong):
         await log.verify()
 
@@ -231,7 +215,7 @@ async def test_a_row_edited_with_its_hash_is_found(log):
 async def test_rows_cut_off_are_found_and_nothing_is_signed(log):
     await log.submit(300)
     await log.drain()
-    await tamper(log, "DELETE FROM entry WHERE index >= 290")
+    await log.tamper("DELETE FROM entry WHERE index >= 290")
     with pytest.raises(PartMissing, match="tile/entries/001"):
         await log.verify()
     with pytest.raises(LogContradicted):
@@ -243,8 +227,8 @@ async def test_a_log_cut_back_with_its_checkpoints_is_seen_by_who_saved_one(log)
     await log.submit(300)
     await log.drain(log.sequencer(batch=150))
     saved = await log.fetch("checkpoint")
-    await tamper(
-        log, "DELETE FROM entry WHERE index >= 150", "DELETE FROM tile", "DELETE FROM checkpoint WHERE size > 150"
+    await log.tamper(
+        "DELETE FROM entry WHERE index >= 150", "DELETE FROM tile", "DELETE FROM checkpoint WHERE size > 150"
     )
     assert (await log.verify()).size == 150
     with pytest.raises(Exception, match="has 150 entries and once had 300"):
@@ -254,7 +238,7 @@ async def test_a_log_cut_back_with_its_checkpoints_is_seen_by_who_saved_one(log)
 @pytest.mark.parametrize(
     "statement",
     [
-        REHASH.format(299).replace("body)", "body || 'x')"),
+        "UPDATE entry SET leaf = sha256(body) WHERE index = 299",
         "UPDATE tile SET root = sha256('x')",
         "DELETE FROM tile",
         "DELETE FROM entry WHERE index = 299",
@@ -264,7 +248,7 @@ async def test_no_sequencer_signs_on_over_rows_that_do_not_have_the_signed_root(
     await log.submit(300)
     await log.drain()
     signed = await checkpoints(log)
-    await tamper(log, statement)
+    await log.tamper(statement)
     await log.submit(1)
     with pytest.raises(LogContradicted):
         await log.sequencer().turn()

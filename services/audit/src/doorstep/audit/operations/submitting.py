@@ -32,8 +32,10 @@ _STORE = text(
     """
     WITH fresh AS (
         INSERT INTO pending (entry_id, body)
-        SELECT entry_id, body FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) AS new (entry_id, body)
+        SELECT entry_id, body
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) WITH ORDINALITY AS new (entry_id, body, at)
         WHERE NOT EXISTS (SELECT FROM entry WHERE entry.entry_id = new.entry_id)
+        ORDER BY at
         ON CONFLICT (entry_id) DO NOTHING
         RETURNING entry_id
     )

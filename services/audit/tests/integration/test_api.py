@@ -1,0 +1,169 @@
+"""The log over real HTTP, as strangers' verifiers and the command line read it."""
+
+import asyncio
+import base64
+import json
+import sys
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from tlog_scales.reader import TilesReader
+from tlog_scales.signing import Vkey
+from tlog_scales.tlog import InclusionProof
+
+from doorstep.audit.domain.checkpoint import open_checkpoint
+from doorstep.audit.domain.merkle import check_inclusion
+from doorstep.audit.domain.note import SigningKey
+
+SIZE = 600
+
+
+@pytest.fixture
+async def ids(log):
+    """The ids of the entries in the log."""
+    ids = await log.submit(SIZE)
+    await log.drain()
+    return ids
+
+
+@pytest.fixture
+async def get(url):
+    """Gives status, headers and body of an answer."""
+    async with aiohttp.ClientSession() as session:
+
+        async def get(path: str, **headers: str):
+            async with session.get(f"{url}/{path}", headers=headers) as response:
+                return response.status, response.headers, await response.read()
+
+        yield get
+
+
+async def test_the_checkpoint_is_text_that_is_not_kept(get, log, ids):
+    status, headers, body = await get("checkpoint")
+    assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert headers["cache-control"] == "public, max-age=1"
+    assert open_checkpoint(body, log.origin, [log.key.verifier]).size == SIZE
+
+
+async def test_the_verifier_key_is_told(get, log):
+    status, headers, body = await get("vkey")
+    assert (status, body.decode()) == (200, f"{log.key.verifier}\n")
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [("tile/0/000", 8192), ("tile/0/002.p/88", 2816), ("tile/0/001.p/7", 224), ("tile/1/000.p/2", 64)],
+)
+async def test_tiles_are_bytes_that_never_change(get, ids, path, size):
+    status, headers, body = await get(path)
+    assert (status, headers["content-type"], len(body)) == (200, "application/octet-stream", size)
+    assert headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tile/0/002", "tile/0/002.p/89", "tile/0/003", "tile/1/000", "tile/1/000.p/3", "tile/2/000", "tile/2/000.p/1",
+        "tile/entries/002", "tile/entries/002.p/89", "tile/entries/003.p/1", "tile/0/0", "tile/0/000.p/0",
+        "tile/0/000.p/256", "tile/x/000", "tile/0/x000/000", "tile/0/%00", "tile/64/000", "tile/0/999999999999",
+        "tile/",        "tile/63/000.p/1", "tile/0/x999/x999/x999/x999/x999/999.p/1",
+    ],
+)  # fmt: skip
+async def test_a_tile_that_the_log_does_not_have_is_not_there(get, ids, path):
+    status, headers, body = await get(path, **{"Accept-Language": "en"})
+    assert (status, headers["content-type"]) == (404, "application/problem+json")
+    assert json.loads(body)["detail"] == "The log has no such tile under its newest checkpoint."
+    assert "immutable" not in headers.get("cache-control", "")
+
+
+async def test_before_the_first_checkpoint_the_log_has_not_begun(get):
+    assert [(await get(path))[0] for path in ("checkpoint", "tile/0/000")] == [503, 503]
+
+
+async def test_what_is_stored_and_not_signed_is_not_shown(get, log):
+    await log.drain()
+    [entry_id] = await log.submit(1)
+    assert (await get("tile/0/000.p/1"))[0] == 404
+    status, headers, body = await get(f"proof/inclusion?entry_id={entry_id}")
+    assert (status, json.loads(body)["type"]) == (404, "urn:doorstep:problem:entry-pending")
+    assert headers["retry-after"] == "1"
+
+
+async def test_an_entry_is_proved_to_be_in_the_log(get, log, ids):
+    for entry_id in (ids[0], ids[300], ids[-1]):
+        status, _, body = await get(f"proof/inclusion?entry_id={entry_id}")
+        assert status == 200
+        told = json.loads(body)
+        signed = open_checkpoint(told["checkpoint"].encode(), log.origin, [log.key.verifier])
+        leaf = base64.b64decode(told["leaf_hash"])
+        proof = [base64.b64decode(hash_) for hash_ in told["proof"]]
+        check_inclusion(leaf, told["index"], told["size"], proof, signed.root)
+        InclusionProof(told["index"], told["size"], proof).check(leaf, signed.root)
+        assert (told["entry_id"], told["size"]) == (str(entry_id), signed.size)
+
+
+@pytest.mark.parametrize(("query", "status"), [(f"?entry_id={uuid4()}", 404), ("?entry_id=7", 422), ("", 422)])
+async def test_what_is_no_entry_has_no_proof(get, ids, query, status):
+    assert (await get(f"proof/inclusion{query}"))[0] == status
+
+
+async def test_a_reader_of_others_reads_all_of_it(get, log, ids):
+    parts = {path: (await get(path))[2] for path in ("checkpoint", "vkey")}
+    for path in ("tile/0/000", "tile/0/001", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001"):
+        parts[path] = (await get(path))[2]
+
+    class Backend:
+        def get(self, *path):
+            return parts.get("/".join(path))
+
+    reader = TilesReader(Backend())
+    checkpoint = reader.get_checkpoint()
+    checkpoint.verify(Vkey.from_string(parts["vkey"].decode().strip()))
+    assert reader.calculate_root_hash() == checkpoint.root_hash
+    assert str(ids[300]) in reader.get_entry(300).decode()
+
+
+async def doorstep(*arguments: str) -> tuple[int, str]:
+    """Exit status and what `doorstep log` prints."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "doorstep.cli", "log", *arguments, stdout=-1, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await child.communicate()
+    return child.returncode, out.decode()
+
+
+async def test_the_command_verifies_from_outside(url, log, ids, tmp_path):
+    saved = tmp_path / "checkpoint"
+    status, out = await doorstep("verify", "--url", url, "--json", "--save", str(saved))
+    assert (status, json.loads(out)["entries"]) == (0, SIZE)
+    await log.submit(50)
+    await log.drain()
+    status, out = await doorstep("verify", "--url", url, "--vkey", str(log.key.verifier), "--saved", str(saved))
+    assert (status, out.splitlines()[1]) == (0, "Verified: 650 entries have the signed root.")
+
+
+async def test_the_command_names_an_edited_row(url, log, ids):
+    await log.tamper(log.EDIT.format(300))
+    status, out = await doorstep("verify", "--url", url, "--json")
+    told = json.loads(out)
+    assert (status, told["verified"], told["error"], told["indexes"]) == (1, False, "EntryEdited", [300])
+    status, out = await doorstep("verify", "--url", url)
+    assert status == 1
+    assert "entry 300 was edited" in out
+
+
+async def test_the_command_refuses_a_strangers_key_and_says_what_is_wrong(url, log, ids, tmp_path):
+    stranger = str(SigningKey.generate(log.origin).verifier)
+    assert "no signature of a trusted key" in (await doorstep("verify", "--url", url, "--vkey", stranger))[1]
+    for arguments, status, said in (
+        (("--url", url, "--vkey", stranger), 1, "CheckpointRejected"),
+        (("--url", url, "--vkey", "no key"), 2, "Malformed"),
+        (("--url", url, "--saved", str(tmp_path / "none")), 2, "FileNotFoundError"),
+        (("--url", "http://127.0.0.1:9/api/log"), 1, "LogUnreachable"),
+        (("--url", url.replace("/api/log", "")), 1, "LogUnreachable"),
+        (("--url", "no url"), 1, "LogUnreachable"),
+    ):
+        code, out = await doorstep("verify", *arguments, "--json")
+        assert (code, json.loads(out)["error"]) == (status, said), arguments
