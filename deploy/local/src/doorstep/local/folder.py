@@ -12,6 +12,7 @@ from typing import Self
 
 from doorstep.local.failures import DiskFull, FolderInUse, FolderUnusable, StackFailed
 
+LONG_LOG = 16 * 1024 * 1024  # bytes; a longer one is put aside at the next start, the one before it is dropped
 DATABASE_STOPS_WITHIN = 30.0  # seconds that the database of a killed stack may take to stop
 
 
@@ -48,6 +49,7 @@ class DataFolder:
             os.ftruncate(self._stack_lock, 0)
             os.write(self._stack_lock, str(os.getpid()).encode())
             self.postgres_lock = self._lock("postgres.lock", wait=DATABASE_STOPS_WITHIN)
+            self._turn_logs()
         except OSError as cause:
             self._release()
             raise disk_failure(self.root, cause) from cause
@@ -84,6 +86,11 @@ class DataFolder:
             if handle >= 0:
                 os.close(handle)
         self._stack_lock = self.postgres_lock = -1
+
+    def _turn_logs(self) -> None:
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > LONG_LOG:
+                log.replace(log.with_suffix(".log.1"))
 
     def log(self, name: str) -> Path:
         """Return the path of a process's log file."""
