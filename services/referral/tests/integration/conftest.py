@@ -206,3 +206,9 @@ async def vault(own_databases: Databases, tmp_path_factory: pytest.TempPathFacto
 def desk(database: Database, vault: Vault) -> Desk:
     """A desk with a record of its own."""
     return Desk(database, vault)
+
+
+@pytest.fixture(scope="session")
+def desk_over() -> type[Desk]:
+    """A desk over a database of the test's choice."""
+    return Desk

@@ -6,12 +6,13 @@ from uuid import uuid4
 import pytest
 
 from doorstep.contracts.codes import Department, Outcome, Purpose, Reason, TaskState
+from doorstep.kit.vault import SubjectErased
 from doorstep.referral import queries
 from doorstep.referral.errors import KeyIdTaken, RequestUnknown
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.keys import register_department_key
-from doorstep.referral.views import department_requests, station_requests
+from doorstep.referral.views import department_request, station_requests
 
 
 async def listed(desk, department: Department, *, state=None, after=None):
@@ -41,7 +42,7 @@ async def read(desk, department: Department, ref):
         )
 
 
-async def test_a_department_lists_its_own_page_by_page(desk, monkeypatch) -> None:
+async def test_a_department_lists_its_own_page_by_page(desk) -> None:
     refs = [(await desk.opened("structure-danger")).ref for _ in range(5)]
     await desk.opened("legal-aid")
     found, after = [], None
@@ -72,7 +73,7 @@ async def test_the_list_can_be_narrowed_to_a_state(desk) -> None:
     task = await desk.opened("wage-help")
     other = await desk.opened("wage-help")
     await desk.step(task, TaskState.ACCEPTED)
-    refs = {shown.offer.ref for shown in await listed(desk, Department.LABOUR, state=TaskState.ACCEPTED)}
+    refs = {shown.offer.ref for shown in (await listed(desk, Department.LABOUR, state=TaskState.ACCEPTED)).shown}
     assert task.ref in refs
     assert other.ref not in refs
 
@@ -82,7 +83,7 @@ async def test_a_read_shows_offer_history_and_due_times(desk) -> None:
     await desk.step(task, TaskState.ACCEPTED)
     await desk.step(task, TaskState.ON_HOLD, reason=Reason.PAPERS_MISSING, note="缺工资条")
     desk.now += timedelta(days=60)
-    view = department_requests([await read(desk, Department.LABOUR, task.ref)]).requests[0]
+    view = department_request(await read(desk, Department.LABOUR, task.ref))
     assert view.ref == task.ref == view.offer.ref
     assert [entry.to_state for entry in view.history] == ["requested", "accepted", "on-hold"]
     assert (view.history[-1].reason, view.history[-1].note) == (Reason.PAPERS_MISSING, "缺工资条")
@@ -156,3 +157,13 @@ async def test_a_departments_key_is_registered_once_and_never_replaced(desk) -> 
     assert not await register(kid, "one")
     with pytest.raises(KeyIdTaken):
         await register(kid, "two")
+
+
+async def test_what_was_erased_is_in_no_list_and_spoils_none(desk) -> None:
+    erased, kept = await desk.opened("housing-repair"), await desk.opened("housing-repair")
+    await desk.vault.destroy(erased.subject_id)
+    refs = {shown.offer.ref for shown in (await listed(desk, Department.HOUSING, state=TaskState.REQUESTED)).shown}
+    assert kept.ref in refs
+    assert erased.ref not in refs
+    with pytest.raises(SubjectErased):
+        await read(desk, Department.HOUSING, erased.ref)

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from doorstep.contracts.codes import Department, Reason, TaskState
-from doorstep.referral.operations.reading import Said, Shown
+from doorstep.referral.operations.reading import Page, Said, Shown
 from doorstep.referral.operations.tasks import Moved
-from doorstep.referral.queries import PAGE
 from doorstep.referral.schemas import (
     DepartmentRequest,
     DepartmentRequests,
@@ -27,10 +26,9 @@ def department_request(shown: Shown) -> DepartmentRequest:
     return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **_task(shown))
 
 
-def department_requests(page: list[Shown]) -> DepartmentRequests:
+def department_requests(page: Page) -> DepartmentRequests:
     """A page of a department's requests."""
-    requests = tuple(department_request(shown) for shown in page)
-    return DepartmentRequests(requests=requests, next=requests[-1].ref if len(page) == PAGE else None)
+    return DepartmentRequests(requests=tuple(department_request(shown) for shown in page.shown), next=page.next)
 
 
 def station_requests(found: Iterable[Shown]) -> StationRequests:

@@ -1,6 +1,7 @@
 """Reading requests: what is shown is logged in the same transaction, before the first byte leaves."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +12,7 @@ from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, Ta
 from doorstep.contracts.feeds import Offer
 from doorstep.contracts.needs import Need
 from doorstep.kit import intents
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_detail, open_proposal
 from doorstep.referral.domain.content import project
@@ -51,6 +52,23 @@ class Shown:
     history: tuple[Said, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a department's tasks; there may be more after its task `next`."""
+
+    shown: list[Shown]
+    next: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """For whom, and as of when, tasks are shown; without a department for the station."""
+
+    now: datetime
+    department: Department | None
+    history: Sequence[TransitionRow] = ()
+
+
 def clock(task: TaskRow, now: datetime) -> Clock:
     """What `task` owes at `now`."""
     due = DueTimes(task.respond_by, task.complete_by, task.provisional)
@@ -66,113 +84,100 @@ async def list_department_requests(
     state: TaskState | None,
     after: UUID | None,
     now: datetime,
-) -> list[Shown]:
+) -> Page:
     """A page of the department's own requests in its own projection, oldest first."""
     tasks = await queries.department_tasks(session, department, state=state, after=after)
-    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=None)
-    return [_shown(vault, ring, task, department, now) for task in tasks]
+    shown = await _list(session, vault, access, tasks, _View(now, department), case=None)
+    return Page(shown, tasks[-1].ref if len(tasks) == queries.PAGE else None)
 
 
 async def read_department_request(
-    session: AsyncSession,
-    *,
-    vault: Vault,
-    access: Access,
-    department: Department,
-    ref: UUID,
-    now: datetime,
+    session: AsyncSession, *, vault: Vault, access: Access, department: Department, ref: UUID, now: datetime
 ) -> Shown:
     """One request of the department with its history. Raises RequestUnknown, also for another department's."""
     task = await queries.department_task(session, department, ref)
     if task is None:
         raise RequestUnknown
-    ring = await _log(session, vault, access, Action.READ_REQUEST, [task], case=task.request_id)
+    ring = await vault.ring([task.subject_id])
     history = await queries.history(session, [task.task_id])
-    return _shown(vault, ring, task, department, now, history)
+    shown = _shown(vault, ring, task, _View(now, department, history))
+    _log(session, ring, access, Action.READ_REQUEST, [task], case=task.request_id)
+    return shown
 
 
 async def list_record_requests(
-    session: AsyncSession,
-    *,
-    vault: Vault,
-    access: Access,
-    station: str,
-    record_id: UUID,
-    now: datetime,
+    session: AsyncSession, *, vault: Vault, access: Access, station: str, record_id: UUID, now: datetime
 ) -> list[Shown]:
     """All tasks that came of a record of the station, by request and sequence, with their history."""
     tasks = await queries.record_tasks(session, station, record_id)
-    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=record_id)
     history = await queries.history(session, [task.task_id for task in tasks])
-    return [_shown(vault, ring, task, None, now, history) for task in tasks]
+    return await _list(session, vault, access, tasks, _View(now, None, history), case=record_id)
 
 
 async def list_queue(
-    session: AsyncSession,
-    *,
-    vault: Vault,
-    access: Access,
-    station: str,
-    state: TaskState,
-    now: datetime,
+    session: AsyncSession, *, vault: Vault, access: Access, station: str, state: TaskState, now: datetime
 ) -> list[Shown]:
     """The station's tasks that wait for a department (draft) or came back (rejected)."""
     tasks = await queries.queue(session, station, state)
-    ring = await _log(session, vault, access, Action.LIST_REQUESTS, tasks, case=None)
     history = await queries.history(session, [task.task_id for task in tasks])
-    return [_shown(vault, ring, task, None, now, history) for task in tasks]
+    return await _list(session, vault, access, tasks, _View(now, None, history), case=None)
 
 
 async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes) -> list[tuple[UUID, TaskState]]:
-    """Reference and state of the requests of a follow code; an unknown code has none."""
+    """Reference and state of the requests of a follow code; an unknown code has none, nor has an erased subject's."""
     found = await queries.followed(session, follow_index)
     subjects = intents.distinct(subject_id for _, _, subject_id in found)
     if subjects:
         ring = await vault.ring(subjects)
         intent = intents.Intent(Action.FOLLOW_REQUEST, subjects, purpose=Purpose.RESIDENT_REQUEST)
-        intents.record(session, ring, intent)
+        try:
+            intents.record(session, ring, intent)
+        except SubjectErased:
+            return []
     return [(ref, TaskState(state)) for ref, state, _ in found]
 
 
-async def _log(
-    session: AsyncSession,
-    vault: Vault,
-    access: Access,
-    action: Action,
-    tasks: Sequence[TaskRow],
-    *,
-    case: UUID | None,
-) -> KeyRing:
-    """The keys of the tasks' subjects, once the read of all of them is on its way to the log."""
-    subjects = intents.distinct(task.subject_id for task in tasks)
-    ring = await vault.ring(subjects)
+async def _list(
+    session: AsyncSession, vault: Vault, access: Access, tasks: Sequence[TaskRow], view: _View, *, case: UUID | None
+) -> list[Shown]:
+    """The tasks as they are shown, those of erased subjects left out, and one entry in the log for all of them."""
+    ring = await vault.ring({task.subject_id for task in tasks})
+    found = []
+    for task in tasks:
+        with suppress(SubjectErased):
+            found.append(_shown(vault, ring, task, view))
+    _log(session, ring, access, Action.LIST_REQUESTS, [shown.task for shown in found], case=case)
+    return found
+
+
+def _log(
+    session: AsyncSession, ring: KeyRing, access: Access, action: Action, tasks: Sequence[TaskRow], *, case: UUID | None
+) -> None:
+    """Send the read on its way to the log, with the transaction that reads."""
+    if not tasks:
+        return
     bases = {task.legal_basis for task in tasks}
-    if subjects:
-        basis = LegalBasis(bases.pop()) if len(bases) == 1 else None
-        intent = intents.Intent(
-            action, subjects, purpose=access.purpose, legal_basis=basis, case=case, policies=access.policies
-        )
-        intents.record(session, ring, intent, principal=access.principal)
-    return ring
+    intent = intents.Intent(
+        action,
+        intents.distinct(task.subject_id for task in tasks),
+        purpose=access.purpose,
+        legal_basis=LegalBasis(bases.pop()) if len(bases) == 1 else None,
+        case=case,
+        policies=access.policies,
+    )
+    intents.record(session, ring, intent, principal=access.principal)
 
 
-def _shown(
-    vault: Vault,
-    ring: KeyRing,
-    task: TaskRow,
-    department: Department | None,
-    now: datetime,
-    history: Sequence[TransitionRow] = (),
-) -> Shown:
+def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
     content = open_content(ring, task.subject_id, task.request_id, task.content)
-    told = clock(task, now)
+    told = clock(task, view.now)
     offer = None
-    if department is not None and task.ref is not None:
-        subject_ref = vault.pairwise(department, task.subject_id)
-        offer = project(department, content, ref=task.ref, subject_ref=subject_ref, due=told.due)
+    if view.department is not None and task.ref is not None:
+        subject_ref = vault.pairwise(view.department, task.subject_id)
+        offer = project(view.department, content, ref=task.ref, subject_ref=subject_ref, due=told.due)
     said = tuple(
         Said(row, open_detail(ring, task.subject_id, row.task_id, row.version, row.detail))
-        for row in history
+        for row in view.history
         if row.task_id == task.task_id
     )
     proposal = open_proposal(ring, task.subject_id, task.task_id, task.proposal)
