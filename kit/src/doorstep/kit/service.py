@@ -147,6 +147,10 @@ def service_of(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 
+async def _service(request: Request) -> Service:
+    return service_of(request)  # async, for FastAPI would run a plain function in a thread
+
+
 async def _session(request: Request) -> AsyncIterator[AsyncSession]:
     async with service_of(request).database.transaction() as session:
         yield session
@@ -174,7 +178,7 @@ async def _purpose(doorstep_purpose: Annotated[str | None, Header()] = None) -> 
         raise Problem(403, "purpose-unknown", zh, en) from None
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]
+ServiceDep = Annotated[Service, Depends(_service)]
 """The service that answers."""
 
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
