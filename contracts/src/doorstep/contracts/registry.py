@@ -19,7 +19,7 @@ class AssertedSubject(Contract):
 
     subject_id: UUID
     kind: SubjectKind
-    person_id: UUID | None
+    person_id: UUID | None = None
     card: Sealed[Card]
     facts: Sealed[StatedFacts]
 
