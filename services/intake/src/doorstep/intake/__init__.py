@@ -1,1 +1,1 @@
-"""doorstep.intake."""
+"""Intake: takes the record that a worker or a resident wrote, once, and publishes it."""

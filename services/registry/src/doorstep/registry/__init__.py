@@ -1,1 +1,1 @@
-"""doorstep.registry."""
+"""The registry: household and person files, each fact with its provenance."""

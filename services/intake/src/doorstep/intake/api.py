@@ -1,0 +1,119 @@
+"""HTTP: hand in a record, read one."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from doorstep.contracts.codes import Action
+from doorstep.contracts.facts import SubjectKind
+from doorstep.intake import operations
+from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
+from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
+from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, RecordUnknown, SubjectTaken
+from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
+from doorstep.kit.policy import Resource
+from doorstep.kit.problems import Fault, Problem, pointer
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep
+
+router = APIRouter(tags=["records"])
+
+
+@router.post("/api/records", status_code=201)
+async def record_visit(
+    body: RecordBody, principal: PrincipalDep, session: SessionDep, service: ServiceDep, response: Response
+) -> RecordTaken:
+    """Hand in one record. Sent again with the same content, it is answered again (200) and nothing is doubled."""
+    service.policy.authorize(principal, Action.RECORD_VISIT, Resource("record"))
+    if principal.station is None:
+        zh, en = "令牌中没有站点。", "The token names no station."
+        raise Problem(403, "no-station", zh, en)
+    record = _checked(body)
+    digest = service.vault.digest(body.model_dump_json().encode())
+    try:
+        taken = await operations.record_visit(
+            session, vault=service.vault, principal=principal, record=record, digest=digest
+        )
+    except HouseholdUnknown:
+        raise _refused("/file_id", "没有这户的档案，请以 new 提交", "no such household; send it as new") from None
+    except HouseholdKnown:
+        raise _refused(
+            "/file_id", "这户已有档案，请以 known 提交", "the household is known; send it as known"
+        ) from None
+    except SubjectTaken:
+        raise _refused("/subjects", "有对象编号已被使用", "a subject's id belongs to another subject") from None
+    if taken.again:
+        response.status_code = 200
+    receipts = tuple(Receipt(subject_id=one, follow_code=code) for one, code in taken.follow_codes.items())
+    return RecordTaken(
+        record_id=record.record_id, file_id=record.file_id, recorded_at=taken.recorded_at, receipts=receipts
+    )
+
+
+@router.get("/api/records/{record_id}", response_model_exclude_none=True)
+async def read_record(
+    record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
+) -> RecordShown:
+    """Read a record that somebody else took, for triage or follow-up. The read is logged."""
+    try:
+        shown = await operations.show_record(
+            session,
+            vault=service.vault,
+            policy=service.policy,
+            principal=principal,
+            purpose=purpose,
+            record_id=record_id,
+        )
+    except RecordUnknown:
+        raise Problem(404, "record-unknown", "没有这份记录。", "There is no such record.") from None
+    subjects = tuple(
+        SubjectShown(
+            subject_id=subject_id,
+            kind=kind,
+            facts=content.facts,
+            **content.card.model_dump(exclude={"follow_code"}),
+        )
+        for subject_id, kind, content in shown.subjects
+    )
+    row = shown.row
+    return RecordShown(
+        record_id=row.record_id,
+        file_id=row.file_id,
+        station=row.station,
+        channel=row.channel,
+        visited_at=row.visited_at,
+        recorded_at=row.recorded_at,
+        subjects=subjects,
+    )
+
+
+def _checked(body: RecordBody) -> Record:
+    """The record in `body` with its papers normalised; a problem that names every flaw otherwise."""
+    now = datetime.now(UTC)
+    record = body.record()
+    found = flaws(record, now=now)
+    subjects: list[Subject] = []
+    for index, subject in enumerate(record.subjects):
+        try:
+            subjects.append(_with_papers(subject, now))
+        except PaperInvalid as error:
+            found.append(Flaw(("subjects", index, "document_number"), *error.args))
+    if found:
+        faults = [Fault(pointer(flaw.path), flaw.zh, flaw.en) for flaw in found]
+        zh, en = f"有 {len(faults)} 处内容无效，请改正后重发。", f"{len(faults)} places are not valid; mend and resend."
+        raise Problem(422, "invalid", zh, en, faults=faults)
+    return Record(
+        record.record_id, record.file_id, record.continues, record.channel, record.visited_at, tuple(subjects)
+    )
+
+
+def _with_papers(subject: Subject, now: datetime) -> Subject:
+    card = subject.card
+    if subject.kind is not SubjectKind.PERSON or card.document_kind is None or card.document_number is None:
+        return subject
+    number = normalised(PaperKind(card.document_kind), card.document_number, today=now.date())
+    return Subject(subject.subject_id, subject.kind, card.model_copy(update={"document_number": number}), subject.facts)
+
+
+def _refused(where: str, zh: str, en: str) -> Problem:
+    return Problem(422, "invalid", zh + "。", en[0].upper() + en[1:] + ".", faults=[Fault(where, zh, en)])

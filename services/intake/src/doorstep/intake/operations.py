@@ -1,0 +1,160 @@
+"""The use cases of intake: take a record, show one."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, LegalBasis, Purpose
+from doorstep.contracts.envelope import Contract
+from doorstep.contracts.facts import Fact, SubjectKind
+from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
+from doorstep.intake import queries
+from doorstep.intake.domain.codes import follow_code
+from doorstep.intake.domain.record import Record, Subject
+from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, RecordUnknown, SubjectTaken
+from doorstep.intake.queries import RecordRow
+from doorstep.kit import idempotency, intents, outbox
+from doorstep.kit.auth import Principal
+from doorstep.kit.intents import Intent
+from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.vault import KeyRing, Vault
+
+STAFF = "staff"
+FOLLOW = "follow-code"
+
+
+class SubjectContent(Contract):
+    """`record_subject.content`: a subject as it was written."""
+
+    card: Card
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A record that was taken: when, and the follow code of each of its persons."""
+
+    recorded_at: datetime
+    follow_codes: dict[UUID, str]
+    again: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A record and its subjects, opened."""
+
+    row: RecordRow
+    subjects: tuple[tuple[UUID, SubjectKind, SubjectContent], ...]
+
+
+async def record_visit(
+    session: AsyncSession, *, vault: Vault, principal: Principal, record: Record, digest: bytes
+) -> Taken:
+    """Take `record`, which a sender may send twice; `digest` tells one body from another.
+
+    Raises HouseholdUnknown, HouseholdKnown, SubjectTaken, IdReused, Erased.
+    """
+    codes = {one.subject_id: follow_code(vault.blind_index(FOLLOW, str(one.subject_id))) for one in record.people}
+    replay = await idempotency.claim(session, principal, record.record_id, digest)
+    if replay is not None:
+        return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
+    now = datetime.now(UTC)
+    station = principal.station or ""
+    await _check_file(session, record, station, now)
+    if await queries.take_subjects(session, record) < len(record.subjects):
+        raise SubjectTaken
+    ring = await vault.ring([subject.subject_id for subject in record.subjects], create=True)
+    row = RecordRow(
+        record.record_id,
+        record.file_id,
+        station,
+        record.channel,
+        record.visited_at,
+        now,
+        vault.pairwise(STAFF, principal.subject),
+    )
+    contents = [(one.subject_id, _encrypt(ring, record.record_id, one)) for one in record.subjects]
+    await queries.insert_record(session, row, contents)
+    outbox.add(session, _event(row, record, ring, codes), key=record.file_id, subject=record.record_id)
+    intent = Intent(
+        Action.RECORD_VISIT,
+        [subject.subject_id for subject in record.subjects],
+        purpose=Purpose.INTAKE,
+        legal_basis=LegalBasis.CONSENT,
+        case=record.record_id,
+    )
+    intents.record(session, ring, intent, principal=principal)
+    await idempotency.keep(session, record.record_id, {"recorded_at": now.isoformat()})
+    return Taken(now, codes, again=False)
+
+
+async def _check_file(session: AsyncSession, record: Record, station: str, now: datetime) -> None:
+    if record.continues:
+        if not await queries.file_is_known(session, record.file_id, station):
+            raise HouseholdUnknown
+    elif not await queries.begin_file(session, record.file_id, station, now):
+        raise HouseholdKnown
+
+
+def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
+    content = SubjectContent(card=subject.card, facts=subject.facts).model_dump_json(exclude_none=True)
+    return ring.encrypt(subject.subject_id, f"record_subject.content:{record_id}", content.encode())
+
+
+def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]) -> VisitRecorded:
+    subjects = tuple(
+        RecordedSubject(
+            subject_id=one.subject_id,
+            kind=one.kind,
+            card=ring.seal(one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id)})),
+            facts=ring.seal(one.subject_id, StatedFacts(facts=one.facts)),
+        )
+        for one in record.subjects
+    )
+    return VisitRecorded(
+        record_id=row.record_id,
+        file_id=row.file_id,
+        station=row.station,
+        channel=row.channel,
+        visited_at=row.visited_at,
+        recorded_at=row.recorded_at,
+        recorded_by=row.recorded_by,
+        subjects=subjects,
+    )
+
+
+async def show_record(
+    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, record_id: UUID
+) -> Shown:
+    """Open a record for a reviewer who did not take it; the read is logged. Raises RecordUnknown, Forbidden."""
+    policy.authorize(principal, Action.READ_RECORD, Resource("record"), purpose=purpose)
+    row = await queries.record(session, record_id)
+    if row is None or row.station != principal.station:
+        raise RecordUnknown
+    own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
+    decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
+    found = await queries.contents(session, record_id)
+    ring = await vault.ring([one.subject_id for one in found])
+    intent = Intent(
+        Action.READ_RECORD,
+        [one.subject_id for one in found],
+        purpose=purpose,
+        legal_basis=LegalBasis.STATUTORY_DUTY,
+        case=record_id,
+        policies=decision.policies,
+    )
+    intents.record(session, ring, intent, principal=principal)
+    context = f"record_subject.content:{record_id}"
+    return Shown(
+        row,
+        tuple(
+            (
+                one.subject_id,
+                one.kind,
+                SubjectContent.model_validate_json(ring.decrypt(one.subject_id, context, one.content)),
+            )
+            for one in found
+        ),
+    )

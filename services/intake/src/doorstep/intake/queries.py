@@ -1,0 +1,110 @@
+"""The statements of intake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Channel
+from doorstep.contracts.facts import SubjectKind
+from doorstep.intake.domain.record import Record
+
+
+@dataclass(frozen=True)
+class RecordRow:
+    """A row of `record`; `recorded_by` is the collector's pseudonym."""
+
+    record_id: UUID
+    file_id: UUID
+    station: str
+    channel: Channel
+    visited_at: datetime
+    recorded_at: datetime
+    recorded_by: UUID
+
+
+@dataclass(frozen=True)
+class ContentRow:
+    """A subject of a record with its encrypted content."""
+
+    subject_id: UUID
+    kind: SubjectKind
+    content: bytes
+
+
+async def file_is_known(session: AsyncSession, file_id: UUID, station: str) -> bool:
+    """Whether the file was begun at `station`."""
+    query = text("SELECT 1 FROM household_file WHERE file_id = :file_id AND station = :station")
+    return (await session.execute(query, {"file_id": file_id, "station": station})).first() is not None
+
+
+async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime) -> bool:
+    """Begin a file; False if it exists."""
+    statement = text(
+        "INSERT INTO household_file (file_id, station, begun_at) VALUES (:file_id, :station, :now)"
+        " ON CONFLICT DO NOTHING RETURNING file_id"
+    )
+    return (await session.execute(statement, {"file_id": file_id, "station": station, "now": now})).first() is not None
+
+
+async def take_subjects(session: AsyncSession, record: Record) -> int:
+    """Note the subjects of `record`; how many are new, or a dwelling or place that this file has already."""
+    statement = text(
+        "INSERT INTO subject (subject_id, kind, file_id, record_id)"
+        " SELECT id, kind, CAST(:file_id AS uuid), CAST(:record_id AS uuid)"
+        " FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[])) AS s (id, kind)"
+        " ORDER BY id ON CONFLICT (subject_id) DO UPDATE SET record_id = excluded.record_id"
+        " WHERE subject.kind = excluded.kind AND subject.kind <> 'person'"
+        " AND (subject.kind = 'place' OR subject.file_id = excluded.file_id) RETURNING subject_id"
+    )
+    values = {
+        "file_id": record.file_id,
+        "record_id": record.record_id,
+        "ids": [subject.subject_id for subject in record.subjects],
+        "kinds": [subject.kind for subject in record.subjects],
+    }
+    return len((await session.execute(statement, values)).all())
+
+
+async def insert_record(session: AsyncSession, row: RecordRow, contents: Sequence[tuple[UUID, bytes]]) -> None:
+    """Store a record with its subjects' encrypted contents, in one statement."""
+    statement = text(
+        """
+        WITH taken AS (
+            INSERT INTO record (record_id, file_id, station, channel, visited_at, recorded_at, recorded_by)
+            VALUES (:record_id, :file_id, :station, :channel, :visited_at, :recorded_at, :recorded_by)
+            RETURNING record_id
+        )
+        INSERT INTO record_subject (record_id, subject_id, place, content)
+        SELECT record_id, s.id, s.place, s.content
+        FROM taken, unnest(CAST(:ids AS uuid[]), CAST(:contents AS bytea[])) WITH ORDINALITY AS s (id, content, place)
+        """
+    )
+    values = {"ids": [subject for subject, _ in contents], "contents": [content for _, content in contents]}
+    await session.execute(statement, {**vars(row), **values})
+
+
+async def record(session: AsyncSession, record_id: UUID) -> RecordRow | None:
+    """The record, if there is one."""
+    query = text(
+        "SELECT record_id, file_id, station, channel, visited_at, recorded_at, recorded_by FROM record"
+        " WHERE record_id = :record_id"
+    )
+    row = (await session.execute(query, {"record_id": record_id})).first()
+    if row is None:
+        return None
+    record_id, file_id, station, channel, visited_at, recorded_at, recorded_by = row
+    return RecordRow(record_id, file_id, station, Channel(channel), visited_at, recorded_at, recorded_by)
+
+
+async def contents(session: AsyncSession, record_id: UUID) -> list[ContentRow]:
+    """The subjects of a record in the order in which they were written."""
+    query = text(
+        "SELECT r.subject_id, s.kind, r.content FROM record_subject r JOIN subject s USING (subject_id)"
+        " WHERE r.record_id = :record_id ORDER BY r.place"
+    )
+    rows = await session.execute(query, {"record_id": record_id})
+    return [ContentRow(subject_id, SubjectKind(kind), bytes(content)) for subject_id, kind, content in rows]

@@ -1,0 +1,141 @@
+"""HTTP bodies of intake. Unknown fields are refused; texts hold no control characters."""
+
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
+from doorstep.contracts.facts import Fact, SubjectKind
+from doorstep.contracts.intake import Card
+from doorstep.intake.domain.papers import PaperKind
+from doorstep.intake.domain.record import Record, Subject
+
+
+def _plain(text: str) -> str:
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):
+        raise ValueError("含控制字符或无效字符", "has control characters or characters that are not text")
+    return text
+
+
+def _version_7(identifier: UUID) -> UUID:
+    if identifier.version != 7:
+        raise ValueError("编号须为 UUIDv7", "must be a UUIDv7")
+    return identifier
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+NewId = Annotated[UUID, AfterValidator(_version_7)]
+
+
+class Body(BaseModel):
+    """A body that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FactBody(Body):
+    """A fact as stated: its code in the catalogue, its value, who said it, on which legal basis, since when."""
+
+    fact_id: UUID
+    code: Text
+    value: StrictBool | StrictInt | Annotated[StrictStr, AfterValidator(_plain), Field(max_length=40)]
+    said_by: SaidBy
+    legal_basis: LegalBasis
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+    def fact(self) -> Fact:
+        """The fact, its times in UTC."""
+        return Fact(
+            **self.model_dump(exclude={"since", "until"}),
+            since=self.since.astimezone(UTC),
+            until=self.until and self.until.astimezone(UTC),
+        )
+
+
+class SubjectBody(Body):
+    """A person (name, papers, phone), a dwelling (address) or a place (description), with the facts stated of it."""
+
+    subject_id: UUID
+    kind: SubjectKind
+    name: Text | None = None
+    document_kind: PaperKind | None = None
+    document_number: Text | None = None
+    phone: Annotated[str, Field(pattern=r"^\+?\d{5,15}$")] | None = None
+    address: Text | None = None
+    description: Text | None = None
+    facts: Annotated[tuple[FactBody, ...], Field(max_length=60)] = ()
+
+    def subject(self) -> Subject:
+        """The subject in the words of the domain."""
+        given = self.model_dump(include=set(Card.model_fields), exclude_none=True)
+        card = Card(**{name: str(value) for name, value in given.items()})
+        return Subject(self.subject_id, self.kind, card, tuple(fact.fact() for fact in self.facts))
+
+
+class RecordBody(Body):
+    """One record. Its ids are made by the client, so that it may be sent twice; `household` says whether the file
+    begins with it (`new`) or exists already (`known`)."""
+
+    record_id: NewId
+    file_id: UUID
+    household: Literal["new", "known"] = "new"
+    channel: Channel
+    visited_at: AwareDatetime
+    subjects: Annotated[tuple[SubjectBody, ...], Field(min_length=1, max_length=40)]
+
+    def record(self) -> Record:
+        """The record in the words of the domain."""
+        return Record(
+            record_id=self.record_id,
+            file_id=self.file_id,
+            continues=self.household == "known",
+            channel=self.channel,
+            visited_at=self.visited_at.astimezone(UTC),
+            subjects=tuple(subject.subject() for subject in self.subjects),
+        )
+
+
+class Receipt(BaseModel):
+    """What one person takes home: the code by which that person alone follows their requests."""
+
+    subject_id: UUID
+    follow_code: str
+
+
+class RecordTaken(BaseModel):
+    """The record was taken; each person's receipt is that person's own."""
+
+    record_id: UUID
+    file_id: UUID
+    recorded_at: datetime
+    receipts: tuple[Receipt, ...]
+
+
+class SubjectShown(BaseModel):
+    """A subject of a record as it was written."""
+
+    subject_id: UUID
+    kind: SubjectKind
+    name: str | None = None
+    document_kind: str | None = None
+    document_number: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    description: str | None = None
+    facts: tuple[Fact, ...]
+
+
+class RecordShown(BaseModel):
+    """A record as it was written."""
+
+    record_id: UUID
+    file_id: UUID
+    station: str
+    channel: Channel
+    visited_at: datetime
+    recorded_at: datetime
+    subjects: tuple[SubjectShown, ...]

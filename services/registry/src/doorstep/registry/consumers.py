@@ -1,0 +1,20 @@
+"""Which event the registry takes to which use case."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.envelope import Event
+from doorstep.contracts.intake import VisitRecorded
+from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.vault import Vault
+from doorstep.registry.operations import assert_facts
+
+
+def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
+    """The events of intake that the registry takes."""
+
+    async def on_visit_recorded(session: AsyncSession, received: Received) -> None:
+        await assert_facts(session, vault=vault, recorded=received.event)
+
+    return {VisitRecorded: on_visit_recorded}

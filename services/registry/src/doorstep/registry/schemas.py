@@ -1,0 +1,46 @@
+"""HTTP bodies of the registry."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from doorstep.contracts.codes import LegalBasis, SaidBy
+from doorstep.contracts.facts import FactValue, SubjectKind
+
+
+class ProvenFact(BaseModel):
+    """A fact and where it comes from: who said it in which record, on which basis, until when it may be held."""
+
+    fact_id: UUID
+    code: str
+    value: FactValue
+    said_by: SaidBy
+    legal_basis: LegalBasis
+    since: datetime
+    record_id: UUID
+    file_version: int
+    refresh_by: datetime
+
+
+class FileSubject(BaseModel):
+    """A person, dwelling or place of a file."""
+
+    subject_id: UUID
+    kind: SubjectKind
+    person_id: UUID | None = None
+    name: str | None = None
+    document_kind: str | None = None
+    document_number: str | None = None
+    phone: str | None = None
+    address: str | None = None
+    description: str | None = None
+    facts: tuple[ProvenFact, ...]
+
+
+class HouseholdFile(BaseModel):
+    """A household's file at its newest version."""
+
+    file_id: UUID
+    version: int
+    subjects: tuple[FileSubject, ...]
