@@ -15,8 +15,10 @@ from doorstep.audit.domain.merkle import EMPTY_ROOT, leaf_hash, root_of
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.verify import EntryEdited, PartMissing, RootWrong, check_saved
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.duty import SequencerDuty
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.audit.operations.submitting import Submission
+from doorstep.kit.testing import eventually
 
 
 def new_submission() -> Submission:
@@ -122,6 +124,7 @@ async def test_killed_between_any_two_steps_it_goes_on_without_gap_or_repetition
 CHILD = """
 import asyncio, os, signal, sys
 from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.operations.duty import SequencerDuty
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.kit.db import Database
 
@@ -168,6 +171,63 @@ async def test_a_signature_lost_with_its_process_is_made_again_the_same(log):
         await log.drain()
         seen.append(await log.fetch("checkpoint"))
     assert seen[0] == seen[1]
+
+
+async def running(duty: SequencerDuty, until) -> None:
+    """Have the duty done until something holds."""
+    stopping = asyncio.Event()
+    task = asyncio.create_task(duty.run(stopping))
+    await eventually(until)
+    stopping.set()
+    await task
+
+
+async def test_who_takes_over_signs_what_the_last_one_left_unsigned(log):
+    survivor = log.sequencer()
+    await log.drain(survivor)
+    ids = await log.submit(5)
+    with pytest.raises(Killed):
+        await log.sequencer(watch=kill_at(SequencerStep.COMMITTED, 1)).turn()
+
+    async def signed() -> bool:
+        return (await checkpoints(log))[-1].size == 5
+
+    assert not await signed()
+    await running(SequencerDuty(log.database, survivor, window=0.01), signed)
+    await holds_exactly(log, ids)
+
+
+async def test_of_two_instances_one_is_on_duty_and_the_other_takes_over(log):
+    duties = [SequencerDuty(log.database, log.sequencer(), window=0.01) for _ in range(2)]
+    for duty in duties:
+        log.database.on_commit.append(duty.wake)
+    ids = await log.submit(30)
+
+    async def all_signed() -> bool:
+        return (await checkpoints(log))[-1:] != [] and (await checkpoints(log))[-1].size == len(ids)
+
+    stopping = [asyncio.Event(), asyncio.Event()]
+    tasks = [asyncio.create_task(duty.run(stop)) for duty, stop in zip(duties, stopping, strict=True)]
+    await eventually(all_signed)
+    stopping[0].set()
+    await tasks[0]
+    ids += await log.submit(30)
+    await eventually(all_signed)
+    stopping[1].set()
+    await tasks[1]
+    await holds_exactly(log, ids)
+
+
+async def test_a_contradicted_log_is_told_and_nothing_more_is_signed(log, caplog):
+    await log.submit(300)
+    await log.drain()
+    await log.tamper("DELETE FROM entry WHERE index = 299")
+
+    async def told() -> bool:
+        return any("nothing is signed" in record.message for record in caplog.records)
+
+    await running(SequencerDuty(log.database, log.sequencer(), window=0.01), told)
+    assert len(await checkpoints(log)) == 4
 
 
 async def test_of_many_sequencers_one_gets_through(log):

@@ -19,7 +19,7 @@ from doorstep.kit.telemetry import describe
 log = logging.getLogger(__name__)
 
 CONTRADICTED = Gauge("doorstep_log_contradicted", "1 while the stored log is not the signed one: nothing is signed.")
-_POLL = 0.25
+_POLL = 0.5
 _RETRY = 0.5
 _CONTRADICTED_RETRY = 30.0
 
@@ -75,7 +75,10 @@ class SequencerDuty:
     async def _holds(self) -> bool:
         now = time.monotonic()
         if now >= self._lease_due:
-            self._held = await self._lease.take()
+            held = await self._lease.take()
+            if held and not self._held:
+                self._sequencer.forget()
+            self._held = held
             self._lease_due = now + self._lease.seconds / 3
         return self._held
 

@@ -98,11 +98,22 @@ class Sequencer:
         edge, self._edge = self._edge, None
         if edge is None:
             edge = await self._open()
+        elif not await self._anything_pending():
+            self._edge = edge
+            return 0
         taken, grown = await self._append(edge)
         if grown.size > edge.size:
             await self._publish(edge.size, grown)
         self._edge = grown
         return taken
+
+    def forget(self) -> None:
+        """Read the edge from the rows again at the next turn: somebody else may have appended since."""
+        self._edge = None
+
+    async def _anything_pending(self) -> bool:
+        async with self._database.transaction() as session:
+            return await queries.anything_pending(session)
 
     async def _open(self) -> RightEdge:
         """Read the edge from the rows, check it against the newest checkpoint, and sign what was stored after it."""
