@@ -56,10 +56,11 @@ class Authenticator:
         """The principal that `token` names. Raises NotAuthenticated, which never says why in detail."""
         if len(token) > _LONGEST:
             raise NotAuthenticated("too long")
+        answered = self._answered
         try:
             principal = self._decode(token)
         except (JoseError, ValueError, KeyError, TypeError):
-            if not await self._refresh():
+            if not await self._refresh(answered):
                 raise NotAuthenticated("not valid") from None
             try:
                 principal = self._decode(token)
@@ -78,9 +79,11 @@ class Authenticator:
             raise ValueError("claims of another type")
         return Principal(claims["sub"], Role(claims["role"]), claims["agency"], str(station) if station else None)
 
-    async def _refresh(self) -> bool:
-        """Ask the issuer for its keys, at most once in ten seconds; whether new keys came."""
+    async def _refresh(self, answered: float) -> bool:
+        """Ask the issuer for its keys, at most once in ten seconds; whether new keys came since `answered`."""
         async with self._asking:
+            if self._answered > answered:  # for somebody who asked while we waited
+                return True
             if time.monotonic() - self._asked < _ASK_AGAIN:
                 return False
             self._asked = time.monotonic()
