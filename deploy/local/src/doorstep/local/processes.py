@@ -10,7 +10,8 @@ from doorstep.local.failures import EngineFailed, ServiceFailed, StackFailed
 
 READY_WITHIN = 90.0  # seconds; two cores share six starts
 DRAINS_WITHIN = 20.0
-_LOOK = 0.05  # seconds between two looks
+_LOOK = 0.05  # seconds between two looks at a starting service
+_WATCH = 0.2  # and at a running one
 _READY = "ready"
 
 Watched = Callable[[], Child | None]
@@ -88,7 +89,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_WATCH)
             for child in self._children.values():
                 if not child.expected and not child.alive:
                     self._fail(_ended(child))
