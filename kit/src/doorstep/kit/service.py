@@ -76,6 +76,7 @@ class Service:
     steps: Steps
     tasks: list[Task] = field(default_factory=list)
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def close(self) -> None:
         """Close connections."""
@@ -231,7 +232,7 @@ async def migrate_all(service: Service, migrations: str) -> None:
 
 async def serve(service: Service, program: Program, mode: str) -> None:
     """Run edge and work until SIGTERM or SIGINT; then answer what was begun, publish what was written, and stop."""
-    stopping = asyncio.Event()
+    stopping = service.stopping
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)

@@ -146,7 +146,8 @@ async def file_version(session: AsyncSession, file_id: UUID, station: str) -> in
 async def subjects(session: AsyncSession, file_id: UUID) -> list[SubjectRow]:
     """The subjects of a file, in the order in which they came."""
     query = text(
-        "SELECT subject_id, kind, person_id, card FROM subject WHERE file_id = :file_id ORDER BY file_version, subject_id"
+        "SELECT subject_id, kind, person_id, card FROM subject WHERE file_id = :file_id"
+        " ORDER BY file_version, subject_id"
     )
     rows = await session.execute(query, {"file_id": file_id})
     return [SubjectRow(subject_id, SubjectKind(kind), person, bytes(card)) for subject_id, kind, person, card in rows]

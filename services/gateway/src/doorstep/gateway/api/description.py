@@ -1,0 +1,52 @@
+"""HTTP: one OpenAPI document for the whole front door."""
+
+import asyncio
+from typing import Any, cast
+
+import aiohttp
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from doorstep.gateway.domain.routes import BEHIND
+from doorstep.gateway.settings import GatewaySettings
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> JSONResponse:
+    """The paths of every service that answers now, each schema under its service's name."""
+    settings: GatewaySettings = request.app.state.service.settings
+    client: aiohttp.ClientSession = request.app.state.client()
+    fetched = await asyncio.gather(*(_fetch(client, settings.address_of(service)) for service in BEHIND))
+    documents = dict(zip(BEHIND, fetched, strict=True))
+    return JSONResponse(merged({"gateway": request.app.openapi(), **documents}))
+
+
+async def _fetch(client: aiohttp.ClientSession, address: str) -> dict[str, Any] | None:
+    try:
+        async with client.get(f"{address}/openapi.json") as answer:
+            return cast("dict[str, Any]", await answer.json())
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return None
+
+
+def merged(documents: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
+    """One document of many: schemas are renamed to `<service>.<name>`, paths stay."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for service, document in documents.items():
+        if document is None:
+            continue
+        place = b"#/components/schemas/"
+        renamed = orjson.loads(orjson.dumps(document).replace(place, place + service.encode() + b"."))
+        paths |= renamed.get("paths", {})
+        found = renamed.get("components", {}).get("schemas", {})
+        schemas |= {f"{service}.{name}": schema for name, schema in found.items()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Doorstep", "version": "1"},
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": dict(sorted(schemas.items()))},
+    }

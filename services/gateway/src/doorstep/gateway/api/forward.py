@@ -1,0 +1,46 @@
+"""HTTP: hands requests on to the service that answers them."""
+
+import aiohttp
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from doorstep.gateway.domain.routes import route
+from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.problems import Problem
+from doorstep.kit.telemetry import current_traceparent
+
+router = APIRouter(include_in_schema=False)
+
+_HANDED_ON = (
+    "authorization", "content-type", "accept", "accept-language", "if-match", "if-none-match", "doorstep-purpose",
+)  # fmt: skip
+_HANDED_BACK = (
+    "content-type", "content-language", "etag", "location", "retry-after", "cache-control", "www-authenticate",
+)  # fmt: skip
+
+
+@router.api_route("/api/{path:path}", methods=["GET", "POST", "PUT"])
+async def forward(path: str, request: Request) -> Response:
+    """Hand the request on, and the answer back; 404 for a path that leads nowhere, 503 where nobody answers."""
+    found = route(path)
+    if found is None:
+        raise Problem(404, "no-such-path", "没有这个地址，见 /openapi.json。", "No such address; see /openapi.json.")
+    service, inner = found
+    settings: GatewaySettings = request.app.state.service.settings
+    client: aiohttp.ClientSession = request.app.state.client()
+    url = settings.address_of(service) + inner
+    headers = {name: request.headers[name] for name in _HANDED_ON if name in request.headers}
+    parent = current_traceparent()
+    if parent is not None:
+        headers["traceparent"] = parent
+    body = await request.body()
+    try:
+        async with client.request(
+            request.method, url, params=request.query_params.multi_items(), headers=headers, data=body or None
+        ) as answer:
+            content = await answer.read()
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        zh, en = "这项服务暂时没有回应，请稍后再试。", "This service does not answer now; try again in a moment."
+        raise Problem(503, "service-away", zh, en, headers={"Retry-After": "2"}) from None
+    back = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
+    return Response(content, answer.status, headers=back)

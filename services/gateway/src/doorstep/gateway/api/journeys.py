@@ -1,0 +1,82 @@
+"""HTTP: the journey of a record, at once or live."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
+
+from doorstep.gateway.errors import JourneyUnknown
+from doorstep.gateway.operations import StepShown, open_journey, read_on
+from doorstep.gateway.schemas import JourneySoFar, journey_step
+from doorstep.kit.problems import Problem
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
+
+router = APIRouter(prefix="/api/journeys", tags=["journeys"])
+
+_LOOK = 0.3
+_BEAT = 15.0
+_RENEW = 3600.0
+
+
+async def _steps(
+    record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
+) -> list[StepShown]:
+    try:
+        return await open_journey(
+            session,
+            vault=service.vault,
+            policy=service.policy,
+            principal=principal,
+            purpose=purpose,
+            record_id=record_id,
+        )
+    except JourneyUnknown:
+        raise Problem(
+            404, "journey-unknown", "没有这份记录，或尚未到达。", "No such record, or not here yet."
+        ) from None
+
+
+StepsDep = Annotated[list[StepShown], Depends(_steps, scope="function")]
+"""The steps until now, their read logged before the answer begins."""
+
+
+@router.get("/{record_id}", response_model_exclude_none=True)
+async def read_journey(record_id: UUID, steps: StepsDep) -> JourneySoFar:
+    """Read where a record is: who has what, since when, what came back. The read is logged."""
+    return JourneySoFar(record_id=record_id, steps=tuple(journey_step(one) for one in steps))
+
+
+@router.get("/{record_id}/events", response_class=StreamingResponse)
+async def follow_journey(
+    record_id: UUID,
+    steps: StepsDep,
+    service: ServiceDep,
+    after: Annotated[int, Query(ge=0)] = 0,
+    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+) -> StreamingResponse:
+    """Follow a journey as server-sent events, one `step` each. It ends within the hour; reading on is logged anew."""
+    seen = last_event_id if last_event_id is not None else after
+    fresh = [one for one in steps if one.position > seen]
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    stream = _live(service, record_id, fresh, seen)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _live(service: Service, record_id: UUID, fresh: list[StepShown], seen: int) -> AsyncIterator[str]:
+    ends, beat = time.monotonic() + _RENEW, time.monotonic() + _BEAT
+    yield "retry: 1000\n\n"
+    while not service.stopping.is_set() and time.monotonic() < ends:
+        for one in fresh:
+            data = journey_step(one).model_dump_json(exclude_none=True)
+            yield f"id: {one.position}\nevent: step\ndata: {data}\n\n"
+            seen = max(seen, one.position)
+        if time.monotonic() > beat:
+            beat = time.monotonic() + _BEAT
+            yield ": still here\n\n"
+        await asyncio.sleep(_LOOK)
+        async with service.database.transaction() as session:
+            fresh = await read_on(session, vault=service.vault, record_id=record_id, after=seen)

@@ -1,0 +1,57 @@
+"""HTTP: the page of a record's journey, and signing in to it with a development token."""
+
+from importlib.resources import files
+from typing import Annotated
+from uuid import UUID
+
+import aiohttp
+from fastapi import APIRouter, Query, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from doorstep.kit.problems import Problem
+from doorstep.kit.service import DEVELOPMENT_PROFILE
+
+router = APIRouter(include_in_schema=False)
+
+COOKIE = "doorstep_session"
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_ASSETS = {"journey.js": "text/javascript", "journey.css": "text/css"}
+
+
+def _asset(name: str) -> str:
+    return (files("doorstep.gateway") / "pages" / name).read_text(encoding="utf-8")
+
+
+@router.get("/journeys/{record_id}")
+async def journey_page(record_id: UUID) -> HTMLResponse:  # noqa: ARG001 — the page reads it from its address
+    """The page of a record's journey; what it shows it asks for itself."""
+    return HTMLResponse(_asset("journey.html"), headers=_SECURITY)
+
+
+@router.get("/pages/{name}")
+async def asset(name: str) -> Response:
+    """A file of the page."""
+    if name not in _ASSETS:
+        raise Problem(404, "no-such-page", "没有这个文件。", "No such file.")
+    return Response(_asset(name), media_type=_ASSETS[name], headers=_SECURITY)
+
+
+@router.get("/sign-in")
+async def sign_in(request: Request, record: Annotated[UUID | None, Query()] = None) -> Response:
+    """Sign in as a made-up reviewer of the station: on the embedded profile alone, then back to the record."""
+    settings = request.app.state.service.settings
+    if settings.profile != DEVELOPMENT_PROFILE:
+        raise Problem(404, "no-such-page", "没有这个页面。", "No such page.")
+    client: aiohttp.ClientSession = request.app.state.client()
+    form = {"role": "reviewer", "agency": "station", "station": "station-1"}
+    async with client.post(f"{settings.issuer}/token", data=form) as answer:
+        token = (await answer.json())["access_token"]
+    response = RedirectResponse(f"/journeys/{record}" if record else "/", status_code=303)
+    response.set_cookie(COOKIE, token, max_age=3600, httponly=True, samesite="strict")
+    return response

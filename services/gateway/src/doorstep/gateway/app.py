@@ -1,0 +1,82 @@
+"""The HTTP edge of the gateway, composed."""
+
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+
+import aiohttp
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from doorstep.contracts.codes import Purpose
+from doorstep.gateway.api import description, forward, journeys, pages
+from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.service import Service, compose, create_app
+
+NAME = "gateway"
+
+
+def new_service() -> Service:
+    """The resources of the service, as its environment describes them."""
+    return compose(NAME, GatewaySettings())
+
+
+def new_app(service: Service) -> FastAPI:
+    """The HTTP edge of `service`."""
+    routers = (journeys.router, pages.router, description.router, forward.router)
+    app = create_app(service, *routers, title="Doorstep", openapi_url=None)
+    app.state.client = _client(service)
+    app.add_middleware(Browser)
+    return app
+
+
+def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
+    """Gives the one HTTP client, made when it is first asked for and closed with the service."""
+    made: list[aiohttp.ClientSession] = []
+
+    def client() -> aiohttp.ClientSession:
+        if not made:
+            made.append(
+                aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
+                    timeout=aiohttp.ClientTimeout(total=20, connect=3),
+                    auto_decompress=False,
+                )
+            )
+        return made[0]
+
+    async def close() -> None:
+        for one in made:
+            await one.close()
+
+    service.closers.insert(0, close)
+    return client
+
+
+class Browser:
+    """What a browser cannot say in headers: its session is a cookie, for reading alone, and an event source's purpose
+    stands in the address. A cookie never carries a command, so that no other site can send one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers that the browser could not."""
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith("/api/journeys/"):
+            headers = MutableHeaders(scope=scope)
+            token = _session(headers.get("cookie", ""))
+            if token and "authorization" not in headers:
+                headers["authorization"] = f"Bearer {token}"
+            named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
+            if named in set(Purpose) and "doorstep-purpose" not in headers:
+                headers["doorstep-purpose"] = named
+        await self._app(scope, receive, send)
+
+
+def _session(cookies: str) -> str | None:
+    try:
+        found = SimpleCookie(cookies).get(pages.COOKIE)
+    except CookieError:
+        return None
+    return found.value if found else None

@@ -1,0 +1,5 @@
+"""What can go wrong with a journey."""
+
+
+class JourneyUnknown(Exception):
+    """There is no such record, it is another station's, or its first event has not arrived."""

@@ -1,0 +1,77 @@
+"""HTTP bodies of the gateway."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
+from doorstep.contracts.facts import CATALOGUE, SubjectKind
+from doorstep.contracts.needs import NEED_TYPES
+from doorstep.gateway.domain.journey import StepKind
+from doorstep.gateway.operations import StepShown
+
+
+class Named(BaseModel):
+    """A code with its Chinese and English name."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class FactNamed(Named):
+    """A fact with its value."""
+
+    value: bool | int | str
+
+
+class JourneyStep(BaseModel):
+    """One step of a record's journey."""
+
+    position: int
+    kind: StepKind
+    at: str
+    subject_id: UUID | None = None
+    subject_kind: SubjectKind | None = None
+    need: Named | None = None
+    department: Named | None = None
+    rule: str | None = None
+    facts: tuple[FactNamed, ...] | None = None
+    detail: dict[str, Any]
+
+
+class JourneySoFar(BaseModel):
+    """The journey of a record until now."""
+
+    record_id: UUID
+    steps: tuple[JourneyStep, ...]
+
+
+def journey_step(shown: StepShown) -> JourneyStep:
+    """The step for the page: codes with their names in both languages."""
+    step, content = shown.step, dict(shown.content or {})
+    facts = content.pop("facts", None)
+    need, department = content.pop("need_type", None), content.pop("department", None)
+    return JourneyStep(
+        position=shown.position,
+        kind=step.kind,
+        at=step.at,
+        subject_id=step.subject_id,
+        subject_kind=step.subject_kind,
+        need=None if need is None else Named(code=need, zh=NEED_TYPES[need].zh, en=NEED_TYPES[need].en),
+        department=None if department is None else _department(department),
+        rule=content.pop("rule", None),
+        facts=None if facts is None else tuple(_fact(fact) for fact in facts),
+        detail={**step.open, **content},
+    )
+
+
+def _department(code: str) -> Named:
+    zh, en = DEPARTMENT_NAMES[Department(code)]
+    return Named(code=code, zh=zh, en=en)
+
+
+def _fact(fact: dict[str, Any]) -> FactNamed:
+    entry = CATALOGUE[fact["code"]]
+    return FactNamed(code=entry.code, zh=entry.zh, en=entry.en, value=fact.get("value", True))
