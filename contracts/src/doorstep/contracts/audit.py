@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
-from doorstep.contracts.codes import Action
+from doorstep.contracts.codes import Action, Coded
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.sealed import Sealed
 
@@ -18,7 +18,7 @@ class AuditDetail(Contract):
     nonce: str
     at_us: int
     service: str
-    action: Action
+    action: Coded[Action]
     outcome: str
     actor: str | None = None
     role: str | None = None

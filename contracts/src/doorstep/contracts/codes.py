@@ -1,6 +1,13 @@
 """Codes that events and answers carry: departments, roles, purposes, legal bases, reasons, outcomes, states."""
 
 from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+
+Code = TypeVar("Code", bound=StrEnum)
+Coded = Annotated[Code | str, Field(union_mode="left_to_right")]
+"""A code that later versions may add to: what this version does not know stays text."""
 
 
 class Department(StrEnum):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import BusinessStatus, Department, Outcome, Reason, TaskState, Urgency
+from doorstep.contracts.codes import BusinessStatus, Coded, Department, Outcome, Reason, TaskState, Urgency
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.sealed import Sealed
 
@@ -24,9 +24,9 @@ class TransitionDetail(Contract):
     """What a transition said beside the state."""
 
     department: Department
-    business_status: BusinessStatus | None = None
-    reason: Reason | None = None
-    outcome: Outcome | None = None
+    business_status: Coded[BusinessStatus] | None = None
+    reason: Coded[Reason] | None = None
+    outcome: Coded[Outcome] | None = None
 
 
 class Rating(Contract):
