@@ -29,7 +29,7 @@ def _asset(name: str) -> str:
 
 
 @router.get("/journeys/{record_id}")
-async def journey_page(record_id: UUID) -> HTMLResponse:  # noqa: ARG001 — the page reads it from its address
+async def journey_page(record_id: UUID) -> HTMLResponse:
     """The page of a record's journey; what it shows it asks for itself."""
     return HTMLResponse(_asset("journey.html"), headers=_SECURITY)
 

@@ -4,6 +4,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import SubjectKind
 
@@ -31,5 +33,5 @@ class Step(Contract):
     at: str
     subject_id: UUID | None = None
     subject_kind: SubjectKind | None = None
-    open: dict[str, str | int] = {}
+    open: dict[str, str | int] = Field(default_factory=dict)
     sealed: dict[str, Any] | None = None
