@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 
 from doorstep.contracts.codes import LegalBasis, SaidBy
 from doorstep.contracts.envelope import Contract
+from doorstep.contracts.never import refuse_forbidden
 
 
 class FactKind(IntEnum):
@@ -72,6 +73,10 @@ class FactType:
     said_by: frozenset[SaidBy] = frozenset({SaidBy.PERSON, SaidBy.GUARDIAN, SaidBy.DEPARTMENT})
     sensitive: bool = False
     keep_days: int = 730
+
+    def __post_init__(self) -> None:
+        """Raise NeverNamed for what must never be known of anybody."""
+        refuse_forbidden(self.code, self.zh, self.en, self.choices)
 
     def accepts(self, value: FactValue) -> bool:
         """Whether `value` has this type: a yes or no, one of the choices, or a count from 0 to 1,000,000."""

@@ -6,6 +6,7 @@ from uuid import UUID
 from doorstep.contracts.codes import Department, LegalBasis, Urgency
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.never import refuse_forbidden
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class NeedType:
     legal_basis: LegalBasis = LegalBasis.CONSENT
     urgency: Urgency = Urgency.DAY
     confidential: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise NeverNamed for what must never be known of anybody."""
+        refuse_forbidden(self.code, self.zh, self.en)
 
     @property
     def respond_hours(self) -> int:

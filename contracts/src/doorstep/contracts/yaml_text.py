@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][\w.-]*|x-[\w-]+")
+_NOT_PRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_NOT_A_BLOCK = re.compile(rf"^\s|\s$|[ \t]\n|[\x00-\x09\x0b-\x1f]|{_NOT_PRINTABLE.pattern}")
 _READ_AS_OTHERS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
@@ -36,13 +38,18 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     elif isinstance(value, list) and value:
         yield head
         yield from _sequence(value, indent + "  ")
-    elif isinstance(value, str) and "\n" in value and not re.search(r"^\s|\s$|[ \t]\n|[^\n\x20-\uffff]", value):
+    elif isinstance(value, str) and "\n" in value and not _NOT_A_BLOCK.search(value):
         yield f"{head} |-"
         yield from (f"{indent}  {line}" if line else "" for line in value.split("\n"))
     else:
-        yield f"{head} {json.dumps(value, ensure_ascii=False)}"
+        yield f"{head} {_quoted(value)}"
 
 
 def _key(name: str) -> str:
     plain = _PLAIN_KEY.fullmatch(name) and name.lower() not in _READ_AS_OTHERS
-    return name if plain else json.dumps(name, ensure_ascii=False)
+    return name if plain else _quoted(name)
+
+
+def _quoted(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
