@@ -91,6 +91,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             steps=self._steps,
         )
         self._positions: dict[TopicPartition, Position] = {}
+        self._cut: set[TopicPartition] = set()
         self._client: AIOKafkaConsumer | None = None
         self._reported = 0.0
         self.assigned = asyncio.Event()
@@ -179,6 +180,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _rewind(self, client: AIOKafkaConsumer, place: TopicPartition, epoch: int) -> None:
         log.warning("partition begun anew", extra={"topic": place.topic, "partition": place.partition, "epoch": epoch})
         self._positions[place] = Position(epoch, 0)
+        self._cut.discard(place)
         client.seek(place, 0)
 
     def read(self, record: Any) -> Message:
@@ -248,7 +250,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             batch = await inbox.lock(session, messages)
             self._steps.passed(Step.CONSUMER_LOCKED)
             for message in messages:
-                fate = batch.fate(message, cut=await self._is_cut(message))
+                fate = batch.fate(message, cut=await self._is_cut(batch, message))
                 fates.append((message.topic, fate))
                 await self._settle(session, batch, message, fate)
             self._steps.passed(Step.CONSUMER_HANDLED)
@@ -281,7 +283,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         log.warning("message not handled", extra=extra)
         async with self._database.transaction() as session:
             batch = await inbox.lock(session, [message])
-            if batch.fate(message, cut=await self._is_cut(message)) is Fate.NEXT:
+            if batch.fate(message, cut=await self._is_cut(batch, message)) is Fate.NEXT:
                 if passing:
                     await inbox.park(session, message, reason, attempts=1, wait=RETRY_WAIT)
                 else:
@@ -300,15 +302,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             after[message.place] = Position(known.epoch, message.offset + 1)
         return after
 
-    async def _is_cut(self, message: Message) -> bool:
-        """Whether earlier messages of the partition are gone for good: it is republished, or retention cut it."""
-        if message.envelope is None or message.number == 1:
+    async def _is_cut(self, batch: Batch, message: Message) -> bool:
+        """Whether earlier messages of the partition are gone for good: it is republished, or retention cut it.
+
+        It matters for keys never seen alone, and only there is the broker asked: on the connection of a fetch that
+        waits, the answer takes as long as the fetch.
+        """
+        if message.envelope is None or message.number == 1 or message.key in batch.last:
             return False
-        if message.envelope.epoch > 1:
+        if message.envelope.epoch > 1 or message.place in self._cut:
             return True
         assert self._client is not None  # noqa: S101
         begins = await self._client.beginning_offsets([message.place])
-        return int(begins[message.place]) > 0
+        if int(begins[message.place]) > 0:
+            self._cut.add(message.place)
+        return message.place in self._cut
 
     async def _report(self, client: AIOKafkaConsumer) -> None:
         if time.monotonic() - self._reported < _REPORT:
