@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[5]
 SETTINGS = CHECKOUT / "deploy" / "kafka"
 CACHE = CHECKOUT / ".cache" / "kafka"
 HEAP = "-Xmx512m"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
 
