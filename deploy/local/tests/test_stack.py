@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -104,13 +105,17 @@ async def test_a_temporary_stack_leaves_nothing_behind() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of their parent's end on Linux alone")
 def test_after_kill_9_nothing_runs_on_and_the_next_start_works(tmp_path: Path) -> None:
+    runtimes: list[str] = []
     for _ in range(3):
         with subprocess.Popen([sys.executable, "-c", RUNNER, tmp_path], stdout=subprocess.PIPE, text=True) as runner:
             assert runner.stdout is not None
             pids = [int(pid) for pid in runner.stdout.readline().split()]
             assert len(pids) == 2
             assert all(alive(pid) for pid in pids)
+            runtimes.append((tmp_path / "runtime").read_text())
             runner.send_signal(signal.SIGKILL)
+    assert [Path(runtime).exists() for runtime in runtimes] == [False, False, True]
+    shutil.rmtree(runtimes[-1])
     deadline = time.monotonic() + 10
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -22,7 +22,8 @@ class Running:
         self._said = data.with_suffix(".out")
         command = [Path(sys.executable).with_name("doorstep"), "up", "--data", str(data), *arguments]
         with self._said.open("wb") as said:
-            self.process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+            self.process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
 
     @property
     def said(self) -> str:
@@ -98,3 +99,14 @@ def test_two_stacks_run_side_by_side_and_each_ends_for_itself(tmp_path: Path) ->
         assert again.wait_until_ready()["front_door"] == first["front_door"]
         assert again.end(signal.SIGINT) == 0
         assert "Traceback" not in again.said
+
+
+def test_ctrl_c_in_the_middle_of_a_start_ends_it_cleanly(tmp_path: Path) -> None:
+    with up(tmp_path / "data", "--port", "0") as running:
+        deadline = time.monotonic() + STARTS_WITHIN
+        while "PostgreSQL 数据库  就绪 ready" not in running.said:
+            assert time.monotonic() < deadline, running.said
+            time.sleep(0.02)
+        assert running.end(signal.SIGINT) == 0
+        assert "Stopped; the data is kept." in running.said
+        assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()

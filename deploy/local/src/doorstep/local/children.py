@@ -116,12 +116,13 @@ def start(program: Program) -> Child:
             user=program.identity.user if program.identity else None,
             group=program.identity.group if program.identity else None,
             extra_groups=[] if program.identity else None,
-            preexec_fn=_die_with_parent(program.on_orphan),
+            preexec_fn=die_with_parent(program.on_orphan),
         )
     return Child(program=program, process=process, log_start=log_start)
 
 
-def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """What a child runs before its program, so that it gets `number` when we die; None where that cannot be had."""
     if _libc is None:
         return None
     parent = os.getpid()

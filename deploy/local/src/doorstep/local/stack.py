@@ -25,6 +25,8 @@ from doorstep.local.processes import Supervisor
 Report = Callable[[str, str], None]
 """Told (step, "starting" | "ready" | "stopping" | "stopped"); steps: issuer postgres kafka migrations, the services."""
 
+RUNTIMES = "/tmp"  # noqa: S108 - folders are made safely there, under random names
+
 
 @dataclass(frozen=True)
 class StackOptions:
@@ -167,7 +169,7 @@ def _engines(folder: DataFolder, options: StackOptions, closing: AsyncExitStack)
     broker = ExternalKafka(options.kafka) if options.kafka else EmbeddedBroker(folder.log("broker"))
     if options.postgres:
         return ExternalPostgres(options.postgres), broker
-    return EmbeddedPostgres(folder, _runtime(closing), durable=options.durable), broker
+    return EmbeddedPostgres(folder, _runtime(folder, closing), durable=options.durable), broker
 
 
 async def _start_engines(postgres: Postgres, broker: Broker, report: Report, closing: AsyncExitStack) -> None:
@@ -212,9 +214,15 @@ def _temporary_root(closing: AsyncExitStack) -> Path:
     return root
 
 
-def _runtime(closing: AsyncExitStack) -> Path:
+def _runtime(folder: DataFolder, closing: AsyncExitStack) -> Path:
     """Make a folder with a short name for the database's socket: its path may have 107 bytes at most."""
-    runtime = Path(tempfile.mkdtemp(prefix="doorstep-", dir="/tmp"))
+    note = folder.root / "runtime"
+    left = note.read_text(encoding="utf-8") if note.is_file() else ""
+    if left.startswith(f"{RUNTIMES}/doorstep-"):  # of a stack that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    runtime = Path(tempfile.mkdtemp(prefix="doorstep-", dir=RUNTIMES))
     runtime.chmod(0o711)
+    closing.callback(note.unlink, missing_ok=True)
     closing.callback(shutil.rmtree, runtime, ignore_errors=True)
+    note.write_text(str(runtime), encoding="utf-8")
     return runtime

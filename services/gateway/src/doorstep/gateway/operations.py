@@ -1,5 +1,6 @@
 """The use cases of the gateway: begin to read a journey, read on."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -64,9 +65,9 @@ async def open_journey(
     return [_shown(ring, position, step) for position, step in found]
 
 
-async def read_on(session: AsyncSession, *, vault: Vault, record_id: UUID, after: int) -> list[StepShown]:
-    """The steps that came behind position `after`, for a stream whose opening was logged."""
-    found = await queries.steps(session, record_id, after=after)
+async def read_on(session: AsyncSession, *, vault: Vault, record_id: UUID, sent: AbstractSet[int]) -> list[StepShown]:
+    """The steps at other positions than those `sent`, for a stream whose opening was logged."""
+    found = [one for one in await queries.steps(session, record_id) if one[0] not in sent]
     ring = await vault.ring(step.subject_id for _, step in found if step.subject_id is not None)
     return [_shown(ring, position, step) for position, step in found]
 

@@ -50,11 +50,8 @@ async def journey(session: AsyncSession, record_id: UUID) -> Journey | None:
     return None if row is None else Journey(*row)
 
 
-async def steps(session: AsyncSession, record_id: UUID, *, after: int = 0) -> list[tuple[int, Step]]:
-    """The steps of a journey behind position `after`, in the order in which they came."""
-    query = text(
-        "SELECT position, CAST(step AS text) FROM journey_step WHERE record_id = :record_id AND position > :after"
-        " ORDER BY position"
-    )
-    rows = await session.execute(query, {"record_id": record_id, "after": after})
+async def steps(session: AsyncSession, record_id: UUID) -> list[tuple[int, Step]]:
+    """The steps of a journey with their positions, in the order in which they came."""
+    query = text("SELECT position, CAST(step AS text) FROM journey_step WHERE record_id = :record_id ORDER BY position")
+    rows = await session.execute(query, {"record_id": record_id})
     return [(position, Step.model_validate_json(step)) for position, step in rows]

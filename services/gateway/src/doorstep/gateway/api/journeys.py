@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
 from doorstep.gateway.errors import JourneyUnknown
@@ -51,32 +51,28 @@ async def read_journey(record_id: UUID, steps: StepsDep) -> JourneySoFar:
 
 
 @router.get("/{record_id}/events", response_class=StreamingResponse)
-async def follow_journey(
-    record_id: UUID,
-    steps: StepsDep,
-    service: ServiceDep,
-    after: Annotated[int, Query(ge=0)] = 0,
-    last_event_id: Annotated[int | None, Header(ge=0)] = None,
-) -> StreamingResponse:
-    """Follow a journey as server-sent events, one `step` each. It ends within the hour; reading on is logged anew."""
-    seen = last_event_id if last_event_id is not None else after
-    fresh = [one for one in steps if one.position > seen]
+async def follow_journey(record_id: UUID, steps: StepsDep, service: ServiceDep) -> StreamingResponse:
+    """Follow a journey as server-sent events, one `step` each, beginning with all until now.
+
+    It ends within the hour; to read on is logged anew.
+    """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stream = _live(service, record_id, fresh, seen)
-    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_live(service, record_id, steps), media_type="text/event-stream", headers=headers)
 
 
-async def _live(service: Service, record_id: UUID, fresh: list[StepShown], seen: int) -> AsyncIterator[str]:
+async def _live(service: Service, record_id: UUID, fresh: list[StepShown]) -> AsyncIterator[str]:
+    """What is sent is remembered step by step: positions can become visible out of their order."""
     ends, beat = time.monotonic() + _RENEW, time.monotonic() + _BEAT
+    sent: set[int] = set()
     yield "retry: 1000\n\n"
     while not service.stopping.is_set() and time.monotonic() < ends:
         for one in fresh:
             data = journey_step(one).model_dump_json(exclude_none=True)
             yield f"id: {one.position}\nevent: step\ndata: {data}\n\n"
-            seen = max(seen, one.position)
+            sent.add(one.position)
         if time.monotonic() > beat:
             beat = time.monotonic() + _BEAT
             yield ": still here\n\n"
         await asyncio.sleep(_LOOK)
         async with service.database.transaction() as session:
-            fresh = await read_on(session, vault=service.vault, record_id=record_id, after=seen)
+            fresh = await read_on(session, vault=service.vault, record_id=record_id, sent=sent)

@@ -26,6 +26,7 @@ const query = "?purpose=follow-up";
 const steps = new Map();
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
 
+const inTime = (a, b) => a.at.localeCompare(b.at) || a.position - b.position;
 const word = (code) => (words[code] || [code, code])[language];
 const text = (name) => texts[name][language];
 const named = (thing) => (thing ? (language ? thing.en : thing.zh) : "");
@@ -43,7 +44,7 @@ function element(name, content, className) {
 
 function requests() {
   const found = new Map();
-  for (const step of [...steps.values()].sort((a, b) => a.position - b.position)) {
+  for (const step of [...steps.values()].sort(inTime)) {
     const id = step.detail.request_id;
     if (!id) continue;
     const row = found.get(id) || {};
@@ -87,7 +88,7 @@ function said(step) {
 
 function drawSteps() {
   const list = document.getElementById("steps");
-  list.replaceChildren(...[...steps.values()].sort((a, b) => a.position - b.position).map((step) => {
+  list.replaceChildren(...[...steps.values()].sort(inTime).map((step) => {
     const line = element("li");
     const what = element("div");
     const time = element("time", clock(step.at));
@@ -133,8 +134,7 @@ async function begin() {
 }
 
 function listen() {
-  const after = Math.max(0, ...steps.keys());
-  const source = new EventSource(`${address}/events${query}&after=${after}`);
+  const source = new EventSource(`${address}/events${query}`);
   source.addEventListener("step", (message) => {
     const step = JSON.parse(message.data);
     steps.set(step.position, step);
