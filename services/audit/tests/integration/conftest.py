@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from doorstep.audit import queries
-from doorstep.audit.app import build_app
+from doorstep.audit.app import new_app
 from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
@@ -125,7 +125,7 @@ def service(log, vault, tmp_path):
 @pytest.fixture
 async def url(service):
     """Where the log's HTTP edge answers."""
-    server = uvicorn.Server(uvicorn.Config(build_app(service), port=0, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(new_app(service), port=0, log_config=None))
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve([listener]))
     while not server.started:  # noqa: ASYNC110

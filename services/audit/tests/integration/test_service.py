@@ -62,7 +62,7 @@ async def program(log, databases, embedded_broker, vault, tmp_path):
                 except aiohttp.ClientError:
                     return False
 
-            await eventually(ready, within=30)
+            await eventually(ready, within=60)
         return child
 
     yield start
@@ -104,7 +104,7 @@ async def has_exactly(log, ids: Sequence[UUID], unreadable: int) -> None:
         except VerificationFailed:
             return False
 
-    await eventually(there, within=40)
+    await eventually(there, within=90)
     entries = (await log.verify()).entries
     assert sorted(entry.id for entry in entries if entry.kind is None) == sorted(ids)
     assert sum(entry.kind == "unreadable" for entry in entries) == unreadable

@@ -2,11 +2,11 @@
 
 import sys
 
-from doorstep.audit.app import build_app, compose_log
+from doorstep.audit.app import new_app, compose_log
 from doorstep.audit.worker import add_work
 from doorstep.kit.service import Program, main
 
-PROGRAM = Program("audit", compose_log, build_app, add_work, "doorstep.audit:migrations")
+PROGRAM = Program("audit", compose_log, new_app, add_work, "doorstep.audit:migrations")
 
 if __name__ == "__main__":
     sys.exit(main(PROGRAM, sys.argv[1:]))

@@ -1,5 +1,8 @@
 """Composes the log's service and its HTTP edge."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from doorstep.audit.api import router
@@ -12,8 +15,12 @@ def compose_log() -> Service:
     return compose("audit", LogSettings())
 
 
-def build_app(service: Service) -> FastAPI:
-    """The log over HTTP."""
-    app = create_app(service, router, title="Doorstep audit log")
-    app.state.verifier_key = settings_of(service).verifier_key()
-    return app
+def new_app(service: Service) -> FastAPI:
+    """The log over HTTP; it does not start without a verifier key."""
+
+    @asynccontextmanager
+    async def with_key(app: FastAPI) -> AsyncIterator[None]:
+        app.state.verifier_key = settings_of(service).verifier_key()
+        yield
+
+    return create_app(service, router, title="Doorstep audit log", lifespan=with_key)
