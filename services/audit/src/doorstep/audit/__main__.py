@@ -2,7 +2,7 @@
 
 import sys
 
-from doorstep.audit.app import new_app, compose_log
+from doorstep.audit.app import compose_log, new_app
 from doorstep.audit.worker import add_work
 from doorstep.kit.service import Program, main
 
