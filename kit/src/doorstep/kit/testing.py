@@ -1,18 +1,29 @@
-"""What tests of the kit and of services are given: databases cloned from templates, keys, a composed service."""
+"""What tests of the kit and of services are given: databases cloned from templates, keys, golden messages."""
 
 import asyncio
+import base64
+import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from joserfc.jwk import OKPKey
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from doorstep.contracts import topics
+from doorstep.contracts.envelope import JOSE
+from doorstep.contracts.wire import from_message
+from doorstep.kit.consumer import Received
 from doorstep.kit.db import Database, migrate
-from doorstep.kit.vault import Keyset, Vault, new_keyset
+from doorstep.kit.delivery import open_with
+from doorstep.kit.vault import KeyRing, Keyset, Vault, new_keyset
 
 KIT_TABLES = "doorstep.kit:migrations/service"
 KEY_TABLES = "doorstep.kit:migrations/keys"
@@ -83,3 +94,57 @@ async def running(*works: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) 
         stopping.set()
         async with asyncio.timeout(30):
             await asyncio.gather(*tasks)
+
+
+EXAMPLES = Path(topics.__file__).parents[3] / "examples"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A golden message of the contracts as it travels, and the plain content of its sealed parts by JSON pointer."""
+
+    topic: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes
+    sealed: dict[str, dict[str, Any]]
+
+    @property
+    def received(self) -> Received:
+        """What a consumer makes of it, a department after it decrypted the value. Raises MalformedEvent."""
+        envelope, data = from_message(self.headers, self.key, self.value)
+        if envelope.content_type == JOSE:
+            data = open_with(golden_department_keys(), data)
+        return Received(envelope, topics.EVENTS[envelope.type].model_validate_json(data))
+
+
+def golden(name: str) -> Golden:
+    """The golden message called like its event, or with `.structured` behind it. Raises FileNotFoundError."""
+    document = json.loads((EXAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+    value = document["value"]
+    text_value = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    headers = [(header, content.encode()) for header, content in document["headers"].items()]
+    key = document["key"].encode()
+    return Golden(document["topic"], key, headers, text_value.encode(), document.get("sealed", {}))
+
+
+def golden_ring() -> KeyRing:
+    """The keys of the golden messages' subjects."""
+    return KeyRing({subject: (version, AESGCM(key)) for subject, (version, key) in _golden_keys().items()})
+
+
+def golden_department_keys() -> dict[str, OKPKey]:
+    """The private keys of the golden feeds' departments by kid."""
+    keys = json.loads((EXAMPLES / "keys.json").read_text(encoding="utf-8"))["departments"]
+    return {jwk["kid"]: OKPKey.import_key(jwk) for jwk in keys.values()}
+
+
+def hold_golden_keys(vault: Vault) -> None:
+    """Let `vault` open what the golden messages seal."""
+    for subject, (version, key) in _golden_keys().items():
+        vault._cache[subject] = (math.inf, version, AESGCM(key))  # noqa: SLF001
+
+
+def _golden_keys() -> dict[UUID, tuple[int, bytes]]:
+    subjects = json.loads((EXAMPLES / "keys.json").read_text(encoding="utf-8"))["subjects"]
+    return {UUID(one): (entry["version"], base64.b64decode(entry["key"])) for one, entry in subjects.items()}
