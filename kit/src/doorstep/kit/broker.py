@@ -1,18 +1,20 @@
 """The Kafka cluster: producers, consumers, topics, and what lies at the end of a partition."""
 
 import hashlib
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, for_code
 
 from doorstep.contracts.topics import Topic, consumed_by, produced_by
 
 _EXISTS = 36
-_TAIL_WAIT_MS = 300
+_TAIL_WAIT_MS = 50
+_TAIL_WITHIN = 30.0
 
 
 class Broker:
@@ -87,30 +89,52 @@ class Broker:
         )
 
     async def ends(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """An offset near the end of each partition: never beyond it, never before the last batch."""
+        """An offset near the end of each partition: never beyond it, and beyond the first message of the last batch.
+
+        Raises KafkaError.
+        """
         if self._observer is None:
             observer = self.consumer()
-            await observer.start()
+            try:
+                await observer.start()
+            except BaseException:
+                await observer.stop()
+                raise
             self._observer = observer
-        return dict(await self._observer.end_offsets(list(places)))
+        try:
+            return dict(await self._observer.end_offsets(list(places)))
+        except KafkaError:
+            await self.close()
+            raise
 
     async def tails(
         self, starts: Mapping[TopicPartition, int]
-    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
-        """The messages from the given offset to the end of each partition; nothing where the log ends before it."""
-        if not starts:
-            return
+    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord[Any, Any]]]]:
+        """The messages from the given offset to the end of each partition.
+
+        A partition without such messages does not appear; one that ends before its offset appears with an empty list.
+        Raises KafkaError if the end is not reached in half a minute without progress.
+        """
         reader = self.consumer()
         await reader.start()
         try:
             reader.assign(list(starts))
             for place, offset in starts.items():
                 reader.seek(place, offset)
-            while found := await reader.getmany(timeout_ms=_TAIL_WAIT_MS):
+            behind, patience = set(starts), time.monotonic() + _TAIL_WITHIN
+            while behind:
+                found = await reader.getmany(timeout_ms=_TAIL_WAIT_MS)
                 for place, messages in found.items():
+                    patience = time.monotonic() + _TAIL_WITHIN
                     later = [message for message in messages if message.offset >= starts[place]]
                     if later:
                         yield place, later
+                for place, end in await _reached(reader, behind):
+                    behind.discard(place)
+                    if end < starts[place]:
+                        yield place, []
+                if time.monotonic() > patience:
+                    raise KafkaTimeoutError
         finally:
             await reader.stop()
 
@@ -119,6 +143,12 @@ class Broker:
         if self._observer is not None:
             observer, self._observer = self._observer, None
             await observer.stop()
+
+
+async def _reached(reader: AIOKafkaConsumer, places: Iterable[TopicPartition]) -> list[tuple[TopicPartition, int]]:
+    """Those of `places` that `reader` has read to their end, with that end."""
+    ends = [(place, reader.highwater(place)) for place in sorted(places)]
+    return [(place, end) for place, end in ends if end is not None and await reader.position(place) >= end]
 
 
 def partition_of(key: UUID, partitions: int) -> int:

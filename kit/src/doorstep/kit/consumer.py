@@ -39,6 +39,8 @@ _TAKE = 200
 _POLL_MS = 250
 _CONFLICT_TRIES = 5
 _REPORT = 2.0
+_PROBE = 10.0
+_AWAY_WAIT = 0.5
 RETRY_WAIT = 1.0
 
 
@@ -58,8 +60,11 @@ Handler = Callable[[AsyncSession, Received], Awaitable[None]]
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether `error` may be gone at another attempt; every other error is taken to be deterministic."""
-    return isinstance(error, TryAgain | aiohttp.ClientError | TimeoutError) or is_conflict(error)
+    """Whether `error` may be gone at another attempt; every other error is taken to be deterministic.
+
+    An OSError, which a TimeoutError is, comes of what the handler itself asked of the network.
+    """
+    return isinstance(error, TryAgain | aiohttp.ClientError | OSError) or is_conflict(error)
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -94,10 +99,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._cut: set[TopicPartition] = set()
         self._client: AIOKafkaConsumer | None = None
         self._reported = 0.0
+        self._probed = time.monotonic()
+        self._probing: set[TopicPartition] = set()
+        self._stopping = asyncio.Event()
         self.assigned = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Consume until `stopping` is set; the batch at hand is finished first."""
+        """Consume until `stopping` is set; the batch at hand is finished first.
+
+        Whatever else goes wrong, the group is joined again after a moment: a message's own error never gets here.
+        """
+        self._stopping = stopping
         while not stopping.is_set():
             try:
                 await self._broker.ensure_topics(self._group)
@@ -106,9 +118,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._client.start()
                 while not stopping.is_set():
                     await self._turn(stopping)
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("consumer interrupted", extra={"error": describe(error)})
-                await asyncio.sleep(0.5)
+            except Exception as error:  # noqa: BLE001 — the loop of a consumer outlives what is wrong in one turn
+                log.error("consumer interrupted", extra={"error": describe(error), "at": places(error)})
+                await sleep_unless(stopping, _AWAY_WAIT)
             finally:
                 await self._leave()
 
@@ -125,20 +137,24 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         client = self._client
         if client is None:
             return
-        while True:
+        while not self._stopping.is_set():
             try:
                 async with self._database.transaction() as session:
                     self._positions = await inbox.positions(session, assigned)
                 break
             except DATABASE_ERRORS as error:
                 log.warning("database away", extra={"error": describe(error)})
-                await asyncio.sleep(0.5)
+                await sleep_unless(self._stopping, _AWAY_WAIT)
+        self._probing.clear()
         for place, position in self._positions.items():
-            client.seek(place, position.next_offset)
+            self._probe(client, place, position)
         self.assigned.set()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Nothing: what is under way is guarded by the locks of its transaction."""
+        """Tell no lag of them any more. What is under way is guarded by the locks of its transaction."""
+        for place in revoked:
+            with suppress(KeyError):
+                LAG.remove(self._group, place.topic, str(place.partition))
 
     async def _turn(self, stopping: asyncio.Event) -> None:
         client = self._client
@@ -152,6 +168,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._steps.passed(Step.CONSUMER_FETCHED)
                 await self._take(messages)
             self._find_loss(client)
+            if not fetched:
+                self._probe_quiet(client)
             await self._parked.drain()
             await self._report(client)
         except (_Away, *DATABASE_ERRORS) as error:
@@ -163,13 +181,32 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> Sequence[ConsumerRecord[Any, Any]]:
         """`records`, unless they show that the log was begun anew: then none, and the partition is rewound."""
         position = self._positions.setdefault(place, Position())
-        if records[0].offset < position.next_offset:  # the client found its offset gone and went to the beginning
-            position.next_offset = records[0].offset
         epoch = max(_epoch(record) for record in records)
         if epoch > position.epoch:
             self._rewind(client, place, epoch)
             return []
+        first, probed = records[0].offset, place in self._probing
+        self._probing.discard(place)
+        if probed and first == position.next_offset - 1:
+            return records[1:]
+        position.next_offset = min(position.next_offset, first)  # lower if the client began again at the beginning
         return records
+
+    def _probe(self, client: AIOKafkaConsumer, place: TopicPartition, position: Position) -> None:
+        """Go to the message before the position: its epoch tells whether this is still the log that was read."""
+        if position.next_offset > 0:
+            self._probing.add(place)
+        client.seek(place, max(position.next_offset - 1, 0))
+
+    def _probe_quiet(self, client: AIOKafkaConsumer) -> None:
+        """Look for a log that was begun anew and has grown to exactly the length of the old one."""
+        if time.monotonic() - self._probed < _PROBE:
+            return
+        self._probed = time.monotonic()
+        for place in client.assignment():
+            position = self._positions.get(place)
+            if position is not None and position.next_offset > 0:
+                self._probe(client, place, position)
 
     def _find_loss(self, client: AIOKafkaConsumer) -> None:
         for place in client.assignment():
@@ -180,6 +217,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _rewind(self, client: AIOKafkaConsumer, place: TopicPartition, epoch: int) -> None:
         log.warning("partition begun anew", extra={"topic": place.topic, "partition": place.partition, "epoch": epoch})
         self._positions[place] = Position(epoch, 0)
+        self._probing.discard(place)
         self._cut.discard(place)
         client.seek(place, 0)
 
@@ -268,7 +306,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self.handle(session, message)
             batch.done(message)
         elif fate is Fate.EARLY:
-            await inbox.park(session, message, "hole", attempts=0, wait=0)
+            await inbox.park_early(session, message)
             batch.parked.setdefault((message.topic, message.envelope.key), set()).add(message.number)  # type: ignore[union-attr]
             self._steps.passed(Step.CONSUMER_PARKED)
         elif fate is Fate.FLAWED:
@@ -283,12 +321,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         log.warning("message not handled", extra=extra)
         async with self._database.transaction() as session:
             batch = await inbox.lock(session, [message])
-            if batch.fate(message, cut=await self._is_cut(batch, message)) is Fate.NEXT:
-                if passing:
-                    await inbox.park(session, message, reason, attempts=1, wait=RETRY_WAIT)
-                else:
-                    await dead_letter.bury(session, message, reason, group=self._group)
-                    batch.done(message)
+            fate = batch.fate(message, cut=await self._is_cut(batch, message))
+            if fate is Fate.NEXT and passing:
+                await inbox.park(session, message, reason, attempts=1, wait=RETRY_WAIT)
+            elif fate is Fate.NEXT:
+                await dead_letter.bury(session, message, reason, group=self._group)
+                batch.done(message)
+            else:
+                await self._settle(session, batch, message, fate)
             positions = self._after([message])
             await inbox.write(session, batch, positions.items())
         self._steps.passed(Step.CONSUMER_PARKED if passing else Step.CONSUMER_DEAD_LETTERED)
@@ -339,14 +379,24 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _wait_for_database(self, client: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
         """Take nothing, but stay in the group, until the database answers; then go on from the stored positions."""
-        while not stopping.is_set() and not await self._database.reachable():
+        while True:
             client.pause(*client.assignment())
             await client.getmany(timeout_ms=0)
-            await asyncio.sleep(0.5)
-        if not stopping.is_set():
-            assigned = list(client.assignment())
-            await self.on_partitions_assigned(assigned)
-            client.resume(*assigned)
+            await sleep_unless(stopping, _AWAY_WAIT)
+            if stopping.is_set():
+                return
+            if await self._database.reachable():
+                break
+        assigned = list(client.assignment())
+        await self.on_partitions_assigned(assigned)
+        client.resume(*assigned)
+
+
+async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but no longer than until `stopping` is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 class _Away(Exception):

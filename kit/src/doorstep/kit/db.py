@@ -15,7 +15,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-DATABASE_ERRORS = (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+class DatabaseAway(Exception):
+    """No connection to the database could be made."""
+
+
+DATABASE_ERRORS = (DatabaseAway, DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError)
 """All that can come of a statement or a connection."""
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
@@ -35,7 +40,13 @@ class Database:
         """Connect to `url` (postgresql+asyncpg) on behalf of `service`, with at most `pool_size` connections."""
         self.service = service
         self.engine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=5, pool_reset_on_return=None, hide_parameters=True
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_reset_on_return=None,
+            hide_parameters=True,
+            connect_args={"async_creator_fn": _connect},
         )
         self.on_commit: list[Callable[[dict[Any, Any]], None]] = []
 
@@ -55,13 +66,21 @@ class Database:
         try:
             async with asyncio.timeout(3), self.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-        except DATABASE_ERRORS:
+        except (TimeoutError, *DATABASE_ERRORS):
             return False
         return True
 
     async def close(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    """A connection; every failure to make one is told apart from what a handler's own calls may raise."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise DatabaseAway from error
 
 
 def before_commit(session: AsyncSession, write: BeforeCommit) -> None:
@@ -72,9 +91,10 @@ def before_commit(session: AsyncSession, write: BeforeCommit) -> None:
 
 
 async def write_buffered(session: AsyncSession) -> None:
-    """Write what operations buffered in the session."""
-    for write in session.info.get("before_commit", []):
-        await write(session)
+    """Write what operations buffered in the session, also what is buffered by the writing."""
+    while pending := session.info.pop("before_commit", None):
+        for write in pending:
+            await write(session)
 
 
 def sql_state(error: BaseException) -> str | None:
@@ -89,10 +109,12 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the database could not be reached or is going down, so that nothing was decided on the message."""
+    """Whether a database could not be reached or is going down, so that nothing was decided on the message."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, InterfaceError) or sql_state(error) in _AWAY_STATES
-    return isinstance(error, DATABASE_ERRORS)
+        wrong_value = isinstance(getattr(error.orig, "__cause__", None), ValueError)  # asyncpg could not encode it
+        broken = error.connection_invalidated or (isinstance(error, InterfaceError) and not wrong_value)
+        return broken or sql_state(error) in _AWAY_STATES
+    return isinstance(error, DatabaseAway | PoolTimeout)
 
 
 async def migrate(url: str, *packages: str) -> None:

@@ -1,8 +1,9 @@
 """Messages that can never be processed: kept in the transaction that gives them up, listed, shown, replayed."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import orjson
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.topics import TOPICS
 from doorstep.kit import outbox
-from doorstep.kit.inbox import Message, dump_headers
+from doorstep.kit.inbox import Message, dump_headers, printable
 
 _KEYLESS = UUID("7d3e6d2e-3f7b-4f0e-9c1d-3f1f0a7c5b11")
 
@@ -43,16 +44,21 @@ class NoSuchDeadLetter(LookupError):
 
 
 async def bury(session: AsyncSession, message: Message, error: str, *, group: str) -> None:
-    """Give `message` up: keep it, and send it on to the dead letter topic of its topic and `group`."""
+    """Give `message` up: keep it, and send it on to the dead letter topic of its topic and `group`.
+
+    A message that was given up before, and comes again because its partition is read again, is kept once.
+    """
     headers = dump_headers(message.headers)
-    key = None if message.raw_key is None else message.raw_key.decode("utf-8", "replace")
-    await session.execute(
+    key = None if message.raw_key is None else printable(message.raw_key)
+    letter_id = _identity(message, group)
+    inserted = await session.execute(
         text(
             "INSERT INTO dead_letter (id, topic, partition, kafka_offset, key, number, headers, body, error) VALUES"
             " (:id, :topic, :partition, :offset, :key, :number, CAST(:headers AS jsonb), :body, :error)"
+            " ON CONFLICT (id) DO NOTHING RETURNING id"
         ),
         {
-            "id": uuid4(),
+            "id": letter_id,
             "topic": message.topic,
             "partition": message.partition,
             "offset": message.offset,
@@ -63,13 +69,23 @@ async def bury(session: AsyncSession, message: Message, error: str, *, group: st
             "error": error,
         },
     )
+    if inserted.first() is None:
+        return
     outbox.add_dead_letter(
         session,
         TOPICS[message.topic].dead_letter(group),
+        letter_id,
         message.envelope.key if message.envelope else uuid5(_KEYLESS, key or ""),
         {**orjson.loads(headers), "doorstep_error": error},
         message.value,
     )
+
+
+def _identity(message: Message, group: str) -> UUID:
+    """The id of the dead letter that `message` becomes: of its event's id, or of its place if it has none."""
+    envelope = message.envelope
+    known = f"{envelope.id}|{envelope.number}" if envelope else f"{message.partition}|{message.offset}"
+    return uuid5(_KEYLESS, f"{message.topic}|{group}|{known}|{hashlib.sha256(message.value).hexdigest()}")
 
 
 _COLUMNS = (

@@ -18,6 +18,29 @@ from doorstep.contracts.envelope import Envelope, Event
 
 Key = tuple[str, UUID]
 
+_PARK = text(
+    """
+    INSERT INTO parked (topic, key, number, partition, kafka_offset, headers, body, reason, attempts, next_attempt_at)
+    VALUES (:topic, :key, :number, :partition, :offset, CAST(:headers AS jsonb), :body, :reason, :attempts,
+        coalesce(now() + make_interval(secs => CAST(:wait AS float)), 'infinity'))
+    ON CONFLICT DO NOTHING
+    """
+)
+LOCK_KEY = text(
+    """
+    INSERT INTO inbox_key (topic, key, last) VALUES (:topic, :key, 0)
+    ON CONFLICT (topic, key) DO UPDATE SET last = inbox_key.last RETURNING last
+    """
+)
+"""Locks a key's row, made if there is none, and gives its last number."""
+RELEASE = text(
+    """
+    UPDATE parked SET next_attempt_at = now()
+    WHERE topic = :topic AND key = :key AND number = :number AND next_attempt_at > now()
+    """
+)
+"""Has the parked message that comes next be taken soon."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -114,19 +137,19 @@ async def lock(session: AsyncSession, messages: Sequence[Message]) -> Batch:
         return Batch({}, {})
     wanted = {"topics": [topic for topic, _ in keys], "keys": [key for _, key in keys]}
     join = "JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[])) AS w (topic, key) USING (topic, key)"
+    parked: dict[Key, set[int]] = {}  # read first: what leaves it in the meantime is in the last numbers by then
+    for topic, key, number in await session.execute(
+        text(f"SELECT p.topic, p.key, p.number FROM parked p {join}"),  # noqa: S608
+        wanted,
+    ):
+        parked.setdefault((topic, key), set()).add(number)
     rows = await session.execute(
         text(
             f"SELECT i.topic, i.key, i.last FROM inbox_key i {join} ORDER BY i.topic, i.key FOR UPDATE OF i"  # noqa: S608
         ),
         wanted,
     )
-    last: dict[Key, int] = {(topic, key): number for topic, key, number in rows}
-    parked: dict[Key, set[int]] = {}
-    for topic, key, number in await session.execute(
-        text(f"SELECT p.topic, p.key, p.number FROM parked p {join}"),  # noqa: S608
-        wanted,
-    ):
-        parked.setdefault((topic, key), set()).add(number)
+    last: dict[Key, int] = {(topic, key): number for topic, key, number in rows if number > 0}
     return Batch(last, parked)
 
 
@@ -148,8 +171,8 @@ async def write(session: AsyncSession, batch: Batch, after: Iterable[tuple[Topic
         )
     for topic, key in batch.released():
         await session.execute(
-            text("UPDATE parked SET next_attempt_at = now() WHERE topic = :topic AND key = :key"),
-            {"topic": topic, "key": key},
+            RELEASE,
+            {"topic": topic, "key": key, "number": batch.last[(topic, key)] + 1},
         )
     rows = sorted(after, key=lambda pair: pair[0])
     await session.execute(
@@ -180,29 +203,38 @@ async def positions(session: AsyncSession, places: Iterable[TopicPartition]) -> 
 
 
 async def park(session: AsyncSession, message: Message, reason: str, *, attempts: int, wait: float) -> None:
-    """Keep `message` until its turn comes, or for another attempt in `wait` seconds."""
+    """Keep `message`, whose turn it is, for another attempt in `wait` seconds."""
+    await session.execute(_PARK, {**_row(message, reason), "attempts": attempts, "wait": wait})
+
+
+async def park_early(session: AsyncSession, message: Message) -> None:
+    """Keep `message` until the numbers before it have come; at once, if they have in the meantime."""
+    values = _row(message, "hole")
+    last = (await session.execute(LOCK_KEY, values)).scalar_one()
+    await session.execute(_PARK, {**values, "attempts": 0, "wait": 0 if message.number <= last + 1 else None})
+
+
+def _row(message: Message, reason: str) -> dict[str, object]:
     assert message.envelope is not None  # noqa: S101
-    await session.execute(
-        text(
-            "INSERT INTO parked (topic, key, number, partition, kafka_offset, headers, body, reason, attempts,"
-            " next_attempt_at) VALUES (:topic, :key, :number, :partition, :offset, CAST(:headers AS jsonb), :body,"
-            " :reason, :attempts, now() + make_interval(secs => :wait)) ON CONFLICT DO NOTHING"
-        ),
-        {
-            "topic": message.topic,
-            "key": message.envelope.key,
-            "number": message.number,
-            "partition": message.partition,
-            "offset": message.offset,
-            "headers": dump_headers(message.headers),
-            "body": message.value,
-            "reason": reason,
-            "attempts": attempts,
-            "wait": wait,
-        },
-    )
+    return {
+        "topic": message.topic,
+        "key": message.envelope.key,
+        "number": message.number,
+        "partition": message.partition,
+        "offset": message.offset,
+        "headers": dump_headers(message.headers),
+        "body": message.value,
+        "reason": reason,
+    }
 
 
 def dump_headers(headers: Iterable[tuple[str, bytes]]) -> str:
     """Headers as JSON text, for a row."""
-    return orjson.dumps({name: value.decode("utf-8", "replace") for name, value in headers}).decode()
+    return orjson.dumps(
+        {printable(name.encode("utf-8", "replace")): printable(value) for name, value in headers}
+    ).decode()
+
+
+def printable(value: bytes) -> str:
+    """`value` as text that a database takes, whatever it is."""
+    return value.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")

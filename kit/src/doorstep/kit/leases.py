@@ -16,6 +16,10 @@ _TAKE = text(
 )
 
 
+class LeaseLost(Exception):
+    """Another instance holds the lease now."""
+
+
 class Lease:
     """A named lease in the database, held for `seconds` at a time by the database's clock."""
 

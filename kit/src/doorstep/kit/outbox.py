@@ -20,6 +20,16 @@ from doorstep.contracts.topics import TOPIC_OF, TOPICS, Topic, audit_topic, feed
 from doorstep.kit.db import before_commit
 from doorstep.kit.telemetry import current_traceparent
 
+EVENT_BYTES = 700_000
+"""No event is larger, so that it fits into a message of 1 MiB also when it was encrypted for a recipient."""
+
+LETTER_ID = "doorstep_dead_letter_id"
+"""The header that names a dead letter on its topic."""
+
+
+class EventTooLarge(ValueError):
+    """The event does not fit into a message."""
+
 
 @dataclass(frozen=True)
 class OutboxRow:
@@ -70,7 +80,10 @@ _WRITE = text(
 
 
 def add(session: AsyncSession, event: Event, *, key: UUID, subject: UUID | None = None) -> UUID:
-    """Have `event` leave with the session's transaction, as the next of `key`; gives the event's id."""
+    """Have `event` leave with the session's transaction, as the next of `key`; gives the event's id.
+
+    Raises EventTooLarge.
+    """
     body = event.model_dump_json(exclude_none=True).encode()
     return _buffer(session, _row(TOPIC_OF[type(event)], event.event_type, key, subject, JSON, body))
 
@@ -81,7 +94,7 @@ def add_feed(
     """Have a feed event leave for `department`, encrypted for it at delivery.
 
     `ref` is the department's own id of the request and the key; `projection` is the event, encrypted at rest under
-    the data key of `subject` with the context of `feed_context(ref)`.
+    the data key of `subject` with the context of `feed_context(ref)`. Raises EventTooLarge.
     """
     row = _row(TOPICS[feed_topic(department)], event_type, ref, subject, JOSE, projection)
     return _buffer(session, replace(row, recipient=str(department)))
@@ -99,10 +112,15 @@ def add_entry(session: AsyncSession, entry: AuditEntrySubmitted) -> UUID:
     return _buffer(session, _row(topic, entry.event_type, entry.entry_id, None, JSON, body))
 
 
-def add_dead_letter(session: AsyncSession, topic: str, key: UUID, headers: dict[str, str], body: bytes) -> UUID:
-    """Have a message that could not be processed leave for the dead letter topic `topic`, as it was."""
+def add_dead_letter(
+    session: AsyncSession, topic: str, letter_id: UUID, key: UUID, headers: dict[str, str], body: bytes
+) -> None:
+    """Have a message that could not be processed leave for the dead letter topic `topic`, as it was.
+
+    One that is too large for another message with a few headers more stays here alone.
+    """
     row = OutboxRow(
-        id=uuid7(),
+        id=letter_id,
         topic=topic,
         key=key,
         type=headers.get("ce_type", "unknown"),
@@ -110,10 +128,11 @@ def add_dead_letter(session: AsyncSession, topic: str, key: UUID, headers: dict[
         time=datetime.now(UTC),
         content_type=headers.get("content-type", JSON),
         body=body,
-        headers=headers,
+        headers={**headers, LETTER_ID: str(letter_id)},
         ordered=False,
     )
-    return _buffer(session, row)
+    if len(body) + sum(len(name) + len(value) for name, value in headers.items()) <= EVENT_BYTES:
+        _buffer(session, row)
 
 
 def _row(topic: Topic, event_type: str, key: UUID, subject: UUID | None, content_type: str, body: bytes) -> OutboxRow:
@@ -132,6 +151,8 @@ def _row(topic: Topic, event_type: str, key: UUID, subject: UUID | None, content
 
 
 def _buffer(session: AsyncSession, row: OutboxRow) -> UUID:
+    if len(row.body) > EVENT_BYTES:
+        raise EventTooLarge(row.type)
     session.info.setdefault("outbox", []).append(row)
     before_commit(session, flush)
     return row.id

@@ -3,21 +3,27 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.kit import dead_letter
-from doorstep.kit.db import Database, is_away
-from doorstep.kit.inbox import Message
+from doorstep.kit.db import Database, is_away, is_conflict
+from doorstep.kit.inbox import LOCK_KEY, RELEASE, Message
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import DEAD_LETTERS, HOLES, PARKED_KEYS, RETRIES, describe
 
 log = logging.getLogger(__name__)
 
 _LOOK = 1.0
+_AT_ONCE = 200
+_SWEEP = 30.0
+_TELL = 5.0
 _LONGEST_WAIT = 60.0
 HOLE_ALARM = 60.0
 
@@ -25,12 +31,18 @@ _DUE = text(
     """
     SELECT p.topic, p.key, p.number, p.partition, p.kafka_offset, p.headers, p.body, p.attempts
     FROM parked p LEFT JOIN inbox_key i USING (topic, key)
-    WHERE p.number = coalesce(i.last, 0) + 1 AND p.next_attempt_at <= now()
+    WHERE p.next_attempt_at < 'infinity' AND p.next_attempt_at <= now() AND p.number = coalesce(i.last, 0) + 1
     ORDER BY p.next_attempt_at LIMIT 1 FOR UPDATE OF p SKIP LOCKED
     """
 )
 _SUPERSEDED = text(
     "DELETE FROM parked p USING inbox_key i WHERE p.topic = i.topic AND p.key = i.key AND p.number <= i.last"
+)
+_OVERLOOKED = text(
+    """
+    UPDATE parked p SET next_attempt_at = now() FROM inbox_key i
+    WHERE p.topic = i.topic AND p.key = i.key AND p.number = i.last + 1 AND p.next_attempt_at = 'infinity'
+    """
 )
 _ADVANCE = text(
     """
@@ -38,15 +50,60 @@ _ADVANCE = text(
     ON CONFLICT (topic, key) DO UPDATE SET last = greatest(inbox_key.last, excluded.last)
     """
 )
+_WAITING = """
+    FROM (
+        SELECT topic, key, min(number) AS lowest, count(*) AS waiting, min(parked_at) AS since
+        FROM parked GROUP BY topic, key
+    ) AS p LEFT JOIN inbox_key i USING (topic, key)
+"""
 _COUNT = text(
-    """
-    SELECT count(DISTINCT (p.topic, p.key)), count(DISTINCT (p.topic, p.key)) FILTER (
-        WHERE p.parked_at < now() - make_interval(secs => :alarm) AND NOT EXISTS (
-            SELECT 1 FROM parked h WHERE h.topic = p.topic AND h.key = p.key AND h.number = coalesce(i.last, 0) + 1
-        )
-    ) FROM parked p LEFT JOIN inbox_key i USING (topic, key)
+    f"""
+    SELECT count(*), count(*) FILTER (
+        WHERE lowest > coalesce(last, 0) + 1 AND since < now() - make_interval(secs => :alarm)
+    ) {_WAITING}
     """
 )
+_HOLES = text(
+    f"""
+    SELECT topic, key, coalesce(last, 0) + 1 AS missing_from, lowest - 1 AS missing_to, waiting, since {_WAITING}
+    WHERE lowest > coalesce(last, 0) + 1 ORDER BY since LIMIT :limit
+    """
+)
+_LOWEST = text("SELECT min(number) FROM parked WHERE topic = :topic AND key = :key")
+
+
+class Hole(BaseModel):
+    """Numbers of a key that have not come, and how many messages wait for them since when."""
+
+    topic: str
+    key: UUID
+    missing_from: int
+    missing_to: int
+    waiting: int
+    since: datetime
+
+
+class NoSuchHole(LookupError):
+    """The key does not wait for these numbers."""
+
+
+async def holes(session: AsyncSession, *, limit: int = 100) -> list[Hole]:
+    """The keys that wait for missing numbers, the longest waiting first."""
+    return [Hole(**row._mapping) for row in await session.execute(_HOLES, {"limit": limit})]  # noqa: SLF001
+
+
+async def pass_over(session: AsyncSession, *, topic: str, key: UUID, missing_to: int) -> None:
+    """Give up the numbers of `key` up to `missing_to`, all those that its parked messages wait for.
+
+    Should they come later they are ignored. Raises NoSuchHole if it is not what the key waits for now.
+    """
+    values = {"topic": topic, "key": key, "number": missing_to}
+    last = (await session.execute(LOCK_KEY, values)).scalar_one()
+    lowest = (await session.execute(_LOWEST, values)).scalar_one()
+    if lowest is None or missing_to != lowest - 1 or missing_to <= last:
+        raise NoSuchHole
+    await session.execute(_ADVANCE, values)
+    await session.execute(RELEASE, {**values, "number": lowest})
 
 
 class Parked:
@@ -72,20 +129,37 @@ class Parked:
         self._max_attempts = max_attempts
         self._steps = steps
         self._look_at = 0.0
+        self._sweep_at = 0.0
+        self._tell_at = 0.0
 
     def look_soon(self) -> None:
         """Something can go on now."""
         self._look_at = 0.0
 
     async def drain(self) -> None:
-        """Go on with all that is due, one message a transaction; then with dead letters to be replayed."""
+        """Go on with what is due, one message a transaction; then with dead letters to be replayed.
+
+        After a few hundred the rest is left for the next time, so that consumption goes on.
+        """
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _LOOK
-        while await self._next():
-            self._steps.passed(Step.CONSUMER_DRAINED)
-        while await self._replay():
-            self._steps.passed(Step.CONSUMER_DRAINED)
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP
+            await self._sweep()
+        for step in (self._next, self._replay):
+            for _ in range(_AT_ONCE):
+                if not await step():
+                    break
+                self._steps.passed(Step.CONSUMER_DRAINED)
+            else:
+                self.look_soon()
+
+    async def _sweep(self) -> None:
+        """Put right what two consumers of one key may leave behind when a partition changes hands."""
+        async with self._database.transaction() as session:
+            await session.execute(_SUPERSEDED)
+            await session.execute(_OVERLOOKED)
 
     async def _next(self) -> bool:
         failed: tuple[Row[Any], Exception] | None = None
@@ -93,7 +167,6 @@ class Parked:
             async with self._database.transaction() as session:
                 row = (await session.execute(_DUE)).first()
                 if row is None:
-                    await session.execute(_SUPERSEDED)
                     return False
                 message = self._message(row)
                 if message.event is None:
@@ -136,6 +209,7 @@ class Parked:
         )
         if self._message(row).ordered:
             await session.execute(_ADVANCE, _identity(row))
+            await session.execute(RELEASE, {**_identity(row), "number": row.number + 1})
 
     async def _replay(self) -> bool:
         failed: tuple[Row[Any], Exception] | None = None
@@ -157,6 +231,8 @@ class Parked:
         except Exception as error:
             if failed is None or is_away(error):
                 raise
+            if is_conflict(error):
+                return False
             async with self._database.transaction() as session:
                 await dead_letter.settle_replay(session, failed[0].id, describe(failed[1]))
         return True
@@ -176,6 +252,9 @@ class Parked:
 
     async def report(self) -> None:
         """Tell how many keys are parked, how many wait for a missing number, and how many dead letters there are."""
+        if time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + _TELL
         async with self._database.transaction() as session:
             keys, holes = (await session.execute(_COUNT, {"alarm": HOLE_ALARM})).one()
             letters = await dead_letter.waiting(session)

@@ -3,8 +3,8 @@
 Invariants: what is unpublished goes out, never "later than the last"; one batch of a partition is under way at a time,
 so that after a failure nothing later of that partition has left; an acknowledged offset or an end of the log below the
 recorded one means loss, emptiness does not: the topic's epoch rises and all that the outbox still holds of it goes out
-again before anything new. Events in the broker that the outbox does not know mean that the database is older than the
-topic: its counters are moved past them, so that no number is used twice.
+again before anything new; only the holder of the lease may conclude so. Events in the broker that the outbox does not
+know mean that the database is older than the topic: its counters are moved past them, so that no number is used twice.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from sqlalchemy import Row
 
 from doorstep.contracts.envelope import Envelope
-from doorstep.contracts.topics import TOPICS
+from doorstep.contracts.topics import TOPICS, produced_by
 from doorstep.contracts.wire import to_headers
 from doorstep.kit import relay_state as state
 from doorstep.kit.broker import Broker, partition_of
 from doorstep.kit.db import DATABASE_ERRORS, Database
-from doorstep.kit.leases import Lease
+from doorstep.kit.leases import Lease, LeaseLost
 from doorstep.kit.steps import Step, Steps
-from doorstep.kit.telemetry import EPOCHS, OUTBOX_AGE, OUTBOX_DEPTH, PUBLISHED, describe
+from doorstep.kit.telemetry import EPOCHS, OUTBOX_AGE, OUTBOX_DEPTH, PUBLISHED, describe, places
+from doorstep.kit.wakeups import Announcer, Listener
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,12 @@ Encode = Callable[[Any], Awaitable[bytes]]
 """Gives the value that a recipient gets for an outbox row; raises NotDeliverable to hold its partition."""
 
 _ROUND = 500
-_BATCH_BYTES = 900_000
 _COALESCE = 0.005
 _POLL = 1.0
 _WATCH = 3.0
 _CLEAN = 600.0
+_DRAIN = 5.0
+_INTERRUPTIONS = (KafkaError, LeaseLost, TimeoutError, *DATABASE_ERRORS)
 
 
 class NotDeliverable(Exception):
@@ -64,15 +65,23 @@ class Relay:
         self._steps = steps or Steps()
         self._lease = Lease(database, "relay")
         self._woken = asyncio.Event()
+        self._announcer = Announcer(database)
+        self._listener = Listener(database, self._woken.set)
+        self._ends: dict[TopicPartition, int] = {}
         self._held_until: dict[TopicPartition, float] = {}
         self._undeliverable: dict[str, float] = {}
         self._due = {"lease": 0.0, "watch": 0.0, "clean": time.monotonic() + _CLEAN}
         self.active = False
 
     def wake(self, info: dict[Any, Any]) -> None:
-        """Look at the outbox soon, if the transaction with this `info` wrote to it."""
-        if info.get("outbox_written"):
+        """Have the outbox looked at soon, here or where the active relay is, if the transaction with this `info`
+        wrote to it."""
+        if not info.get("outbox_written"):
+            return
+        if self.active:
             self._woken.set()
+        else:
+            self._announcer.announce(info)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until `stopping` is set; what is in the outbox by then goes out first."""
@@ -83,7 +92,7 @@ class Relay:
                     producer = producer or await self._broker.producer()
                     if not await self._turn(producer):
                         await self._pause(stopping)
-                except (KafkaError, *DATABASE_ERRORS) as error:
+                except _INTERRUPTIONS as error:
                     log.warning("relay interrupted", extra={"error": describe(error)})
                     self.active = False
                     if isinstance(error, KafkaError) and producer is not None:
@@ -92,6 +101,9 @@ class Relay:
                     await _sleep(stopping, 0.5)
             await self._drain(producer)
         finally:
+            self.active = False
+            await self._announcer.close()
+            await self._listener.close()
             if producer is not None:
                 await _stop(producer)
 
@@ -106,11 +118,12 @@ class Relay:
             self._woken.clear()
 
     async def _drain(self, producer: AIOKafkaProducer | None) -> None:
-        with suppress(KafkaError, *DATABASE_ERRORS):
-            if producer is not None and self.active:
-                async with asyncio.timeout(5):
+        if producer is not None and self.active:
+            with suppress(*_INTERRUPTIONS):
+                async with asyncio.timeout(_DRAIN):
                     while await self._publish(producer):
                         pass
+        with suppress(*DATABASE_ERRORS):
             await self._lease.give_back()
 
     async def _turn(self, producer: AIOKafkaProducer) -> bool:
@@ -119,9 +132,11 @@ class Relay:
         if now >= self._due["lease"]:
             held = await self._lease.take()
             self._due["lease"] = now + self._lease.seconds / 3
+            if held:
+                await self._listener.ensure()
             if held and not self.active:
                 await self._broker.ensure_topics(self._database.service)
-                await self._reconcile()
+                await self._reconcile(producer)
             self.active = held
         if not self.active:
             return False
@@ -136,31 +151,34 @@ class Relay:
     async def _publish(self, producer: AIOKafkaProducer) -> bool:
         """Send one round; whether another one would find more."""
         now = time.monotonic()
-        held = [topic for topic, until in self._undeliverable.items() if until > now]
-        rows = await state.unpublished(self._database, _ROUND, held)
+        held = {topic for topic, until in self._undeliverable.items() if until > now}
+        rows = await state.unpublished(self._database, _ROUND, sorted(held))
         if not rows:
             return False
         self._steps.passed(Step.RELAY_SELECTED)
         epochs = await state.epochs(self._database)
         partitions: dict[TopicPartition, list[Row[Any]]] = defaultdict(list)
         for row in rows:
-            partitions[TopicPartition(row.topic, await self._partition(producer, row.topic, row.key))].append(row)
+            count = len(await producer.partitions_for(row.topic))
+            partitions[TopicPartition(row.topic, partition_of(row.key, count))].append(row)
         sent = await asyncio.gather(
             *(
                 self._send(producer, place, some, epochs.get(place.topic, 1))
                 for place, some in partitions.items()
                 if self._held_until.get(place, 0.0) <= now
-            )
+            ),
+            return_exceptions=True,
         )
-        return 0 < sum(sent) < len(rows) or (len(rows) == _ROUND and sum(sent) > 0)
-
-    async def _partition(self, producer: AIOKafkaProducer, topic: str, key: UUID) -> int:
-        return partition_of(key, len(await producer.partitions_for(topic)))
+        for result in sent:
+            if isinstance(result, BaseException):
+                raise result
+        settled = sum(one for one in sent if isinstance(one, int))
+        blocked = {topic for topic, until in self._undeliverable.items() if until > now} - held
+        return bool(blocked) or 0 < settled < len(rows) or (len(rows) == _ROUND and settled > 0)
 
     async def _send(self, producer: AIOKafkaProducer, place: TopicPartition, rows: list[Row[Any]], epoch: int) -> int:
         """Send as many of `rows` as fit into one batch; how many were settled."""
         batch = producer.create_batch()
-        size = 0
         packed: list[int] = []
         passed_over: list[int] = []
         for row in rows:
@@ -172,12 +190,9 @@ class Relay:
             except Withdrawn:
                 passed_over.append(row.position)
                 continue
-            size += len(value) + 1000
-            if packed and size > _BATCH_BYTES:
+            added = batch.append(key=str(row.key).encode(), value=value, timestamp=None, headers=_headers(row, epoch))
+            if added is None:  # the batch is full; the first message always fits
                 break
-            headers = list(row.headers.items()) if row.headers else to_headers(_envelope(row, epoch))
-            coded = [(name, text if isinstance(text, bytes) else text.encode()) for name, text in headers]
-            batch.append(key=str(row.key).encode(), value=value, timestamp=None, headers=coded)
             packed.append(row.position)
         base = 0
         if packed:
@@ -196,7 +211,7 @@ class Relay:
         settled = packed + passed_over
         if not settled:
             return 0
-        if not await state.mark(self._database, place, base, len(packed), settled):
+        if not await state.mark(self._database, self._lease, place, base, len(packed), settled):
             await self._raise_epoch(place.topic)
             return len(settled)
         self._steps.passed(Step.RELAY_MARKED)
@@ -208,7 +223,14 @@ class Relay:
             return bytes(row.body)
         if self._encode is None:
             raise NotDeliverable(row.recipient)
-        return await self._encode(row)
+        try:
+            return await self._encode(row)
+        except (NotDeliverable, Withdrawn):
+            raise
+        except Exception as error:  # the service's own code: what it cannot encode holds its topic and nothing else
+            extra = {"topic": row.topic, "error": describe(error), "at": places(error)}
+            log.error("not encoded", extra=extra)
+            raise NotDeliverable(row.recipient) from error
 
     async def _watch(self) -> None:
         """Compare the ends of all partitions with what was acknowledged, and tell the outbox's depth and age."""
@@ -219,23 +241,56 @@ class Relay:
         if not known:
             return
         ends = await self._broker.ends(list(known))
-        for topic in sorted({place.topic for place, (base, _) in known.items() if ends.get(place, 0) < base}):
+        lost = {
+            place.topic
+            for place, (base, _) in known.items()
+            if place in ends and (ends[place] <= base or ends[place] < self._ends.get(place, 0))
+        }
+        self._ends = ends
+        for topic in sorted(lost):
             await self._raise_epoch(topic)
 
     async def _raise_epoch(self, topic: str) -> None:
         await self._broker.ensure_topics(self._database.service)
-        epoch, again = await state.raise_epoch(self._database, topic)
+        epoch, again = await state.raise_epoch(self._database, self._lease, topic)
         self._steps.passed(Step.RELAY_EPOCH_RAISED)
         EPOCHS.labels(self._database.service, topic).inc()
         log.warning("broker lost a topic", extra={"topic": topic, "epoch": epoch, "published_again": again})
 
-    async def _reconcile(self) -> None:
-        """Look at what lies in the broker behind the last acknowledged offset: sent but not marked, or not ours."""
-        known = await state.acknowledged(self._database)
-        async for place, messages in self._broker.tails({place: last + 1 for place, (_, last) in known.items()}):
-            unknown = await state.adopt(self._database, place, messages)
-            if unknown:
-                log.error("database is older than its topic", extra={"topic": place.topic, "unknown_events": unknown})
+    async def _reconcile(self, producer: AIOKafkaProducer) -> None:
+        """Look at what lies in the broker behind the last acknowledged offset: sent but not marked, or not ours.
+
+        A log that ends before that offset, or tells of a later epoch, was begun anew since: it is read whole.
+        """
+        starts = {place: last + 1 for place, (_, last) in (await state.acknowledged(self._database)).items()}
+        for topic in produced_by(self._database.service):
+            for partition in await producer.partitions_for(topic.name):
+                starts.setdefault(TopicPartition(topic.name, partition), 0)
+        epochs = await state.epochs(self._database)
+        anew = await self._adopt(starts, epochs)
+        if anew:
+            await self._adopt(dict.fromkeys(anew, 0), epochs)
+
+    async def _adopt(self, starts: dict[TopicPartition, int], epochs: dict[str, int]) -> set[TopicPartition]:
+        """Settle what lies behind `starts`; the partitions that were begun anew since."""
+        anew: set[TopicPartition] = set()
+        async for place, messages in self._broker.tails(starts):
+            if not messages:
+                anew.add(place)
+                continue
+            found = await state.adopt(self._database, self._lease, place, messages)
+            if found.epoch > epochs.get(place.topic, 1) and starts[place] > 0:
+                anew.add(place)
+            if found.unknown:
+                extra = {"topic": place.topic, "unknown_events": found.unknown}
+                log.error("database is older than its topic", extra=extra)
+        return anew
+
+
+def _headers(row: Row[Any], epoch: int) -> list[tuple[str, bytes]]:
+    if row.headers:
+        return [(name, value.encode()) for name, value in row.headers.items()]
+    return to_headers(_envelope(row, epoch))
 
 
 def _envelope(row: Row[Any], epoch: int) -> Envelope:

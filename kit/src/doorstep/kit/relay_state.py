@@ -1,15 +1,20 @@
 """What the relay knows: which rows are published, how far each partition was acknowledged, each topic's epoch."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
-from sqlalchemy import Row, text
+from sqlalchemy import CursorResult, Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.topics import TOPICS
+from doorstep.contracts.envelope import Envelope
+from doorstep.contracts.topics import TOPICS, consumed_by, produced_by
 from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.kit.db import Database
+from doorstep.kit.leases import Lease, LeaseLost
+from doorstep.kit.outbox import LETTER_ID
 
 _UNPUBLISHED = text(
     """
@@ -19,13 +24,28 @@ _UNPUBLISHED = text(
 )
 _ACKNOWLEDGE = text(
     """
-    INSERT INTO relay_partition (topic, partition, base, acknowledged) VALUES (:topic, :partition, :base, :last)
+    INSERT INTO relay_partition (topic, partition, base, acknowledged)
+    SELECT CAST(:topic AS text), CAST(:partition AS integer), CAST(:base AS bigint), CAST(:last AS bigint)
+    WHERE EXISTS (SELECT FROM lease WHERE name = :lease AND holder = :holder)
     ON CONFLICT (topic, partition) DO UPDATE SET base = excluded.base, acknowledged = excluded.acknowledged
     WHERE relay_partition.acknowledged < excluded.base
     RETURNING acknowledged
     """
 )
 _MARK = text("UPDATE outbox SET published_at = now() WHERE position = ANY(CAST(:positions AS bigint[]))")
+_RAISE_EPOCH = text(
+    """
+    INSERT INTO relay_topic (topic, epoch)
+    SELECT CAST(:topic AS text), 2 WHERE EXISTS (
+        SELECT FROM (SELECT FROM lease WHERE name = :lease AND holder = :holder FOR SHARE) AS held
+    )
+    ON CONFLICT (topic) DO UPDATE SET epoch = relay_topic.epoch + 1 RETURNING epoch
+    """
+)
+_KEEP_UP = text(
+    "INSERT INTO relay_topic (topic, epoch) VALUES (:topic, :epoch)"
+    " ON CONFLICT (topic) DO UPDATE SET epoch = greatest(relay_topic.epoch, excluded.epoch)"
+)
 _LOCK_COUNTER = text(
     "INSERT INTO outbox_counter (topic, key, last) VALUES (:topic, :key, :seen)"
     " ON CONFLICT (topic, key) DO UPDATE SET last = outbox_counter.last"
@@ -69,32 +89,40 @@ async def acknowledged(database: Database) -> dict[TopicPartition, tuple[int, in
     return {TopicPartition(row.topic, row.partition): (row.base, row.acknowledged) for row in rows}
 
 
-async def mark(database: Database, place: TopicPartition, base: int, count: int, positions: list[int]) -> bool:
-    """Mark rows as published; False, and nothing marked, if the batch's offset shows that the broker lost data."""
+async def mark(
+    database: Database, lease: Lease, place: TopicPartition, base: int, count: int, positions: list[int]
+) -> bool:
+    """Mark rows as published; False, and nothing marked, if the batch's offset shows that the broker lost data.
+
+    It is False as well if another instance has taken the lease: of what that one sends no offset is known here.
+    """
     values = {"topic": place.topic, "partition": place.partition, "base": base, "last": base + count - 1}
     async with database.transaction() as session:
-        if count and (await session.execute(_ACKNOWLEDGE, values)).first() is None:
+        if count and (await session.execute(_ACKNOWLEDGE, {**values, **_identity(lease)})).first() is None:
             return False
         await session.execute(_MARK, {"positions": positions})
     return True
 
 
-async def raise_epoch(database: Database, topic: str) -> tuple[int, int]:
-    """Have all that the outbox holds of `topic` go out again under a new epoch; gives it and the number of rows."""
-    raise_ = text(
-        "INSERT INTO relay_topic (topic, epoch) VALUES (:topic, 2)"
-        " ON CONFLICT (topic) DO UPDATE SET epoch = relay_topic.epoch + 1 RETURNING epoch"
-    )
+async def raise_epoch(database: Database, lease: Lease, topic: str) -> tuple[int, int]:
+    """Have all that the outbox holds of `topic` go out again under a new epoch; gives it and the number of rows.
+
+    Raises LeaseLost: only the holder may say that the broker lost something.
+    """
     async with database.transaction() as session:
-        epoch = (await session.execute(raise_, {"topic": topic})).scalar_one()
+        raised = (await session.execute(_RAISE_EPOCH, {"topic": topic, **_identity(lease)})).first()
+        if raised is None:
+            raise LeaseLost(lease.name)
         await session.execute(text("DELETE FROM relay_partition WHERE topic = :topic"), {"topic": topic})
         again = await session.execute(
-            text(
-                "UPDATE outbox SET published_at = NULL WHERE topic = :topic AND published_at IS NOT NULL RETURNING id"
-            ),
+            text("UPDATE outbox SET published_at = NULL WHERE topic = :topic AND published_at IS NOT NULL"),
             {"topic": topic},
         )
-        return epoch, len(again.all())
+        return int(raised.epoch), int(cast("CursorResult[Any]", again).rowcount)
+
+
+def _identity(lease: Lease) -> dict[str, object]:
+    return {"lease": lease.name, "holder": lease.holder}
 
 
 async def depth(database: Database) -> tuple[int, float]:
@@ -108,45 +136,80 @@ async def depth(database: Database) -> tuple[int, float]:
 
 
 async def forget_old(database: Database) -> None:
-    """Delete published rows that are older than their topic's retention."""
+    """Delete published rows that are older than their topic's retention; a dead letter's is that of its topic."""
+    kept = {topic.name: topic.retention_days for topic in produced_by(database.service)}
+    for topic in consumed_by(database.service):
+        kept[topic.dead_letter(database.service)] = topic.retention_days
     statement = text(
         "DELETE FROM outbox USING unnest(CAST(:topics AS text[]), CAST(:days AS integer[])) AS kept (topic, days)"
         " WHERE outbox.topic = kept.topic AND published_at < now() - make_interval(days => kept.days)"
     )
-    produced = [topic for topic in TOPICS.values() if topic.producer == database.service]
-    values = {"topics": [one.name for one in produced], "days": [one.retention_days for one in produced]}
     async with database.transaction() as session:
-        await session.execute(statement, values)
+        await session.execute(statement, {"topics": list(kept), "days": list(kept.values())})
 
 
-async def adopt(database: Database, place: TopicPartition, messages: Sequence[ConsumerRecord]) -> int:
-    """Settle messages found in the broker behind the last acknowledged one; how many the outbox does not know.
+@dataclass(frozen=True)
+class Adopted:
+    """What was found in the broker: how many events the outbox does not know, and the highest epoch."""
 
-    Known ones were sent and not marked. For the others the counters move past their numbers, and events of the same
-    key that have not left yet are numbered after them.
+    unknown: int
+    epoch: int
+
+
+async def adopt(
+    database: Database, lease: Lease, place: TopicPartition, messages: Sequence[ConsumerRecord[Any, Any]]
+) -> Adopted:
+    """Settle messages found in the broker behind the last acknowledged one.
+
+    Known ones were sent and not marked; they are marked unless the topic was begun anew since. For the others the
+    counters move past their numbers, and events of the same key that have not left yet are numbered after them.
     """
-    found = {}
-    for message in messages:
-        try:
-            envelope, _ = from_message(message.headers, message.key, message.value)
-        except MalformedEvent:
-            continue
-        found[envelope.id] = envelope
+    found, letters = _understood(messages)
+    highest = max((envelope.epoch for envelope in found.values()), default=1)
     async with database.transaction() as session:
+        epoch = await session.execute(
+            text("SELECT epoch FROM relay_topic WHERE topic = :topic"), {"topic": place.topic}
+        )
+        current = epoch.scalar_one_or_none() or 1
+        ids = [*found, *letters]
         known = await session.execute(
-            text("SELECT id, position FROM outbox WHERE id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(found)}
+            text("SELECT id, position FROM outbox WHERE id = ANY(CAST(:ids AS uuid[]))"), {"ids": ids}
         )
         positions: dict[UUID, int] = {event_id: position for event_id, position in known}
-        seen: dict[UUID, int] = {}
-        for envelope in found.values():
-            if envelope.id not in positions and envelope.number is not None:
-                seen[envelope.key] = max(seen.get(envelope.key, 0), envelope.number)
-        for key in sorted(seen):
-            values = {"topic": place.topic, "key": key, "seen": seen[key]}
-            await session.execute(_LOCK_COUNTER, values)
-            await session.execute(_RENUMBER, values)
-            await session.execute(_ADVANCE_PAST, values)
-        await session.execute(_MARK, {"positions": list(positions.values())})
+        unknown = [envelope for envelope in found.values() if envelope.id not in positions]
+        await _move_past(session, place.topic, unknown)
+        if highest > current:
+            await session.execute(_KEEP_UP, {"topic": place.topic, "epoch": highest})
+        sent = [one for key, one in positions.items() if key in letters or found[key].epoch >= current]
+        await session.execute(_MARK, {"positions": sent})
         last = {"topic": place.topic, "partition": place.partition, "last": messages[-1].offset}
-        await session.execute(_ACKNOWLEDGE, {**last, "base": messages[0].offset})
-    return len(found) - len(positions)
+        await session.execute(_ACKNOWLEDGE, {**last, "base": messages[0].offset, **_identity(lease)})
+    return Adopted(len(unknown), highest)
+
+
+def _understood(messages: Sequence[ConsumerRecord[Any, Any]]) -> tuple[dict[UUID, Envelope], set[UUID]]:
+    """The events among `messages` by their ids, and the ids of the dead letters."""
+    found: dict[UUID, Envelope] = {}
+    letters: set[UUID] = set()
+    for message in messages:
+        try:
+            if message.topic in TOPICS:
+                envelope, _ = from_message(message.headers, message.key, message.value)
+                found[envelope.id] = envelope
+            else:
+                letters.add(UUID(dict(message.headers)[LETTER_ID].decode()))
+        except (MalformedEvent, KeyError, ValueError):
+            continue
+    return found, letters
+
+
+async def _move_past(session: AsyncSession, topic: str, unknown: Sequence[Envelope]) -> None:
+    seen: dict[UUID, int] = {}
+    for envelope in unknown:
+        if envelope.number is not None:
+            seen[envelope.key] = max(seen.get(envelope.key, 0), envelope.number)
+    for key in sorted(seen):
+        values = {"topic": topic, "key": key, "seen": seen[key]}
+        await session.execute(_LOCK_COUNTER, values)
+        await session.execute(_RENUMBER, values)
+        await session.execute(_ADVANCE_PAST, values)
