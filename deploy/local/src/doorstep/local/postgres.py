@@ -47,15 +47,18 @@ class Postgres(Protocol):
 class EmbeddedPostgres:
     """A cluster of our own.
 
-    `durable=False` gives up every promise about a crash of the machine, for tests. The server holds the folder's
-    `postgres.lock` as an inherited handle: whoever has taken that lock knows that no server runs on these files, and
-    may remove what a killed one left behind.
+    `durable=False` gives up every promise about a crash of the machine, for tests; `kept=False` says that the folder
+    is thrown away at the end, so that nothing need be written out when it is made and when it is left.
+
+    The server holds the folder's `postgres.lock` as an inherited handle: whoever has taken that lock knows that no
+    server runs on these files, and may remove what a killed one left behind.
     """
 
-    def __init__(self, folder: DataFolder, runtime: Path, *, durable: bool = True) -> None:
+    def __init__(self, folder: DataFolder, runtime: Path, *, durable: bool = True, kept: bool = True) -> None:
         self._folder = folder
         self._runtime = runtime
         self._durable = durable
+        self._kept = kept
         self._identity: Identity | None = None
         self._programs = runtime
         self.sockets = runtime / "s"
@@ -83,9 +86,9 @@ class EmbeddedPostgres:
         await self._create_databases()
 
     async def stop(self) -> None:
-        """Stop the server fast: open transactions are rolled back, everything committed is on disk."""
+        """Stop the server: open transactions are rolled back, everything committed is on disk if it is to be kept."""
         if self.child is not None:
-            await self.child.stop(signal.SIGINT, STOPS_WITHIN)
+            await self.child.stop(signal.SIGINT if self._kept else signal.SIGQUIT, STOPS_WITHIN)
 
     async def kill(self) -> None:
         """End the server as a crash would; `start` recovers it."""
@@ -116,7 +119,7 @@ class EmbeddedPostgres:
         handle = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
         command = [str(self._programs / "initdb"), "-D", self._path(fresh, handle), "-U", SUPERUSER]
         command += ["--locale=C.UTF-8", "--encoding=UTF8", "--auth=trust", "--no-instructions"]
-        command += [] if self._durable else ["--no-sync"]
+        command += [] if self._durable and self._kept else ["--no-sync"]
         try:
             done = subprocess.run(  # noqa: S603 - the wheel's program, no shell
                 command,

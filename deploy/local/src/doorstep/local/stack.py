@@ -169,7 +169,9 @@ def _engines(folder: DataFolder, options: StackOptions, closing: AsyncExitStack)
     broker = ExternalKafka(options.kafka) if options.kafka else EmbeddedBroker(folder.log("broker"))
     if options.postgres:
         return ExternalPostgres(options.postgres), broker
-    return EmbeddedPostgres(folder, _runtime(folder, closing), durable=options.durable), broker
+    return EmbeddedPostgres(
+        folder, _runtime(folder, closing), durable=options.durable, kept=options.data is not None
+    ), broker
 
 
 async def _start_engines(postgres: Postgres, broker: Broker, report: Report, closing: AsyncExitStack) -> None:
