@@ -12,6 +12,9 @@ const words = {
   "granted": ["已批准", "granted"], "refused-after-check": ["核查后不予批准", "refused after a check"],
   "service-provided": ["已提供服务", "service provided"], "hazard-removed": ["隐患已排除", "hazard removed"],
   "advice-given": ["已提供咨询", "advice given"], "agreement-reached": ["达成协议", "agreement reached"], "referred-on": ["已转介", "referred on"],
+  "sound": ["完好", "sound"], "expired": ["已过期", "expired"], "cracked": ["开裂", "cracked"], "unsafe": ["不安全", "unsafe"], "danger": ["危险", "dangerous"],
+  "working": ["正常", "working"], "none": ["无", "none"], "phone": ["电话", "phone"], "message": ["短信", "message"], "post": ["信件", "post"],
+  "here": ["本地", "here"], "elsewhere": ["外地", "elsewhere"], "mandarin": ["普通话", "Mandarin"], "dialect": ["方言", "dialect"], "sign": ["手语", "sign language"], "foreign": ["外语", "foreign"],
 };
 const texts = {
   signIn: ["请先登录。", "Please sign in."], signInLink: ["以审核员身份登录（演示）", "Sign in as a reviewer (demonstration)"],
@@ -75,7 +78,7 @@ function said(step) {
   if (step.need) parts.push(named(step.need));
   if (step.department) parts.push(named(step.department));
   if (step.facts && step.kind === "facts-asserted") {
-    const shown = (value) => (value === true ? text("yes") : value === false ? text("no") : String(value));
+    const shown = (value) => (value === true ? text("yes") : value === false ? text("no") : typeof value === "string" ? word(value) : String(value));
     parts.push(step.facts.map((fact) => `${named(fact)}: ${shown(fact.value)}`).join(" · "));
   }
   if (step.detail.decision) parts.push(word(step.detail.decision));
