@@ -62,7 +62,7 @@ bench: $(INSTALLED) ## ceilings and the product, side by side
 	@$(BIN)/python -m bench $(ARGS)
 
 schemas: $(INSTALLED) ## generate the schemas of events and interfaces anew
-	@$(BIN)/python -m doorstep.contracts.generate
+	@$(BIN)/doorstep schemas
 
 format: $(INSTALLED) ## put the sources into shape
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -100,7 +100,7 @@ def _envelope(attributes: Mapping[str, Any], key: bytes | None, content_type: st
 
 def format_time(time: datetime) -> str:
     """`time` as RFC 3339 in UTC with microseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:

@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import json
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -57,6 +59,10 @@ class Settings(BaseSettings):
     trace_ratio: float = 0.05
     log_level: str = "info"
     kill_at: str | None = None
+
+
+class EdgeFailed(Exception):
+    """The HTTP edge does not start: its address is taken, or its application refuses; the log says which."""
 
 
 Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
@@ -204,20 +210,21 @@ class Program:
 
 
 def main(program: Program, arguments: Sequence[str]) -> int:
-    """Run `program` as `api`, `worker`, `all` or `migrate`; gives the exit status."""
+    """Run `program` as `api`, `worker`, `all`, `migrate` or `openapi`; gives the exit status."""
     mode = arguments[0] if arguments else "all"
-    if mode not in ("api", "worker", "all", "migrate"):
-        log.error("unknown mode", extra={"mode": mode, "modes": "api, worker, all, migrate"})
+    if mode not in ("api", "worker", "all", "migrate", "openapi"):
+        log.error("unknown mode", extra={"mode": mode, "modes": "api, worker, all, migrate, openapi"})
         return 2
     service = program.compose()
+    if mode == "openapi":
+        sys.stdout.write(json.dumps(program.app(service).openapi(), ensure_ascii=False, indent=2) + "\n")
+        return 0
     configure_logging(program.name, service.settings.log_level)
     configure_tracing(program.name, service.settings.trace_ratio, service.settings.traces)
     if service.settings.issuer_profile == DEVELOPMENT_PROFILE != service.settings.profile:
         log.error("the development issuer serves the embedded profile only")
         return 2
-    with asyncio.Runner(
-        loop_factory=uvicorn.Config("", loop="uvloop", log_config=None).get_loop_factory()
-    ) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="uvloop", log_config=None).get_loop_factory()) as runner:
         if mode == "migrate":
             runner.run(migrate_all(service, program.migrations))
         else:
@@ -269,6 +276,8 @@ async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[
     serving = asyncio.create_task(server._serve())  # noqa: SLF001
     while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn offers no event
         await asyncio.sleep(0.01)
+    if serving.done():
+        raise EdgeFailed(f"{settings.host}:{settings.port}")
     try:
         yield
     finally:
