@@ -138,16 +138,7 @@ async def decide_need(
     if not settle(pending, decision=decision, reviewer=reviewer):
         return decision
     ring = await vault.ring([need.subject_id])
-    content = NeedContent.decrypt(ring, need.subject_id, need_id, need.content)
-    event = NeedDecided(
-        record_id=assessment.record_id,
-        file_id=assessment.file_id,
-        station=assessment.station,
-        decision=decision,
-        decided_by=reviewer,
-        decided_at=datetime.now(UTC),
-        need=_sealed(ring, need.subject_id, SubjectKind(need.kind), need_id, content),
-    )
+    event = _need_decided(ring, need, assessment, decision, reviewer)
     values = {
         "need_id": need_id,
         "decision": decision,
@@ -217,6 +208,21 @@ def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Readi
             (handed_on if content.finding.need.wanted else suggested).append(need)
     fields = {name: value for name, value in row.items() if name != "recorded_by"}
     return NeedsAssessed(**fields, handed_on=tuple(handed_on), suggested=tuple(suggested))
+
+
+def _need_decided(
+    ring: KeyRing, need: NeedRow, assessment: AssessmentRow, decision: Decision, reviewer: UUID
+) -> NeedDecided:
+    content = NeedContent.decrypt(ring, need.subject_id, need.need_id, need.content)
+    return NeedDecided(
+        record_id=assessment.record_id,
+        file_id=assessment.file_id,
+        station=assessment.station,
+        decision=decision,
+        decided_by=reviewer,
+        decided_at=datetime.now(UTC),
+        need=_sealed(ring, need.subject_id, SubjectKind(need.kind), need.need_id, content),
+    )
 
 
 def _sealed(ring: KeyRing, subject_id: UUID, kind: SubjectKind, need_id: UUID, content: NeedContent) -> AssessedNeed:
