@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import UUID
 
 import rfc8785
@@ -35,6 +36,16 @@ class Intent:
     case: UUID | None = None
     outcome: str = "done"
     policies: tuple[str, ...] = ()
+
+
+class Record(Protocol):
+    """How a service has an intent logged."""
+
+    def __call__(
+        self, session: AsyncSession, ring: KeyRing, intent: Intent, *, principal: Principal | None = None
+    ) -> UUID:
+        """Log `intent` with the session's transaction; gives the entry's id."""
+        ...
 
 
 def record(session: AsyncSession, ring: KeyRing, intent: Intent, *, principal: Principal | None = None) -> UUID:

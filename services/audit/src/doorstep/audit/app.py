@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from doorstep.audit.api import router
+from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.settings import LogSettings, settings_of
 from doorstep.kit.service import Service, compose, create_app
 
 
 def compose_log() -> Service:
-    """The log's resources, from the environment."""
-    return compose("audit", LogSettings())
+    """The log's resources, from the environment; what its operators read is logged here, without the broker."""
+    service = compose("audit", LogSettings())
+    service.record = partial(submit_own, vault=service.vault)
+    return service
 
 
 def new_app(service: Service) -> FastAPI:

@@ -1,0 +1,104 @@
+"""What a service is composed of: its settings, and the resources that are made once at its start."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from doorstep.kit.auth import Authenticator
+from doorstep.kit.broker import Broker
+from doorstep.kit.db import Database
+from doorstep.kit.intents import Record, record
+from doorstep.kit.policy import Policy
+from doorstep.kit.relay import Encode, Relay
+from doorstep.kit.steps import Steps, die_at
+from doorstep.kit.vault import Keyset, Vault
+
+DEVELOPMENT_PROFILE = "embedded"
+
+
+class Settings(BaseSettings):
+    """What every service is told by its environment, as DOORSTEP_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="DOORSTEP_", extra="ignore")
+
+    profile: str = "production"
+    database_url: str
+    keys_database_url: str
+    kafka: str
+    kafka_replication: int = 1
+    kafka_fetch_wait_ms: int = 500
+    keyset: Path
+    issuer: str
+    jwks_url: str
+    issuer_profile: str = "production"
+    audience: str = "doorstep"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    traces: Path | None = None
+    trace_ratio: float = 0.05
+    log_level: str = "info"
+    kill_at: str | None = None
+
+
+Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+@dataclass
+class Service:
+    """One service's resources, made once at its start.
+
+    `tasks` run beside the HTTP edge until the service stops; those that are `publishers` as well are told to stop when
+    the edge and the others have, so that what these wrote last is published too. `record` logs what operators read.
+    """
+
+    name: str
+    settings: Settings
+    database: Database
+    vault: Vault
+    policy: Policy
+    authenticator: Authenticator
+    broker: Broker
+    steps: Steps
+    tasks: list[Task] = field(default_factory=list)
+    publishers: list[Task] = field(default_factory=list)
+    closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    record: Record = record
+
+    async def close(self) -> None:
+        """Close connections."""
+        for close in [*self.closers, self.broker.close, self.database.close]:
+            await close()
+
+
+def compose(name: str, settings: Settings) -> Service:
+    """The resources of the service `name`; nothing is connected yet."""
+    keys = Database(settings.keys_database_url, service="keys", pool_size=4)
+    watcher = die_at(settings.kill_at) if settings.kill_at and settings.profile == DEVELOPMENT_PROFILE else None
+    service = Service(
+        name=name,
+        settings=settings,
+        database=Database(settings.database_url, service=name, pool_size=16),
+        vault=Vault(keys, Keyset(settings.keyset)),
+        policy=Policy(),
+        authenticator=Authenticator(issuer=settings.issuer, jwks_url=settings.jwks_url, audience=settings.audience),
+        broker=Broker(
+            settings.kafka, replication=settings.kafka_replication, fetch_wait_ms=settings.kafka_fetch_wait_ms
+        ),
+        steps=Steps(watcher),
+    )
+    service.closers.append(keys.close)
+    return service
+
+
+def add_relay(service: Service, encode: Encode | None = None) -> Relay:
+    """Have the service publish its outbox."""
+    relay = Relay(service.database, service.broker, encode=encode, steps=service.steps)
+    service.database.on_commit.append(relay.wake)
+    service.tasks.append(relay.run)
+    service.publishers.append(relay.run)
+    return relay
