@@ -1,7 +1,9 @@
 """Who calls: access tokens, checked in every service against the issuer's keys."""
 
 import asyncio
+import json
 import time
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 
 import aiohttp
@@ -15,6 +17,7 @@ _ALGORITHMS = ["RS256"]
 _LEEWAY = 30
 _LONGEST = 8192
 _KEYS_SERVE = 3600.0
+_SOON = 600.0
 _ASK_AGAIN = 10.0
 
 
@@ -51,22 +54,42 @@ class Authenticator:
         self._asked = -_ASK_AGAIN
         self._answered = -_KEYS_SERVE
         self._asking = asyncio.Lock()
+        self._renewing: asyncio.Task[bool] | None = None
 
     async def verify(self, token: str) -> Principal:
         """The principal that `token` names. Raises NotAuthenticated, which never says why in detail."""
         if len(token) > _LONGEST:
             raise NotAuthenticated("too long")
         answered = self._answered
-        try:
-            principal = self._decode(token)
-        except (JoseError, ValueError, KeyError, TypeError):
-            if not await self._refresh(answered):
-                raise NotAuthenticated("not valid") from None
-            try:
-                principal = self._decode(token)
-            except (JoseError, ValueError, KeyError, TypeError):
-                raise NotAuthenticated("not valid") from None
+        if _SOON < time.monotonic() - answered < _KEYS_SERVE:
+            self._renew(answered)
+        principal = self._checked(token)
+        if principal is None and self._needs_keys(token) and await self._refresh(answered):
+            principal = self._checked(token)
+        if principal is None:
+            raise NotAuthenticated("not valid")
         return principal
+
+    def _checked(self, token: str) -> Principal | None:
+        try:
+            return self._decode(token)
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def _needs_keys(self, token: str) -> bool:
+        """Whether other keys might make a difference: ours are old, or the token names one that we do not know."""
+        if time.monotonic() - self._answered > _KEYS_SERVE:
+            return True
+        try:
+            name = json.loads(urlsafe_b64decode(token.partition(".")[0] + "=="))["kid"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        return name not in {key.kid for key in self._keys.keys}
+
+    def _renew(self, answered: float) -> None:
+        """Ask for the keys beside the requests, so that none waits and a withdrawn key soon serves no more."""
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.get_running_loop().create_task(self._refresh(answered))
 
     def _decode(self, token: str) -> Principal:
         if time.monotonic() - self._answered > _KEYS_SERVE:

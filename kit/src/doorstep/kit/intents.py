@@ -24,6 +24,8 @@ from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.vault import KeyRing
 
+_DETAIL_BYTES = 768  # a detail about violence is as long as one about a gas hose
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -64,7 +66,10 @@ def entry(ring: KeyRing, intent: Intent, *, service: str, principal: Principal |
         entry_id=uuid4(),
         hour=now.strftime("%Y-%m-%dT%H"),
         commitments=tuple(commitment(detail) for detail in details),
-        details=tuple(ring.seal(subject, detail) for subject, detail in zip(intent.subjects, details, strict=True)),
+        details=tuple(
+            ring.seal(subject, detail, multiple_of=_DETAIL_BYTES)
+            for subject, detail in zip(intent.subjects, details, strict=True)
+        ),
     )
 
 

@@ -50,7 +50,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "service": self._service,
-            "event": record.getMessage(),
+            "event": record.getMessage().partition("\n")[0],  # asyncio puts the exception into the lines after it
         }
         line.update({key: value for key, value in vars(record).items() if key not in _PLAIN})
         if record.exc_info and record.exc_info[1] is not None:

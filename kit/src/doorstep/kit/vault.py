@@ -66,12 +66,17 @@ def new_keyset(path: Path) -> None:
         return base64.b64encode(secrets.token_bytes(32)).decode()
 
     document = {"current": "1", "keks": {"1": key()}, "index": key(), "pairwise": key()}
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w") as file:
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(fresh, path)  # whole or not at all, and never in the place of another
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
 
 
 class KeyRing:
@@ -100,10 +105,14 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise SealBroken(context.partition(":")[0]) from None
 
-    def seal(self, subject_id: UUID, content: Content) -> Sealed[Content]:
-        """`content` for an event, readable by holders of the subject's key."""
+    def seal(self, subject_id: UUID, content: Content, *, multiple_of: int = 1) -> Sealed[Content]:
+        """`content` for an event, readable by holders of the subject's key.
+
+        Its JSON is filled up with spaces to a multiple of so many bytes, where its length would tell something.
+        """
         context = type(content).__name__
-        blob = self.encrypt(subject_id, context, content.model_dump_json(exclude_none=True).encode())
+        data = content.model_dump_json(exclude_none=True).encode()
+        blob = self.encrypt(subject_id, context, data + b" " * (-len(data) % multiple_of))
         shape = cast("type[Sealed[Content]]", Sealed.__class_getitem__(type(content)))
         return shape(
             subject_id=subject_id,
