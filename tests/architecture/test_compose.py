@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.service import Settings
+from doorstep.kit.resources import Settings
 
 SERVICE_KEYS = {
     "image", "build", "command", "entrypoint", "environment", "volumes", "depends_on", "healthcheck", "restart",
