@@ -6,7 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 import aiohttp
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from doorstep.contracts.codes import Purpose
 from doorstep.gateway.api import description, forward, journeys, pages
@@ -14,6 +14,8 @@ from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
 NAME = "gateway"
+_KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
+_ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
 def new_service() -> Service:
@@ -38,7 +40,8 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
         if not made:
             made.append(
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=60),
+                    connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=_KEPT_OPEN),
+                    cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=20, connect=3),
                     auto_decompress=False,
                 )
@@ -55,7 +58,8 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
 
 class Browser:
     """What a browser cannot say in headers: its session is a cookie, for reading alone, and an event source's purpose
-    stands in the address. A cookie never carries a command, so that no other site can send one."""
+    stands in the address. A cookie never carries a command, so that no other site can send one. No answer is kept by
+    caches unless its service says so, or taken for another type than it names."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""
@@ -71,7 +75,15 @@ class Browser:
             named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
             if named in set(Purpose) and "doorstep-purpose" not in headers:
                 headers["doorstep-purpose"] = named
-        await self._app(scope, receive, send)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ON_EVERY_ANSWER.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 def _session(cookies: str) -> str | None:

@@ -1,7 +1,6 @@
 """The use cases of the gateway: begin to read a journey, read on."""
 
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -37,10 +36,22 @@ class StepShown:
     content: dict[str, Any] | None
 
 
+@dataclass
+class Reading:
+    """Who reads a journey why, and what of it: the positions `sent`, the subjects whose reading was `logged`."""
+
+    record_id: UUID
+    principal: Principal
+    purpose: Purpose
+    policies: tuple[str, ...]
+    sent: set[int] = field(default_factory=set)
+    logged: set[UUID] = field(default_factory=set)
+
+
 async def open_journey(
     session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, record_id: UUID
-) -> list[StepShown]:
-    """All steps so far of a record of the reviewer's station; the read is logged, once for each subject in it.
+) -> tuple[Reading, list[StepShown]]:
+    """Begin to read the journey of a record of the reviewer's station; gives all steps so far.
 
     Raises JourneyUnknown, Forbidden.
     """
@@ -50,25 +61,31 @@ async def open_journey(
         raise JourneyUnknown
     own = journey.recorded_by == vault.pairwise(STAFF, principal.subject)
     decision = policy.authorize(principal, Action.READ_JOURNEY, Resource("journey", own_record=own), purpose=purpose)
-    found = await queries.steps(session, record_id)
+    reading = Reading(record_id, principal, purpose, decision.policies)
+    return reading, await read_on(session, vault=vault, reading=reading)
+
+
+async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> list[StepShown]:
+    """The steps that were not sent yet; the read is logged once for each subject, and changes `reading`.
+
+    What is remembered is which positions were sent, not the last: positions can become visible out of their order.
+    """
+    found = await queries.steps(session, reading.record_id, reading.sent)
     subjects = intents.distinct(step.subject_id for _, step in found if step.subject_id is not None)
     ring = await vault.ring(subjects)
-    intent = Intent(
-        Action.READ_JOURNEY,
-        subjects,
-        purpose=purpose,
-        legal_basis=LegalBasis.STATUTORY_DUTY,
-        case=record_id,
-        policies=decision.policies,
-    )
-    intents.record(session, ring, intent, principal=principal)
-    return [_shown(ring, position, step) for position, step in found]
-
-
-async def read_on(session: AsyncSession, *, vault: Vault, record_id: UUID, sent: AbstractSet[int]) -> list[StepShown]:
-    """The steps at other positions than those `sent`, for a stream whose opening was logged."""
-    found = [one for one in await queries.steps(session, record_id) if one[0] not in sent]
-    ring = await vault.ring(step.subject_id for _, step in found if step.subject_id is not None)
+    fresh = [one for one in subjects if one in ring and one not in reading.logged]
+    if fresh or not reading.sent:
+        intent = Intent(
+            Action.READ_JOURNEY,
+            fresh,
+            purpose=reading.purpose,
+            legal_basis=LegalBasis.STATUTORY_DUTY,
+            case=reading.record_id,
+            policies=reading.policies,
+        )
+        intents.record(session, ring, intent, principal=reading.principal)
+    reading.logged.update(fresh)
+    reading.sent.update(position for position, _ in found)
     return [_shown(ring, position, step) for position, step in found]
 
 

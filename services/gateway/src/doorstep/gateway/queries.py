@@ -1,6 +1,6 @@
 """The statements of the gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -50,8 +50,11 @@ async def journey(session: AsyncSession, record_id: UUID) -> Journey | None:
     return None if row is None else Journey(*row)
 
 
-async def steps(session: AsyncSession, record_id: UUID) -> list[tuple[int, Step]]:
-    """The steps of a journey with their positions, in the order in which they came."""
-    query = text("SELECT position, CAST(step AS text) FROM journey_step WHERE record_id = :record_id ORDER BY position")
-    rows = await session.execute(query, {"record_id": record_id})
+async def steps(session: AsyncSession, record_id: UUID, known: Collection[int] = ()) -> list[tuple[int, Step]]:
+    """The steps of a journey at other positions than those `known`, in the order in which they came."""
+    query = text(
+        "SELECT position, CAST(step AS text) FROM journey_step WHERE record_id = :record_id"
+        " AND position <> ALL(CAST(:known AS bigint[])) ORDER BY position"
+    )
+    rows = await session.execute(query, {"record_id": record_id, "known": list(known)})
     return [(position, Step.model_validate_json(step)) for position, step in rows]

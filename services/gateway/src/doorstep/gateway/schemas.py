@@ -59,12 +59,17 @@ def journey_step(shown: StepShown) -> JourneyStep:
         at=step.at,
         subject_id=step.subject_id,
         subject_kind=step.subject_kind,
-        need=None if need is None else Named(code=need, zh=NEED_TYPES[need].zh, en=NEED_TYPES[need].en),
+        need=None if need is None else _need(need),
         department=None if department is None else _department(department),
         rule=content.pop("rule", None),
         facts=None if facts is None else tuple(_fact(fact) for fact in facts),
         detail={**step.open, **content},
     )
+
+
+def _need(code: str) -> Named:
+    known = NEED_TYPES.get(code)
+    return Named(code=code, zh=known.zh if known else code, en=known.en if known else code)
 
 
 def _department(code: str) -> Named:
@@ -73,5 +78,5 @@ def _department(code: str) -> Named:
 
 
 def _fact(fact: dict[str, Any]) -> FactNamed:
-    entry = CATALOGUE[fact["code"]]
-    return FactNamed(code=entry.code, zh=entry.zh, en=entry.en, value=fact.get("value", True))
+    code, known = fact["code"], CATALOGUE.get(fact["code"])
+    return FactNamed(code=code, zh=known.zh if known else code, en=known.en if known else code, value=fact["value"])

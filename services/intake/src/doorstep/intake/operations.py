@@ -128,15 +128,19 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
 async def show_record(
     session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, record_id: UUID
 ) -> Shown:
-    """Open a record for a reviewer who did not take it; the read is logged. Raises RecordUnknown, Forbidden."""
+    """Open a record for a reviewer who did not take it; the read is logged, what was erased is left out.
+
+    Raises RecordUnknown, Forbidden.
+    """
     policy.authorize(principal, Action.READ_RECORD, Resource("record"), purpose=purpose)
     row = await queries.record(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordUnknown
     own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
     decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
-    found = await queries.contents(session, record_id)
-    ring = await vault.ring([one.subject_id for one in found])
+    written = await queries.contents(session, record_id)
+    ring = await vault.ring([one.subject_id for one in written])
+    found = [one for one in written if one.subject_id in ring]
     intent = Intent(
         Action.READ_RECORD,
         [one.subject_id for one in found],

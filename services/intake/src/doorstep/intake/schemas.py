@@ -1,11 +1,22 @@
 """HTTP bodies of intake. Unknown fields are refused; texts hold no control characters."""
 
+import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+)
 
 from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
 from doorstep.contracts.facts import Fact, SubjectKind
@@ -13,10 +24,18 @@ from doorstep.contracts.intake import Card
 from doorstep.intake.domain.papers import PaperKind
 from doorstep.intake.domain.record import Record, Subject
 
+_TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 
 def _plain(text: str) -> str:
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") for letter in text):
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") or letter in _TURNS_TEXT for letter in text):
         raise ValueError("含控制字符或无效字符", "has control characters or characters that are not text")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("不能为空", "is blank")
     return text
 
 
@@ -26,8 +45,30 @@ def _version_7(identifier: UUID) -> UUID:
     return identifier
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+def _random(identifier: UUID) -> UUID:
+    if identifier.version not in (4, 7):
+        raise ValueError("编号须为随机编号（UUIDv4 或 UUIDv7）", "must be a random id (UUIDv4 or UUIDv7)")
+    return identifier
+
+
+def _written(time: Any) -> Any:
+    if not isinstance(time, str) or not _TIME.match(time):
+        raise ValueError("须为带时区的时间", "must be a time with its offset, like 2026-11-21T18:00:00+08:00")
+    return time
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("不是有效时间", "is not a time") from None
+
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}")
+Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain), AfterValidator(_said)]
 NewId = Annotated[UUID, AfterValidator(_version_7)]
+RandomId = Annotated[UUID, AfterValidator(_random)]
 
 
 class Body(BaseModel):
@@ -39,32 +80,28 @@ class Body(BaseModel):
 class FactBody(Body):
     """A fact as stated: its code in the catalogue, its value, who said it, on which legal basis, since when."""
 
-    fact_id: UUID
+    fact_id: RandomId
     code: Text
     value: StrictBool | StrictInt | Annotated[StrictStr, AfterValidator(_plain), Field(max_length=40)]
     said_by: SaidBy
     legal_basis: LegalBasis
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Time
+    until: Time | None = None
 
     def fact(self) -> Fact:
-        """The fact, its times in UTC."""
-        return Fact(
-            **self.model_dump(exclude={"since", "until"}),
-            since=self.since.astimezone(UTC),
-            until=self.until and self.until.astimezone(UTC),
-        )
+        """The fact in the words of the contracts."""
+        return Fact(**self.model_dump())
 
 
 class SubjectBody(Body):
     """A person (name, papers, phone), a dwelling (address) or a place (description), with the facts stated of it."""
 
-    subject_id: UUID
+    subject_id: RandomId
     kind: SubjectKind
     name: Text | None = None
     document_kind: PaperKind | None = None
     document_number: Text | None = None
-    phone: Annotated[str, Field(pattern=r"^\+?\d{5,15}$")] | None = None
+    phone: Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")] | None = None
     address: Text | None = None
     description: Text | None = None
     facts: Annotated[tuple[FactBody, ...], Field(max_length=60)] = ()
@@ -81,10 +118,10 @@ class RecordBody(Body):
     begins with it (`new`) or exists already (`known`)."""
 
     record_id: NewId
-    file_id: UUID
+    file_id: RandomId
     household: Literal["new", "known"] = "new"
     channel: Channel
-    visited_at: AwareDatetime
+    visited_at: Time
     subjects: Annotated[tuple[SubjectBody, ...], Field(min_length=1, max_length=40)]
 
     def record(self) -> Record:
@@ -94,7 +131,7 @@ class RecordBody(Body):
             file_id=self.file_id,
             continues=self.household == "known",
             channel=self.channel,
-            visited_at=self.visited_at.astimezone(UTC),
+            visited_at=self.visited_at,
             subjects=tuple(subject.subject() for subject in self.subjects),
         )
 

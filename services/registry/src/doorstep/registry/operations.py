@@ -39,11 +39,18 @@ class Opened:
 
 
 async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRecorded) -> None:
-    """Take the facts of a record into the household's file: persons are found or made, the file gets a new version."""
+    """Take the facts of a record into the household's file: persons are found or made, the file gets a new version.
+
+    A subject that was erased meanwhile is passed over. Raises SealBroken.
+    """
     ring = await vault.ring([subject.subject_id for subject in recorded.subjects])
     opened = [
-        Opened(one, ring.open(one.card, Card), ring.open(one.facts, StatedFacts).facts) for one in recorded.subjects
+        Opened(one, ring.open(one.card, Card), ring.open(one.facts, StatedFacts).facts)
+        for one in recorded.subjects
+        if one.subject_id in ring
     ]
+    if not opened:
+        return
     version = await queries.next_version(session, recorded.file_id, recorded.station)
     persons = await _persons(session, vault, opened)
     await queries.insert_subjects(
@@ -58,10 +65,10 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     )
     facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     await queries.insert_facts(session, recorded.file_id, facts)
-    outbox.add(session, _event(recorded, version, persons), key=recorded.file_id, subject=recorded.record_id)
+    outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
     intent = Intent(
         Action.ASSERT_FACTS,
-        [subject.subject_id for subject in recorded.subjects],
+        [one.subject.subject_id for one in opened],
         purpose=Purpose.INTAKE,
         legal_basis=LegalBasis.CONSENT,
         case=recorded.record_id,
@@ -87,7 +94,7 @@ def _fact(ring: KeyRing, one: Opened, fact: Fact, record_id: UUID, version: int)
     return FactRow(fact.fact_id, one.subject.subject_id, record_id, version, refresh_by(fact), blob)
 
 
-def _event(recorded: VisitRecorded, version: int, persons: dict[UUID, UUID]) -> FactsAsserted:
+def _event(recorded: VisitRecorded, opened: list[Opened], version: int, persons: dict[UUID, UUID]) -> FactsAsserted:
     return FactsAsserted(
         record_id=recorded.record_id,
         file_id=recorded.file_id,
@@ -97,13 +104,13 @@ def _event(recorded: VisitRecorded, version: int, persons: dict[UUID, UUID]) -> 
         asserted_at=datetime.now(UTC),
         subjects=tuple(
             AssertedSubject(
-                subject_id=one.subject_id,
-                kind=one.kind,
-                person_id=persons.get(one.subject_id),
-                card=one.card,
-                facts=one.facts,
+                subject_id=one.subject.subject_id,
+                kind=one.subject.kind,
+                person_id=persons.get(one.subject.subject_id),
+                card=one.subject.card,
+                facts=one.subject.facts,
             )
-            for one in recorded.subjects
+            for one in opened
         ),
     )
 
@@ -128,13 +135,17 @@ class FileShown:
 async def show_file(
     session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, file_id: UUID
 ) -> FileShown:
-    """Open a file of the reviewer's station; the read is logged. Raises FileUnknown, Forbidden."""
+    """Open a file of the reviewer's station; the read is logged, what was erased is left out.
+
+    Raises FileUnknown, Forbidden.
+    """
     decision = policy.authorize(principal, Action.READ_FILE, Resource("file"), purpose=purpose)
     version = await queries.file_version(session, file_id, principal.station or "")
     if version is None:
         raise FileUnknown
-    subjects, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
-    ring = await vault.ring([row.subject_id for row in subjects])
+    known, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
+    ring = await vault.ring([row.subject_id for row in known])
+    subjects = [row for row in known if row.subject_id in ring]
     intent = Intent(
         Action.READ_FILE,
         [row.subject_id for row in subjects],

@@ -109,7 +109,7 @@ async def insert_subjects(
 
 
 async def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) -> None:
-    """Store facts; one that is known by its id stays as it is."""
+    """Store facts; one that its subject has already stays as it is."""
     if not rows:
         return
     await session.execute(
@@ -121,7 +121,7 @@ async def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[Fact
                 CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:records AS uuid[]),
                 CAST(:versions AS integer[]), CAST(:refresh AS timestamptz[]), CAST(:contents AS bytea[])
             ) AS f (id, subject_id, record_id, version, refresh_by, content)
-            ON CONFLICT (fact_id) DO NOTHING
+            ON CONFLICT (subject_id, fact_id) DO NOTHING
             """
         ),
         {

@@ -1,8 +1,11 @@
 """HTTP: hands requests on to the service that answers them."""
 
+from urllib.parse import quote
+
 import aiohttp
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from yarl import URL
 
 from doorstep.gateway.domain.routes import route
 from doorstep.gateway.settings import GatewaySettings
@@ -22,13 +25,14 @@ _HANDED_BACK = (
 @router.api_route("/api/{path:path}", methods=["GET", "POST", "PUT"])
 async def forward(path: str, request: Request) -> Response:
     """Hand the request on, and the answer back; 404 for a path that leads nowhere, 503 where nobody answers."""
-    found = route(path)
+    raw_path: bytes = request.scope.get("raw_path") or quote(f"/api/{path}").encode()
+    found = route(raw_path.decode("ascii", "replace").removeprefix("/api/"))
     if found is None:
         raise Problem(404, "no-such-path", "没有这个地址，见 /openapi.json。", "No such address; see /openapi.json.")
     service, inner = found
     settings: GatewaySettings = request.app.state.service.settings
     client: aiohttp.ClientSession = request.app.state.client()
-    url = settings.address_of(service) + inner
+    url = URL(settings.address_of(service) + inner, encoded=True).with_query(request.query_params.multi_items())
     headers = {name: request.headers[name] for name in _HANDED_ON if name in request.headers}
     parent = current_traceparent()
     if parent is not None:
@@ -36,7 +40,7 @@ async def forward(path: str, request: Request) -> Response:
     body = await request.body()
     try:
         async with client.request(
-            request.method, url, params=request.query_params.multi_items(), headers=headers, data=body or None
+            request.method, url, headers=headers, data=body or None, allow_redirects=False
         ) as answer:
             content = await answer.read()
     except (aiohttp.ClientError, TimeoutError, OSError):

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
 from doorstep.gateway.errors import JourneyUnknown
-from doorstep.gateway.operations import StepShown, open_journey, read_on
+from doorstep.gateway.operations import Reading, StepShown, open_journey, read_on
 from doorstep.gateway.schemas import JourneySoFar, journey_step
+from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
 
@@ -24,7 +25,7 @@ _RENEW = 3600.0
 
 async def _steps(
     record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
-) -> list[StepShown]:
+) -> tuple[Reading, list[StepShown]]:
     try:
         return await open_journey(
             session,
@@ -40,39 +41,39 @@ async def _steps(
         ) from None
 
 
-StepsDep = Annotated[list[StepShown], Depends(_steps, scope="function")]
+BegunDep = Annotated[tuple[Reading, list[StepShown]], Depends(_steps, scope="function")]
 """The steps until now, their read logged before the answer begins."""
 
 
 @router.get("/{record_id}", response_model_exclude_none=True)
-async def read_journey(record_id: UUID, steps: StepsDep) -> JourneySoFar:
+async def read_journey(record_id: UUID, begun: BegunDep) -> JourneySoFar:
     """Read where a record is: who has what, since when, what came back. The read is logged."""
-    return JourneySoFar(record_id=record_id, steps=tuple(journey_step(one) for one in steps))
+    return JourneySoFar(record_id=record_id, steps=tuple(journey_step(one) for one in begun[1]))
 
 
 @router.get("/{record_id}/events", response_class=StreamingResponse)
-async def follow_journey(record_id: UUID, steps: StepsDep, service: ServiceDep) -> StreamingResponse:
+async def follow_journey(record_id: UUID, begun: BegunDep, service: ServiceDep) -> StreamingResponse:
     """Follow a journey as server-sent events, one `step` each, beginning with all until now.
 
-    It ends within the hour; to read on is logged anew.
+    The read of a subject is logged before its first step leaves. It ends within the hour; to read on is logged anew.
     """
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_live(service, record_id, steps), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_live(service, *begun), media_type="text/event-stream", headers=headers)
 
 
-async def _live(service: Service, record_id: UUID, fresh: list[StepShown]) -> AsyncIterator[str]:
-    """What is sent is remembered step by step: positions can become visible out of their order."""
+async def _live(service: Service, reading: Reading, fresh: list[StepShown]) -> AsyncIterator[str]:
     ends, beat = time.monotonic() + _RENEW, time.monotonic() + _BEAT
-    sent: set[int] = set()
     yield "retry: 1000\n\n"
     while not service.stopping.is_set() and time.monotonic() < ends:
         for one in fresh:
             data = journey_step(one).model_dump_json(exclude_none=True)
             yield f"id: {one.position}\nevent: step\ndata: {data}\n\n"
-            sent.add(one.position)
         if time.monotonic() > beat:
             beat = time.monotonic() + _BEAT
             yield ": still here\n\n"
         await asyncio.sleep(_LOOK)
-        async with service.database.transaction() as session:
-            fresh = await read_on(session, vault=service.vault, record_id=record_id, sent=sent)
+        try:
+            async with service.database.transaction() as session:
+                fresh = await read_on(session, vault=service.vault, reading=reading)
+        except DATABASE_ERRORS:
+            return  # the reader comes again

@@ -43,15 +43,19 @@ async def asset(name: str) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in(request: Request, record: Annotated[UUID | None, Query()] = None) -> Response:
+async def sign_in(request: Request, record: Annotated[UUID, Query()]) -> Response:
     """Sign in as a made-up reviewer of the station: on the embedded profile alone, then back to the record."""
     settings = request.app.state.service.settings
     if settings.profile != DEVELOPMENT_PROFILE:
         raise Problem(404, "no-such-page", "没有这个页面。", "No such page.")
     client: aiohttp.ClientSession = request.app.state.client()
     form = {"role": "reviewer", "agency": "station", "station": "station-1"}
-    async with client.post(f"{settings.issuer}/token", data=form) as answer:
-        token = (await answer.json())["access_token"]
-    response = RedirectResponse(f"/journeys/{record}" if record else "/", status_code=303)
+    try:
+        async with client.post(f"{settings.issuer}/token", data=form) as answer:
+            token = (await answer.json())["access_token"]
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        zh, en = "登录服务暂时没有回应，请稍后再试。", "The issuer does not answer now; try again in a moment."
+        raise Problem(503, "issuer-away", zh, en, headers={"Retry-After": "2"}) from None
+    response = RedirectResponse(f"/journeys/{record}", status_code=303)
     response.set_cookie(COOKIE, token, max_age=3600, httponly=True, samesite="strict")
     return response

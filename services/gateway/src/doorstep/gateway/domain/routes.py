@@ -1,5 +1,7 @@
 """Which service answers which path of the front door."""
 
+from urllib.parse import quote, unquote
+
 BEHIND = ("intake", "registry", "risk", "referral", "audit")
 
 _SERVICE_OF: dict[str, str] = {
@@ -16,11 +18,16 @@ _SERVICE_OF: dict[str, str] = {
 _DEAD_LETTERS = "dead-letters"
 
 
-def route(path: str) -> tuple[str, str] | None:
-    """The service that answers `path` (below /api/) and the path that it knows; None if there is none.
+def route(raw_path: str) -> tuple[str, str] | None:
+    """The service that answers `raw_path` (below /api/, as it was sent) and the path that it knows, encoded anew.
 
+    None if there is none, and for a path with dot segments or an encoded slash: they would lead elsewhere.
     `dead-letters/<service>/...` leads to the dead letters of that service.
     """
+    segments = [unquote(segment) for segment in raw_path.split("/")]
+    if any(segment in (".", "..") or "/" in segment or "\\" in segment for segment in segments):
+        return None
+    path = "/".join(quote(segment, safe="") for segment in segments)
     first, _, rest = path.partition("/")
     if first == _DEAD_LETTERS:
         service, _, rest = rest.partition("/")

@@ -1,7 +1,8 @@
 """Identity papers: whether a number can be genuine, by its form and check digit alone.
 
 Resident ID by GB 11643-1999: 6 digits district, 8 digits date of birth, 3 digits order, 1 check digit. An unknown
-district is no fault, a date that does not exist or lies ahead is one.
+district is no fault, a date that does not exist or lies ahead is one. Residence permits (81, 82, 83) and permanent
+residence cards since 2023 (9) are built alike; older cards have 3 letters and 12 digits.
 """
 
 import re
@@ -11,6 +12,8 @@ from enum import StrEnum
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
 _RESIDENCE_PERMIT = re.compile(r"8[123]0000")
+_OLD_NUMBER = re.compile(r"[0-9]{15}")
+_NUMBER = re.compile(r"[0-9]{17}[0-9X]")
 
 
 class PaperKind(StrEnum):
@@ -26,9 +29,9 @@ class PaperKind(StrEnum):
 
 
 _FORMS: dict[PaperKind, re.Pattern[str]] = {
-    PaperKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}\d{12}|9\d{17}"),
+    PaperKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}[0-9]{12}"),
     PaperKind.PASSPORT: re.compile(r"[A-Z0-9]{6,12}"),
-    PaperKind.BIRTH_CERTIFICATE: re.compile(r"[A-Z]\d{9}"),
+    PaperKind.BIRTH_CERTIFICATE: re.compile(r"[A-Z][0-9]{9}"),
     PaperKind.HOUSEHOLD_BOOK: re.compile(r"[A-Z0-9]{4,20}"),
 }
 
@@ -46,25 +49,33 @@ def normalised(kind: PaperKind, number: str, *, today: date) -> str:
     """`number` as it is kept: capitals, an old resident ID of 15 digits as 18. Raises PaperInvalid."""
     number = number.strip().upper()
     if kind is PaperKind.RESIDENT_ID:
-        return _resident_id(number, today)
+        return _dated(_of_18(number), today)
     if kind is PaperKind.RESIDENCE_PERMIT:
         if not _RESIDENCE_PERMIT.match(number):
             raise PaperInvalid(
                 "居住证号码应以 810000、820000 或 830000 开头", "must begin with 810000, 820000 or 830000"
             )
-        return _resident_id(number, today)
+        return _dated(number, today)
+    if kind is PaperKind.PERMANENT_RESIDENCE and number.startswith("9"):
+        return _dated(number, today)
     form = _FORMS.get(kind)
     if form is None or not form.fullmatch(number):
         raise PaperInvalid("证件号码格式不符", "does not have the form of such a paper")
     return number
 
 
-def _resident_id(number: str, today: date) -> str:
-    if re.fullmatch(r"\d{15}", number):
-        first17 = number[:6] + "19" + number[6:]
-        number = first17 + check_digit(first17)
-    if not re.fullmatch(r"\d{17}[\dX]", number):
-        raise PaperInvalid("应为 18 位身份证号码", "must have 18 digits, the last may be X")
+def _of_18(number: str) -> str:
+    """`number`; one of the first generation, which has 15 digits, with its century and check digit."""
+    if not _OLD_NUMBER.fullmatch(number):
+        return number
+    first17 = number[:6] + "19" + number[6:]
+    return first17 + check_digit(first17)
+
+
+def _dated(number: str, today: date) -> str:
+    """`number` if it has 18 digits that hold a possible date of birth and end with the check digit."""
+    if not _NUMBER.fullmatch(number):
+        raise PaperInvalid("应为 18 位号码", "must have 18 digits, the last may be X")
     if check_digit(number[:17]) != number[17]:
         raise PaperInvalid("校验码不符，请核对号码", "the check digit is wrong; compare with the paper")
     try:

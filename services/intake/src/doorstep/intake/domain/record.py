@@ -64,11 +64,22 @@ def flaws(record: Record, *, now: datetime) -> list[Flaw]:
     """All that is wrong with `record` at the time `now`; nothing of its content is repeated."""
     found = [*_wrong_times(("visited_at",), record.visited_at, now)]
     found += _repeated("subjects", "subject_id", [subject.subject_id for subject in record.subjects])
+    found += _facts_told_apart(record)
     if sum(subject.kind is SubjectKind.DWELLING for subject in record.subjects) > 1:
         found.append(Flaw(("subjects",), "一份记录只能有一处住所", "a record has one dwelling at most"))
     for index, subject in enumerate(record.subjects):
         found += _wrong_subject(("subjects", index), subject, now)
     return found
+
+
+def _facts_told_apart(record: Record) -> Iterator[Flaw]:
+    """Each fact has an id of its own, over all subjects."""
+    seen: set[UUID] = set()
+    for place, subject in enumerate(record.subjects):
+        for index, fact in enumerate(subject.facts):
+            if fact.fact_id in seen:
+                yield Flaw(("subjects", place, "facts", index, "fact_id"), "与前面重复", "stands there twice")
+            seen.add(fact.fact_id)
 
 
 def _wrong_subject(path: tuple[str | int, ...], subject: Subject, now: datetime) -> Iterator[Flaw]:

@@ -31,13 +31,14 @@ STATEMENTS = (
     "CREATE INDEX subject_person ON subject (person_id)",
     """
     CREATE TABLE fact (
-        fact_id uuid PRIMARY KEY,
+        fact_id uuid NOT NULL,
         subject_id uuid NOT NULL,
         file_id uuid NOT NULL REFERENCES file,
         record_id uuid NOT NULL,
         file_version integer NOT NULL,
         refresh_by timestamptz NOT NULL,
-        content bytea NOT NULL
+        content bytea NOT NULL,
+        PRIMARY KEY (subject_id, fact_id)
     )
     """,
     "CREATE INDEX fact_file ON fact (file_id)",
