@@ -15,6 +15,7 @@ from doorstep.kit.telemetry import REQUESTS, span
 BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
+_NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 _STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
@@ -42,20 +43,19 @@ class Door:
                 status = message["status"]
             await send(message)
 
-        self._in_flight += 1
+        counted = not scope["path"].endswith(_NOT_COUNTED)  # an open stream is no load
+        self._in_flight += counted
         try:
             with span(f"{self._service} {scope['method']}", parent=headers.get("traceparent"), kind=SpanKind.SERVER):
-                await self._enter(scope, headers, receive, count)
+                await self._enter(scope, headers, receive, count, counted=counted)
         finally:
-            self._in_flight -= 1
+            self._in_flight -= counted
             route = getattr(scope.get("route"), "path", "unmatched")
             REQUESTS.labels(self._service, route, str(status)).inc()
 
-    async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send, *, counted: bool) -> None:
         try:
-            if self._in_flight > IN_FLIGHT and not scope["path"].endswith(
-                ("/healthz", "/readyz", "/metrics", "/events")
-            ):
+            if counted and self._in_flight > IN_FLIGHT:
                 zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
                 raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
             if scope["method"] in ("POST", "PUT", "PATCH"):
@@ -98,7 +98,7 @@ def _check_json(body: bytes) -> None:
     if body.count(b"[") + body.count(b"{") > NESTING and _depth(body) > NESTING:
         raise Problem(400, "too-deep", f"嵌套超过 {NESTING} 层。", f"It is nested more than {NESTING} levels deep.")
     try:
-        json.loads(body.decode(), object_pairs_hook=_once)
+        json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         if isinstance(error, _Twice):
             zh, en = "同一字段出现两次。", "A field stands twice in one object."
@@ -113,6 +113,10 @@ def _depth(body: bytes) -> int:
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class _Twice(ValueError):

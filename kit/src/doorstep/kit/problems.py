@@ -1,5 +1,7 @@
 """Answers to what went wrong: RFC 9457 problems in Chinese or English, saying what, where, and what to do."""
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +9,18 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from doorstep.kit.auth import NotAuthenticated
+from doorstep.kit.db import DatabaseAway, is_away, is_conflict
 from doorstep.kit.idempotency import Erased, IdReused
 from doorstep.kit.policy import Forbidden
+from doorstep.kit.telemetry import describe, places
 from doorstep.kit.vault import SubjectErased
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -86,6 +94,10 @@ _REASONS: dict[str, tuple[str, str]] = {
 }
 
 
+_MOST_FAULTS = 100
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
 def pointer(path: Sequence[Any]) -> str:
     """The RFC 6901 pointer for a path of names and indexes."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
@@ -101,6 +113,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IdReused, _answer_reused)
     app.add_exception_handler(Erased, _answer_erased)
     app.add_exception_handler(SubjectErased, _answer_erased)
+    for kind in (DatabaseAway, PoolTimeout, DBAPIError, Exception):
+        app.add_exception_handler(kind, _answer_failed)
 
 
 def answer(request: Request, problem: Problem) -> JSONResponse:
@@ -146,7 +160,11 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
         return answer(request, Problem(400, "malformed", "请求体不是有效的 JSON。", "The body is not JSON."))
-    faults = [fault_of(detail) for detail in details]
+    first: dict[str, Fault] = {}
+    for detail in details[:_MOST_FAULTS]:
+        fault = fault_of(detail, error.body)
+        first.setdefault(fault.pointer, fault)
+    faults = list(first.values())
     zh, en = (
         f"有 {len(faults)} 处内容无效，请改正后重发。",
         f"{len(faults)} places are not valid; correct them and send again.",
@@ -154,15 +172,31 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     return answer(request, Problem(422, "invalid", zh, en, faults=faults))
 
 
-def fault_of(detail: Any) -> Fault:
-    """The fault that a validation error of pydantic names, without what was sent."""
-    path = [part for part in detail["loc"] if part != "body"]
-    kind = detail["type"]
-    if kind == "value_error":
-        zh, en = getattr(detail.get("ctx", {}).get("error"), "args", ("", ""))[:2] or ("无效", "is not valid")
-        return Fault(pointer(path), str(zh), str(en))
-    zh, en = _REASONS.get(kind, ("无效", "is not valid"))
-    return Fault(pointer(path), zh, en)
+def fault_of(detail: Any, body: Any) -> Fault:
+    """The fault that a validation error of pydantic names, as a place in `body` and without what was sent."""
+    kind, loc = detail["type"], list(detail["loc"])
+    path = _path_in(body, loc[1:], kind) if loc[:1] == ["body"] else loc
+    said: tuple[Any, ...] = getattr(detail.get("ctx", {}).get("error"), "args", ()) if kind == "value_error" else ()
+    zh, en = said if len(said) == 2 else _REASONS.get(kind, ("无效", "is not valid"))
+    return Fault(pointer(path), str(zh), str(en))
+
+
+def _path_in(body: Any, loc: Sequence[Any], kind: str) -> list[Any]:
+    """The part of `loc` that leads through `body`: pydantic adds the names of a union's members.
+
+    A name that the sender made up is left out unless it looks like a field's, for it may be anything.
+    """
+    path: list[Any] = []
+    for place, part in enumerate(loc):
+        inside = isinstance(part, int) and isinstance(body, list) and part < len(body)
+        if inside or (isinstance(body, dict) and part in body):
+            body = body[part]
+        elif kind != "missing" or place < len(loc) - 1:
+            continue
+        path.append(part)
+    if kind == "extra_forbidden" and path and not _FIELD.fullmatch(str(path[-1])):
+        path.pop()
+    return path
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -181,6 +215,16 @@ async def _answer_unauthenticated(request: Request, _: Exception) -> JSONRespons
 async def _answer_forbidden(request: Request, _: Exception) -> JSONResponse:
     zh, en = "您的角色或用途不允许这样做。", "Your role or purpose does not allow this."
     return answer(request, Problem(403, "forbidden", zh, en))
+
+
+async def _answer_failed(request: Request, error: Exception) -> JSONResponse:
+    """503 where the same request may succeed soon; 500, and the error in the log, where it is our mistake."""
+    if is_away(error) or is_conflict(error):
+        zh, en = "数据库暂时没有回应，请稍后再试。", "The database does not answer now; try again in a moment."
+        return answer(request, Problem(503, "database-away", zh, en, headers={"Retry-After": "1"}))
+    if isinstance(error, DBAPIError):
+        log.error("request failed", extra={"error": describe(error), "at": places(error)})
+    return answer(request, Problem(500, "internal", "内部错误，已记录。", "Something failed here; it was noted."))
 
 
 async def _answer_reused(request: Request, _: Exception) -> JSONResponse:
