@@ -7,12 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from prometheus_client import Gauge
-from sqlalchemy.exc import DBAPIError
 
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
 from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.submitting import SUBMITTED
-from doorstep.kit.db import Database
+from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease
 from doorstep.kit.telemetry import describe
 
@@ -45,7 +44,7 @@ class SequencerDuty:
         """Sequence until `stopping` is set; what is stored by then gets its place first."""
         while not stopping.is_set():
             await self._wait(stopping, await self._turn(stopping))
-        with suppress(DBAPIError, OSError, TimeoutError, LogContradicted, SequencedElsewhere):
+        with suppress(*DATABASE_ERRORS, LogContradicted, SequencedElsewhere):
             async with asyncio.timeout(5):
                 while self._held and await self._sequencer.turn():
                     pass
@@ -59,7 +58,7 @@ class SequencerDuty:
             taken = await self._sequencer.turn()
         except SequencedElsewhere:
             return _RETRY
-        except (DBAPIError, OSError, TimeoutError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("sequencer interrupted", extra={"error": describe(error)})
             self._lease_due = 0.0
             return _RETRY
