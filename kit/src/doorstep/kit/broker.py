@@ -20,15 +20,25 @@ _TAIL_WITHIN = 30.0
 class Broker:
     """A cluster reached at `bootstrap` (HOST:PORT, several by commas), with the client options of its security."""
 
-    def __init__(self, bootstrap: str, *, replication: int = 1, fetch_wait_ms: int = 500, **security: Any) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        replication: int = 1,
+        fetch_wait_ms: int = 500,
+        session_ms: int = 6_000,
+        **security: Any,
+    ) -> None:
         """Use the cluster at `bootstrap`, with `replication` copies of new topics.
 
         A fetch waits up to `fetch_wait_ms` for new messages: long for Kafka, which answers as soon as there are any,
-        short for the embedded broker, which looks again only when the time is over.
+        short for the embedded broker, which looks again only when the time is over. A consumer that says nothing for
+        `session_ms` has left its group; Kafka itself accepts no less than six seconds.
         `security` goes to every client: the SASL and TLS settings of aiokafka.
         """
         self._replication = replication
         self._fetch_wait_ms = fetch_wait_ms
+        self._session_ms = session_ms
         self.bootstrap = bootstrap
         self._security = security
         self._observer: AIOKafkaConsumer | None = None
@@ -58,8 +68,8 @@ class Broker:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=self._fetch_wait_ms,
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms // 3,
             max_poll_interval_ms=300_000,
             metadata_max_age_ms=30_000,
             **self._security,

@@ -56,14 +56,23 @@ class Relay:
     """The publisher of one service's outbox."""
 
     def __init__(
-        self, database: Database, broker: Broker, *, encode: Encode | None = None, steps: Steps | None = None
+        self,
+        database: Database,
+        broker: Broker,
+        *,
+        encode: Encode | None = None,
+        steps: Steps | None = None,
+        lease_seconds: float = 5.0,
     ) -> None:
-        """Publish the outbox in `database` to `broker`; rows for a recipient are encoded by `encode` at delivery."""
+        """Publish the outbox in `database` to `broker`; rows for a recipient are encoded by `encode` at delivery.
+
+        Another instance takes over `lease_seconds` after this one fell silent.
+        """
         self._database = database
         self._broker = broker
         self._encode = encode
         self._steps = steps or Steps()
-        self._lease = Lease(database, "relay")
+        self._lease = Lease(database, "relay", seconds=lease_seconds)
         self._woken = asyncio.Event()
         self._announcer = Announcer(database)
         self._listener = Listener(database, self._woken.set)

@@ -1,0 +1,174 @@
+"""A flow to be broken: a producer and a consumer with a database each, around one broker."""
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+
+from doorstep.contracts.risk import NeedsAssessed
+from doorstep.contracts.wire import to_headers
+from doorstep.kit import outbox
+from doorstep.kit.broker import Broker, partition_of
+from doorstep.kit.consumer import Consumer
+from doorstep.kit.db import Database
+from doorstep.kit.relay import Relay, _envelope
+from doorstep.kit.testing import Databases, eventually
+from doorstep.local.broker import EmbeddedBroker
+
+
+def _load_small_service() -> ModuleType:
+    path = Path(__file__).with_name("small_service.py")
+    spec = importlib.util.spec_from_file_location("doorstep_kit_small_service", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+small = _load_small_service()
+
+
+class Flow:
+    """Events of `small_service` from a producer's database to a consumer's effects."""
+
+    def __init__(self, databases: Databases, broker: Broker) -> None:
+        self.databases = databases
+        self.broker = broker
+        self.small = small
+        self.written: dict[int, UUID] = {}
+        self._opened: list[Database] = []
+
+    async def open(self) -> None:
+        """Make both databases."""
+        self.producer = await self.database(small.PRODUCER)
+        self.consumer = await self.database(small.CONSUMER)
+
+    async def database(self, service: str, url: str | None = None) -> Database:
+        """A database of `service`: the one at `url`, or a fresh one with the tables of both sides."""
+        fresh = url is None
+        opened = Database(url or await self.databases.new(), service=service)
+        self._opened.append(opened)
+        if fresh:
+            async with opened.transaction() as session:
+                for statement in small.TABLES:
+                    await session.execute(text(statement))
+        return opened
+
+    async def close(self) -> None:
+        """Close the databases."""
+        for database in self._opened:
+            await database.close()
+
+    async def write(self, *keys: UUID, database: Database | None = None) -> list[int]:
+        """Write one event for each of `keys` in one transaction; their serial numbers."""
+        async with (database or self.producer).transaction() as session:
+            serials = await small.write(session, *keys)
+        self.written |= dict(zip(serials, keys, strict=True))
+        return serials
+
+    def relay(self, database: Database | None = None, **options: Any) -> Relay:
+        """A relay of the producer."""
+        relay = Relay(database or self.producer, self.broker, **{"lease_seconds": 1.0, **options})
+        (database or self.producer).on_commit.append(relay.wake)
+        return relay
+
+    def taker(self, handler: Any = None, database: Database | None = None, **options: Any) -> Consumer:
+        """A consumer, which notes effects unless it has another handler."""
+        return Consumer(database or self.consumer, self.broker, {NeedsAssessed: handler or small.note}, **options)
+
+    async def effects(self, database: Database | None = None) -> list[tuple[int, UUID, int]]:
+        """Serial, key and number of each effect, in the order in which they were made."""
+        return await self.rows("SELECT serial, key, number FROM effect ORDER BY place", database or self.consumer)
+
+    async def rows(self, statement: str, database: Database, **values: Any) -> list[Any]:
+        """The rows that `statement` gives."""
+        async with database.transaction() as session:
+            result = await session.execute(text(statement), values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    async def arrived(self, count: int, *, within: float = 30.0, database: Database | None = None) -> None:
+        """Wait until there are `count` effects."""
+
+        async def enough() -> bool:
+            return len(await self.effects(database)) >= count
+
+        await eventually(enough, within=within)
+
+    async def check_exactly_once(self, database: Database | None = None, *, without: tuple[int, ...] = ()) -> None:
+        """Every event that was written had its effect once, those of a key in the order of their numbers."""
+        effects = await self.effects(database)
+        assert sorted(serial for serial, _, _ in effects) == sorted(set(self.written) - set(without))
+        for key in set(self.written.values()):
+            numbers = [number for _, one, number in effects if one == key]
+            assert numbers == sorted(numbers)
+
+    async def published(self, *, within: float = 30.0) -> None:
+        """Wait until nothing is left in the producer's outbox."""
+
+        async def empty() -> bool:
+            found = await self.rows("SELECT count(*) FROM outbox WHERE published_at IS NULL", self.producer)
+            return found == [(0,)]
+
+        await eventually(empty, within=within)
+
+    async def send(self, key: UUID, number: int, serial: int, **changes: Any) -> None:
+        """Send a message past the outbox: `headers` and `value` may be given instead of what is right."""
+        row = outbox._row(outbox.TOPIC_OF[NeedsAssessed], NeedsAssessed.event_type, key, None, outbox.JSON, b"")
+        envelope = _envelope(_Row(row, number), changes.pop("epoch", 1))
+        headers = changes.pop("headers", to_headers(envelope))
+        value = changes.pop("value", small.assessed(key, serial).model_dump_json(exclude_none=True).encode())
+        raw_key = changes.pop("raw_key", str(key).encode())
+        await self.broker.ensure_topics(small.PRODUCER)
+        producer = await self.broker.producer()
+        try:
+            count = len(await producer.partitions_for(small.TOPIC))
+            place = partition_of(key, count)
+            await producer.send_and_wait(small.TOPIC, value, key=raw_key, headers=headers, partition=place)
+        finally:
+            await producer.stop()
+
+
+class _Row:
+    """An outbox row with a number."""
+
+    def __init__(self, row: outbox.OutboxRow, number: int) -> None:
+        self._row = row
+        self.number = number
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def flow(databases: Databases, broker: Broker) -> AsyncIterator[Flow]:
+    """Two databases around an empty broker."""
+    made = Flow(databases, broker)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def small_service() -> ModuleType:
+    """The module `small_service`."""
+    return small
+
+
+@pytest.fixture
+def restart(embedded_broker: EmbeddedBroker) -> Callable[[], Any]:
+    """Empties the broker as a crash does: it starts again on its port with nothing in it."""
+
+    async def emptied() -> None:
+        await embedded_broker.kill()
+        await embedded_broker.start()
+
+    return emptied
