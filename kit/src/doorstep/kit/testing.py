@@ -13,9 +13,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from docker.errors import DockerException
 from joserfc.jwk import OKPKey
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from testcontainers.community.kafka import KafkaContainer
+from testcontainers.community.postgres import PostgresContainer
 
 from doorstep.contracts import topics
 from doorstep.contracts.envelope import JOSE
@@ -148,3 +151,34 @@ def hold_golden_keys(vault: Vault) -> None:
 def _golden_keys() -> dict[UUID, tuple[int, bytes]]:
     subjects = json.loads((EXAMPLES / "keys.json").read_text(encoding="utf-8"))["subjects"]
     return {UUID(one): (entry["version"], base64.b64decode(entry["key"])) for one, entry in subjects.items()}
+
+
+class NoContainerEngine(Exception):
+    """No container engine answers on this machine."""
+
+
+@asynccontextmanager
+async def kafka_container() -> AsyncIterator[str]:
+    """An Apache Kafka in a container of its own, while the block lasts; yields HOST:PORT. Raises NoContainerEngine."""
+    try:
+        container = await asyncio.to_thread(lambda: KafkaContainer().with_kraft().start())
+    except DockerException as error:
+        raise NoContainerEngine(type(error).__name__) from None
+    try:
+        yield container.get_bootstrap_server()
+    finally:
+        await asyncio.to_thread(container.stop)
+
+
+@asynccontextmanager
+async def postgres_container() -> AsyncIterator[Url]:
+    """A PostgreSQL in a container of its own; yields what gives the address of a database. Raises NoContainerEngine."""
+    try:
+        container = await asyncio.to_thread(lambda: PostgresContainer("postgres:17", driver="asyncpg").start())
+    except DockerException as error:
+        raise NoContainerEngine(type(error).__name__) from None
+    address = make_url(container.get_connection_url())
+    try:
+        yield lambda name: address.set(database=name).render_as_string(hide_password=False)
+    finally:
+        await asyncio.to_thread(container.stop)
