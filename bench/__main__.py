@@ -1,0 +1,50 @@
+"""The command: python -m bench [--quick | --smoke | --full]."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from bench.report import show
+from bench.run import FULL, QUICK, SMOKE, USUAL, run
+
+RESULTS = Path(".cache/bench/latest.json")
+
+
+def bench(
+    quick: Annotated[bool, typer.Option(help="Two to three minutes, rough figures 快速.")] = False,
+    smoke: Annotated[bool, typer.Option(help="Tiny counts: shows that the benchmark works, no figures 试运行.")] = False,
+    full: Annotated[bool, typer.Option(help="Ten minutes at 50 records a second 十分钟.")] = False,
+    peer: Annotated[bool, typer.Option(help="Measure the plain peer too 对照.")] = True,
+    demo: Annotated[bool, typer.Option(help="Measure the second make demo too 演示.")] = True,
+    results: Annotated[Path, typer.Option("--json", metavar="FILE", help="Write the figures here 结果文件.")] = RESULTS,
+) -> None:
+    """Measure ceilings, the product and a plain peer, side by side on this machine. 性能测试。"""
+    plan = SMOKE if smoke else QUICK if quick else FULL if full else USUAL
+    plan = replace(plan, peer=plan.peer and peer, demo=plan.demo and demo)
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        last = ""
+
+        def tell(what: str, part: float) -> None:
+            nonlocal last
+            if what != last and not console.is_terminal:
+                console.print(what)
+            last = what
+            progress.update(task, description=what, completed=part)
+
+        found = asyncio.run(run(plan, tell))
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    show(found, console)
+    console.print(f"\n{found['seconds']:.0f} s, {results}")
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,139 @@
+"""The figures of a run as a table, with the aims and whether they were met."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = tuple[str, str, str, str]
+_MET = {True: "[green]met[/green]", False: "[red]missed[/red]"}
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print the tables."""
+    on = found["machine"]
+    console.print(
+        f"\n{on['processor']}, {on['cores']} cores, {on['memory_gib']} GiB, Python {on['python']}, {on['date']};"
+        f" before the run {on['busy_before_percent']:.0f}% busy, load {on['load_before'][0]}\n",
+        highlight=False,
+    )
+    console.print(_table("Ceilings 上限", "a second", _ceilings(found["ceilings"])))
+    console.print(_figures(found))
+    console.print(_processes(found))
+    for name in ("latency_of_4", "latency_of_1"):
+        console.print(_histogram(found["product"][name]))
+
+
+def _table(title: str, unit: str, rows: Iterator[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    table.add_column(unit, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _ceilings(found: dict[str, float]) -> Iterator[tuple[str, str]]:
+    names = {
+        "single_row_commits_per_second": "single-row commits, asyncpg, 32 connections",
+        "multi_row_inserts_rows_per_second": "rows in inserts of 500, asyncpg",
+        "produced_per_second": "messages of 500 bytes produced, aiokafka",
+        "consumed_per_second": "messages consumed, aiokafka",
+        "empty_posts_per_second": "empty POST, FastAPI, one process",
+    }
+    for key, name in names.items():
+        yield name, f"{found[key]:,.0f}"
+
+
+def aims(found: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
+    """Each aim: what, the figure, the aim, whether it was met."""
+    ours = found["product"]
+    through, whole, four = ours["throughput"], ours["lifecycles"], ours["latency_of_4"]
+    at_most = [
+        (
+            "ms of processor a record, all processes of the stack",
+            through["milliseconds_of_processor_per_record"],
+            12.0,
+        ),
+        ("ms from 201 to decrypted, p50, 50 records/s of four needs", four.get("p50", float("inf")), 80.0),
+        ("ms from 201 to decrypted, p99, 50 records/s of four needs", four.get("p99", float("inf")), 250.0),
+        ("% of a core, whole stack idle", sum(ours["idle"].values()), 10.0),
+    ]
+    if found.get("demo_seconds"):
+        at_most.append(("seconds of the second make demo", found["demo_seconds"], 25.0))
+    at_least = [("lifecycles a second", whole["lifecycles_per_second"], 92.0)]
+    if "ratios" in found:
+        at_least.append(("times the peer's records a second", found["ratios"]["records"], 3.0))
+    return [(what, figure, aim, figure <= aim) for what, figure, aim in at_most] + [
+        (what, figure, aim, figure >= aim) for what, figure, aim in at_least
+    ]
+
+
+def _figures(found: dict[str, Any]) -> Table:
+    table = Table(title="Product and peer 产品与对照", title_justify="left")
+    for column in ("", "product", "peer", "aim", ""):
+        table.add_column(column, justify="left" if not column or column == "aim" else "right")
+    peer = found.get("peer")
+    by_what = {what: (aim, met) for what, _, aim, met in aims(found)}
+    for what, ours, theirs in _rows(found["product"], peer):
+        aim, met = by_what.pop(what, (None, None))
+        table.add_row(
+            what,
+            f"{ours:,.1f}",
+            "" if theirs is None else f"{theirs:,.1f}",
+            "" if aim is None else f"{aim:g}",
+            "" if met is None else _MET[met],
+        )
+    figures = {what: figure for what, figure, _, _ in aims(found)}
+    for what, (aim, met) in by_what.items():
+        table.add_row(what, f"{figures[what]:,.1f}", "", f"{aim:g}", _MET[met])
+    if "ratios" in found:
+        table.add_row("times the peer's lifecycles a second", f"{found['ratios']['lifecycles']:.1f}", "", "", "")
+        table.add_row("times less processor a record", f"{found['ratios']['processor']:.1f}", "", "", "")
+    return table
+
+
+def _rows(ours: dict[str, Any], theirs: dict[str, Any] | None) -> Iterator[tuple[str, float, float | None]]:
+    def both(what: str, part: str, key: str) -> tuple[str, float, float | None]:
+        return what, ours[part][key], None if theirs is None else theirs[part][key]
+
+    yield both("records a second through all services", "throughput", "records_per_second")
+    yield both("records a second taken at the door meanwhile", "throughput", "taken_per_second")
+    yield both(
+        "ms of processor a record, all processes of the stack", "throughput", "milliseconds_of_processor_per_record"
+    )
+    yield both("lifecycles a second", "lifecycles", "lifecycles_per_second")
+    yield both("% of the machine meanwhile, clients included", "lifecycles", "machine_percent")
+    yield "% of a core, whole stack idle", sum(ours["idle"].values()), theirs and sum(theirs["idle"].values())
+    for needs in (4, 1):
+        spread = ours[f"latency_of_{needs}"]
+        name = "four needs" if needs > 1 else "one need"
+        for key in ("p50", "p95", "p99", "max"):
+            yield f"ms from 201 to decrypted, {key}, {spread['rate']:.0f} records/s of {name}", spread[key], None
+
+
+def _processes(found: dict[str, Any]) -> Table:
+    table = Table(title="Processor by process 各进程", title_justify="left")
+    table.add_column("")
+    for column in ("product, ms a record", "product, idle % of a core", "peer, ms a record", "peer, idle %"):
+        table.add_column(column, justify="right")
+    ours, theirs = found["product"], found.get("peer")
+    for name in ours["idle"]:
+        row = [f"{ours['throughput']['by_process'][name]:.2f}", f"{ours['idle'][name]:.1f}"]
+        if theirs and name in theirs["idle"]:
+            row += [f"{theirs['throughput']['by_process'][name]:.2f}", f"{theirs['idle'][name]:.1f}"]
+        table.add_row(name, *row)
+    return table
+
+
+def _histogram(spread: dict[str, Any]) -> Table:
+    title = (
+        f"{spread['requests']:,} requests, {spread['achieved_rate']:.1f} records/s of {spread['needs']} needs,"
+        f" machine {spread['machine_percent']:.0f}% busy"
+    )
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    most = max(spread["histogram"].values(), default=0) or 1
+    for name, count in spread["histogram"].items():
+        table.add_row(f"{name} ms" if name != "more" else name, f"{count:,}", "█" * round(40 * count / most))
+    return table

@@ -1,0 +1,114 @@
+"""One run: ceilings, the product, the peer, and a second demonstration, one after the other."""
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.ceilings import ceilings
+from bench.journey import check_journey
+from bench.lifecycles import lifecycles
+from bench.loads import Tell, idle, latency, listening, throughput
+from bench.machine import machine
+from bench.site import Site, peer, product
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long each part lasts, in seconds; `most` bounds the records of a part."""
+
+    ceiling: float
+    idle: float
+    warm: float
+    through: float
+    latency: float
+    lifecycles: float
+    most: int = 30_000
+    rate: float = 50.0
+    at_once: int = 32
+    peer: bool = True
+    demo: bool = True
+
+
+SMOKE = Plan(ceiling=0.3, idle=0.5, warm=0.2, through=1.0, latency=1.0, lifecycles=1.0, most=40, rate=5.0, demo=False)
+QUICK = Plan(ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0)
+USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0)
+FULL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=600.0, lifecycles=20.0, most=60_000)
+
+
+async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """All figures of one run. Raises JourneyBroken if product or peer does not do what is measured."""
+    began = time.monotonic()
+    found: dict[str, Any] = {"machine": machine()}
+    found["ceilings"] = await ceilings(plan.ceiling, tell)
+    found["product"] = await _measured(product(), plan, tell, whole=True)
+    if plan.peer:
+        found["peer"] = await _measured(peer(), plan, tell, whole=False)
+        found["ratios"] = _ratios(found["product"], found["peer"])
+    if plan.demo:
+        tell("the second make demo", 0.0)
+        found["demo_seconds"] = await _demo()
+    found["seconds"] = time.monotonic() - began
+    return found
+
+
+async def _measured(running: AbstractAsyncContextManager[Site], plan: Plan, tell: Tell, *, whole: bool) -> dict[str, Any]:
+    """The figures of one site; `whole` adds those that only the product is asked for."""
+    async with running as site:
+
+        def told(what: str, part: float) -> None:
+            tell(f"{site.name}: {what}", part)
+
+        told("its journey", 0.0)
+        found: dict[str, Any] = {"journey_seconds": await check_journey(site)}
+        async with listening(site) as heard:
+            told("warming up", 0.0)
+            await throughput(site, heard, seconds=plan.warm, most=plan.most, idle_cores=1.0, tell=told)
+            told("idle", 0.0)
+            found["idle"] = await idle(site, plan.idle)
+            idle_cores = sum(found["idle"].values()) / 100
+            if whole:
+                for needs in (4, 1):
+                    found[f"latency_of_{needs}"] = await latency(
+                        site, heard, rate=plan.rate, seconds=plan.latency, warm=plan.warm, needs=needs, tell=told
+                    )
+            found["throughput"] = await throughput(
+                site, heard, seconds=plan.through, most=plan.most, idle_cores=idle_cores, tell=told
+            )
+            found["lifecycles"] = await lifecycles(
+                site, heard, seconds=plan.lifecycles, most=plan.most, at_once=plan.at_once, tell=told
+            )
+    return found
+
+
+def _ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """How many times the peer's figures ours are."""
+    return {
+        "records": ours["throughput"]["records_per_second"] / theirs["throughput"]["records_per_second"],
+        "lifecycles": ours["lifecycles"]["lifecycles_per_second"] / theirs["lifecycles"]["lifecycles_per_second"],
+        "processor": theirs["throughput"]["milliseconds_of_processor_per_record"]
+        / ours["throughput"]["milliseconds_of_processor_per_record"],
+    }
+
+
+async def _demo() -> float | None:
+    """Seconds of `make demo` where everything is installed; None if it did not succeed."""
+    make = shutil.which("make")
+    command = [make, "demo", "ARGS=--json"] if make else [sys.executable, "-m", "doorstep.cli", "demo", "--json"]
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    seconds = time.monotonic() - began
+    lines = output.decode().strip().splitlines()
+    if process.returncode != 0 or not lines or not json.loads(lines[-1])["closed"]:
+        return None
+    return seconds
