@@ -1,0 +1,162 @@
+"""What tests of several services share: an edge to call without a network, and the records that they are given."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from doorstep.contracts.codes import Role
+from doorstep.kit.auth import NotAuthenticated, Principal
+from doorstep.kit.db import Database
+from doorstep.kit.policy import Policy
+from doorstep.kit.service import Service
+from doorstep.kit.testing import Databases
+from doorstep.kit.vault import Vault
+
+STATION = "station-7"
+PEOPLE = {
+    "collector": Principal("collector-1", Role.COLLECTOR, "station", STATION),
+    "another-collector": Principal("collector-2", Role.COLLECTOR, "station", STATION),
+    "homeless-collector": Principal("collector-3", Role.COLLECTOR, "station"),
+    "reviewer": Principal("reviewer-1", Role.REVIEWER, "station", STATION),
+    "collector-as-reviewer": Principal("collector-1", Role.REVIEWER, "station", STATION),
+    "reviewer-elsewhere": Principal("reviewer-9", Role.REVIEWER, "station", "station-9"),
+    "collector-elsewhere": Principal("collector-9", Role.COLLECTOR, "station", "station-9"),
+    "supervisor": Principal("supervisor-1", Role.SUPERVISOR, "station", STATION),
+    "officer": Principal("officer-1", Role.OFFICER, "fire"),
+    "resident": Principal("resident-1", Role.RESIDENT, "resident"),
+    "police": Principal("police-1", Role.REVIEWER, "police", STATION),
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        """The JSON that was answered."""
+        return json.loads(self.raw or b"null")
+
+
+@dataclass
+class Caller:
+    """Speaks to a service as one of the people, whose name is the token."""
+
+    app: Any = None
+    asked: list[str] = field(default_factory=list)
+
+    async def verify(self, token: str) -> Principal:
+        """Stand in for the authenticator."""
+        self.asked.append(token)
+        if token not in PEOPLE:
+            raise NotAuthenticated
+        return PEOPLE[token]
+
+    async def __call__(self, method: str, path: str, who: str | None = None, body: Any = None, **more: str) -> Answer:
+        """Send one request straight into the application; `more` are headers."""
+        named = {"accept-language": "en"} | {name.replace("_", "-"): value for name, value in more.items()}
+        named |= {"authorization": f"Bearer {who}"} if who else {}
+        named |= {"content-type": "application/json"} if body is not None else {}
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "scheme": "http",
+            "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        }  # fmt: skip
+        sent: list[Any] = []
+        raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": raw}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], headers, b"".join(part.get("body", b"") for part in sent[1:]))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One service with a database of its own, and what lies in it."""
+
+    service: Service
+    call: Caller
+
+    @property
+    def database(self) -> Database:
+        """The service's database."""
+        return self.service.database
+
+    @property
+    def vault(self) -> Vault:
+        """The service's vault."""
+        return self.service.vault
+
+    async def rows(self, query: str, **values: Any) -> list[Any]:
+        """What a SELECT finds."""
+        async with self.database.transaction() as session:
+            return list(await session.execute(text(query), values))
+
+    async def value(self, query: str, **values: Any) -> Any:
+        """The one value that a SELECT finds."""
+        return (await self.rows(query, **values))[0][0]
+
+    async def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        query = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+        return {name: await self.value(f"SELECT count(*) FROM {name}") for (name,) in await self.rows(query)}  # noqa: S608
+
+    async def logged(self, subject: UUID | str) -> list[dict[str, Any]]:
+        """What the log was told about a subject, oldest first."""
+        subject = UUID(str(subject))
+        ring = await self.vault.ring([subject])
+        found = []
+        query = "SELECT body FROM outbox WHERE topic LIKE 'audit.entry.%' ORDER BY position"
+        for row in await self.rows(query):
+            for detail in orjson.loads(bytes(row.body))["details"]:
+                if detail["subject_id"] == str(subject):
+                    blob = detail["key_version"].to_bytes(4) + base64.b64decode(detail["ciphertext"])
+                    found.append(orjson.loads(ring.decrypt(subject, "AuditDetail", blob)))
+        return found
+
+
+NewDesk = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+async def new_desk(cluster: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NewDesk]:
+    """Makes the desk of a service: `await new_desk(name, new_app, *migrations)`."""
+    desks: list[Desk] = []
+
+    async def make(name: str, new_app: Callable[[Service], FastAPI], settings: Any, *migrations: str) -> Desk:
+        folder: Path = tmp_path_factory.mktemp("keys")
+        vault = desks[0].vault if desks else await cluster.vault(folder)
+        database = Database(await cluster.new(*migrations), service=name)
+        caller = Caller()
+        service = Service(name, settings, database, vault, Policy(), caller, None, None)
+        caller.app = new_app(service)
+        desks.append(Desk(service, caller))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        for close in desk.service.closers:
+            await close()
+        await desk.database.close()
+    if desks:
+        await desks[0].vault._database.close()  # noqa: SLF001

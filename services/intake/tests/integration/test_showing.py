@@ -1,0 +1,99 @@
+"""A record is shown to a reviewer who did not take it, and to nobody else; every look is logged."""
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from doorstep.local.records import demonstration
+
+SEEDS = count(1000)
+
+
+@pytest.fixture
+async def body(desk) -> dict[str, Any]:
+    """A record that was taken."""
+    body = demonstration(next(SEEDS), now=datetime.now(UTC))
+    assert (await desk.call("POST", "/api/records", "collector", body)).status == 201
+    return body
+
+
+async def look(desk: Any, body: dict[str, Any], who: str | None = "reviewer", purpose: str | None = "triage") -> Any:
+    headers = {} if purpose is None else {"doorstep_purpose": purpose}
+    return await desk.call("GET", f"/api/records/{body['record_id']}", who, **headers)
+
+
+async def test_a_reviewer_sees_what_was_written(desk, body) -> None:
+    shown = (await look(desk, body)).body
+    assert shown["station"] == "station-7"
+    for written, found in zip(body["subjects"], shown["subjects"], strict=True):
+        for name in ("subject_id", "kind", "name", "document_number", "phone", "address", "description"):
+            assert found.get(name) == written.get(name)
+        assert [fact["fact_id"] for fact in found["facts"]] == [fact["fact_id"] for fact in written["facts"]]
+    assert "follow_code" not in str(shown)
+
+
+async def test_every_look_is_logged_for_every_subject_before_the_first_byte(desk, body) -> None:
+    for purpose in ("triage", "follow-up"):
+        await look(desk, body, purpose=purpose)
+        for subject in body["subjects"]:
+            entry = (await desk.logged(subject["subject_id"]))[-1]
+            assert (entry["action"], entry["actor"], entry["purpose"]) == ("read-record", "reviewer-1", purpose)
+            assert entry["policies"]
+            assert entry["case"] == body["record_id"]
+
+
+@pytest.mark.parametrize(
+    ("who", "purpose", "status"),
+    [
+        (None, "triage", 401),
+        ("nobody", "triage", 401),
+        ("reviewer", None, 403),
+        ("reviewer", "curiosity", 403),
+        ("reviewer", "service", 403),
+        ("collector", "triage", 403),
+        ("collector-as-reviewer", "triage", 403),
+        ("supervisor", "triage", 403),
+        ("officer", "service", 403),
+        ("resident", "resident-request", 403),
+        ("police", "triage", 403),
+        ("reviewer-elsewhere", "triage", 404),
+    ],
+)
+async def test_who_has_no_business_here_sees_nothing(desk, body, who, purpose, status) -> None:
+    answer = await look(desk, body, who, purpose)
+    assert answer.status == status
+    assert body["subjects"][0]["name"] not in answer.raw.decode()
+    assert "read-record" not in {entry["action"] for entry in await desk.logged(body["subjects"][0]["subject_id"])}
+
+
+async def test_the_purposes_that_count_are_named_to_who_forgot(desk, body) -> None:
+    assert "triage" in (await look(desk, body, purpose=None)).body["detail"]
+
+
+async def test_an_unknown_record_and_another_stations_are_answered_alike(desk, body) -> None:
+    unknown = await look(desk, {"record_id": str(uuid4())})
+    assert unknown.body == (await look(desk, body, "reviewer-elsewhere")).body
+
+
+async def test_an_erased_person_is_left_out_and_the_rest_is_shown(desk, body) -> None:
+    person = body["subjects"][0]["subject_id"]
+    await desk.vault.destroy(UUID(person))
+    answer = await look(desk, body)
+    assert answer.status == 200
+    assert [one["kind"] for one in answer.body["subjects"]] == ["dwelling", "place"]
+
+
+async def test_when_the_log_cannot_be_written_nothing_is_shown(desk, body) -> None:
+    async with desk.database.transaction() as session:
+        await session.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
+    try:
+        answer = await look(desk, body)
+    finally:
+        async with desk.database.transaction() as session:
+            await session.execute(text("ALTER TABLE outbox_away RENAME TO outbox"))
+    assert answer.status == 500
+    assert body["subjects"][0]["name"] not in answer.raw.decode()
