@@ -21,9 +21,9 @@ class Named(BaseModel):
 
 
 class FactNamed(Named):
-    """A fact with its value."""
+    """A fact, with its value where the step tells it: a need names the facts that its rule read, and no values."""
 
-    value: bool | int | str
+    value: bool | int | str | None = None
 
 
 class JourneyStep(BaseModel):
@@ -79,4 +79,5 @@ def _department(code: str) -> Named:
 
 def _fact(fact: dict[str, Any]) -> FactNamed:
     code, known = fact["code"], CATALOGUE.get(fact["code"])
-    return FactNamed(code=code, zh=known.zh if known else code, en=known.en if known else code, value=fact["value"])
+    zh, en = (known.zh, known.en) if known else (code, code)
+    return FactNamed(code=code, zh=zh, en=en, value=fact.get("value"))
