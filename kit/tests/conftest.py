@@ -19,8 +19,9 @@ from doorstep.kit.broker import Broker, partition_of
 from doorstep.kit.consumer import Consumer
 from doorstep.kit.db import Database
 from doorstep.kit.relay import Relay, _envelope
-from doorstep.kit.testing import Databases, eventually
+from doorstep.kit.testing import Databases, eventually, running
 from doorstep.local.broker import EmbeddedBroker
+from doorstep.local.postgres import EmbeddedPostgres
 
 
 def _load_small_service() -> ModuleType:
@@ -155,6 +156,68 @@ async def flow(databases: Databases, broker: Broker) -> AsyncIterator[Flow]:
     await made.open()
     yield made
     await made.close()
+
+
+class Stage:
+    """One running consumer that a module's tests share; what its handler does to the events of a key is theirs."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.behaviour: dict[UUID, Any] = {}
+        self.calls: dict[int, int] = {}
+
+    async def handle(self, session: Any, received: Any) -> None:
+        """Note the effect, then do as the test says."""
+        serial = received.event.record_id.int
+        self.calls[serial] = self.calls.get(serial, 0) + 1
+        await small.note(session, received)
+        behave = self.behaviour.get(received.envelope.key)
+        if behave is not None:
+            await behave(session, received)
+
+    async def effects(self, *keys: UUID) -> list[int]:
+        """The numbers of the effects of `keys`, in the order in which they were made."""
+        return [number for _, key, number in await self.flow.effects() if key in keys]
+
+    async def has(self, key: UUID, *numbers: int, within: float = 30.0) -> None:
+        """Wait until exactly these effects of `key` are there, in this order."""
+
+        async def as_expected() -> bool:
+            return await self.effects(key) == list(numbers)
+
+        await eventually(as_expected, within=within)
+
+    async def letters(self, key: UUID) -> list[Any]:
+        """Id, number and error of the dead letters of `key`."""
+        query = "SELECT id, number, error FROM dead_letter WHERE key = :key ORDER BY number"
+        return await self.flow.rows(query, self.flow.consumer, key=str(key))
+
+    async def died(self, key: UUID, *numbers: int, within: float = 30.0) -> None:
+        """Wait until exactly these messages of `key` are dead letters."""
+
+        async def as_expected() -> bool:
+            return [number for _, number, _ in await self.letters(key)] == list(numbers)
+
+        await eventually(as_expected, within=within)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A producer's relay and a consumer, running, for all tests of a module."""
+    server = EmbeddedBroker(tmp_path_factory.mktemp("stage") / "broker.log")
+    await server.start()
+    databases = Databases(postgres.url)
+    flow = Flow(databases, Broker(server.address, fetch_wait_ms=20))
+    await flow.open()
+    made = Stage(flow)
+    made.relay, made.taker = flow.relay(), flow.taker(made.handle, max_attempts=3)
+    letters = flow.relay(flow.consumer)
+    async with running(made.relay.run, made.taker.run, letters.run):
+        yield made
+    await flow.close()
+    await flow.broker.close()
+    await databases.drop()
+    await server.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""The broker loses everything, once and again, while groups and work go on: every event has its effect once."""
+
+import asyncio
+import random
+from uuid import uuid4
+
+from aiokafka import TopicPartition
+
+from doorstep.kit.testing import eventually, running
+
+
+async def epochs(flow) -> dict[str, int]:
+    return dict(await flow.rows("SELECT topic, epoch FROM relay_topic", flow.producer))
+
+
+async def test_a_broker_emptied_several_times_under_load_loses_and_doubles_nothing(flow, restart):
+    chance = random.Random(7)
+    keys = [uuid4() for _ in range(12)]
+    relay, one, two = flow.relay(), flow.taker(), flow.taker()
+    writing = asyncio.Event()
+
+    async def load() -> None:
+        while not writing.is_set():
+            await flow.write(*chance.choices(keys, k=3))
+            await asyncio.sleep(0.02)
+
+    async with running(relay.run, one.run, two.run):
+        await flow.write(*keys)
+        await flow.arrived(len(keys))
+        loading = asyncio.create_task(load())
+        for _ in range(3):
+            await asyncio.sleep(chance.uniform(0.3, 1.2))
+            await restart()
+        await asyncio.sleep(0.5)
+        writing.set()
+        await loading
+        await flow.arrived(len(flow.written), within=60)
+        await flow.published()
+    await flow.check_exactly_once()
+    assert (await epochs(flow))["risk.needs"] >= 3
+
+
+async def test_a_quiet_topic_is_published_again_although_nothing_new_is_sent(flow, restart):
+    """A single first batch, at offset 0, is missed as well; a consumer that never saw it gets it."""
+    relay = flow.relay()
+    async with running(relay.run):
+        await flow.write(uuid4())
+        await flow.published()
+        await restart()
+
+        async def raised() -> bool:
+            return (await epochs(flow)).get("risk.needs") == 2
+
+        await eventually(raised, within=20)
+        async with running(flow.taker().run):
+            await flow.arrived(1)
+    await flow.check_exactly_once()
+
+
+async def test_emptiness_is_no_loss(flow):
+    """What was acknowledged lies behind the end of the log; that earlier messages expired is nothing."""
+    relay = flow.relay()
+    async with running(relay.run):
+        await flow.write(*(uuid4() for _ in range(20)))
+        await flow.published()
+        await relay._watch()
+        await relay._watch()
+    assert await epochs(flow) == {}
+
+
+async def test_a_log_truncated_behind_what_was_seen_is_a_loss(flow):
+    """An unclean election of a leader cuts the last batch off: the end falls, though not below the batch's begin."""
+    relay = flow.relay(lease_seconds=30.0)
+    async with running(relay.run):
+        await flow.write(uuid4())
+        await flow.published()
+        place, (base, _) = next(iter((await flow_acknowledged(flow)).items()))
+        relay._ends = {place: base + 5}
+        await relay._watch()
+        assert (await epochs(flow))["risk.needs"] == 2
+        await flow.published()
+
+
+async def flow_acknowledged(flow) -> dict[TopicPartition, tuple[int, int]]:
+    rows = await flow.rows("SELECT topic, partition, base, acknowledged FROM relay_partition", flow.producer)
+    return {TopicPartition(topic, partition): (base, last) for topic, partition, base, last in rows}
+
+
+async def test_a_consumer_that_was_away_reads_a_log_begun_anew_from_its_beginning(flow, restart):
+    """Even if the new log has grown to exactly the position at which it left the old one."""
+    keys = [uuid4() for _ in range(3)]
+    relay = flow.relay()
+    async with running(relay.run):
+        async with running(flow.taker().run):
+            for _ in range(4):
+                await flow.write(*keys)
+                await flow.published()
+            await flow.arrived(12)
+        before = dict(await positions(flow))
+        await flow.write(*keys)
+        await flow.published()
+        await restart()
+
+        async def raised() -> bool:
+            return (await epochs(flow)).get("risk.needs", 1) >= 2
+
+        await eventually(raised, within=20)
+        await flow.published()
+        for partition, (_, offset) in before.items():  # as if the old log had held messages more than the outbox has
+            ends = await flow.rows(
+                "SELECT acknowledged + 1 FROM relay_partition WHERE partition = :p", flow.producer, p=partition
+            )
+            if offset and ends:
+                await flow.rows(
+                    "UPDATE inbox_position SET next_offset = :end WHERE partition = :p",
+                    flow.consumer,
+                    end=ends[0][0],
+                    p=partition,
+                )
+        async with running(flow.taker().run):
+            await flow.arrived(15)
+    await flow.check_exactly_once()
+
+
+async def positions(flow) -> list[tuple[int, tuple[int, int]]]:
+    rows = await flow.rows("SELECT partition, epoch, next_offset FROM inbox_position", flow.consumer)
+    return [(partition, (epoch, offset)) for partition, epoch, offset in rows]
+
+
+async def test_a_running_consumer_notices_a_log_begun_anew_of_the_same_length(flow):
+    """No offset is out of range and no end too low: only the epoch of the last message tells."""
+    key = uuid4()
+    taker = flow.taker()
+    async with running(taker.run):
+        await flow.send(key, 1, 1)
+        await flow.arrived(1)
+        place = next(place for place, position in taker._positions.items() if position.next_offset == 1)
+        await flow.send(key, 2, 2, epoch=2)
+        await flow.arrived(2)
+        assert taker._positions[place].epoch == 2
+        taker._positions[place].epoch = 1  # as if the two messages were all that the new log holds
+        taker._probed = 0.0
+
+        async def noticed() -> bool:
+            return taker._positions[place].epoch == 2
+
+        await eventually(noticed, within=20)
+    assert [number for _, _, number in await flow.effects()] == [1, 2]
+
+
+async def test_the_group_survives_a_broker_that_forgot_it(flow, restart):
+    taker = flow.taker()
+    relay = flow.relay()
+    async with running(relay.run, taker.run):
+        await flow.write(uuid4())
+        await flow.arrived(1)
+        await restart()
+        await flow.write(uuid4())
+        await flow.arrived(2)
+    await flow.check_exactly_once()
