@@ -24,7 +24,7 @@ STARTS_WITHIN = 120.0  # seconds; after a crash the log is replayed first
 STOPS_WITHIN = 30.0
 _VERSION = "17"
 _LINGERING = "pre-existing shared memory block"
-_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+_QUICK = ("fsync=off", "full_page_writes=off", "autovacuum=off")
 _SETTINGS = ("listen_addresses=", "max_connections=300", "timezone=UTC", "log_timezone=UTC", "jit=off")
 
 
