@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
@@ -43,6 +44,13 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,  # its spans hold whole addresses, with follow codes in them; `Door` makes ours
+    "operation_spans": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
 _WORK_ENDS = 15.0
 _PUBLISHING_ENDS = 10.0
 
@@ -53,7 +61,7 @@ class EdgeFailed(Exception):
 
 def create_app(service: Service, *routers: APIRouter, title: str, **options: Any) -> FastAPI:
     """The HTTP edge of `service`: its routes, problems, limits, health and metrics."""
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, **options)
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY, **options)
     app.state.service = service
     problems.install(app)
     for router in (*routers, operators.router):
