@@ -71,7 +71,7 @@ CARDS = {
     WOMAN: Card(
         name="林样例",
         document_kind="resident-id",
-        document_number="110105194811203824",
+        document_number="110105194811203823",
         phone="13800000000",
         follow_code="EXAM-PLE1-CODE",
     ),

@@ -100,7 +100,7 @@ def test_nothing_is_found_where_nothing_is(search) -> None:
 
 
 def test_a_value_of_somebody_else_is_not_taken_for_a_marked_one(search) -> None:
-    for other in ("司马试读", "11010519481120308X", "13900571483", "13900571"):
+    for other in ("欧司马漏", "11010529341020309X", "13908671482", "13900571"):
         for write in WAYS.values():
             assert search.look("other", write(other)) == []
 
