@@ -61,7 +61,15 @@ class EdgeFailed(Exception):
 
 def create_app(service: Service, *routers: APIRouter, title: str, **options: Any) -> FastAPI:
     """The HTTP edge of `service`: its routes, problems, limits, health and metrics."""
-    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, telemetry=_NO_TELEMETRY, **options)
+    app = FastAPI(
+        title=title,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # it would name the address at which the service listens itself
+        telemetry=_NO_TELEMETRY,
+        **options,
+    )
     app.state.service = service
     problems.install(app)
     for router in (*routers, operators.router):
