@@ -1,0 +1,225 @@
+"""One running stack for all journeys of a test process, and what its tests see of it from outside and inside."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import orjson
+import pytest
+
+from doorstep.contracts.topics import SERVICES
+from doorstep.kit.db import Database
+from doorstep.kit.testing import eventually
+from doorstep.kit.vault import Keyset, Vault
+from doorstep.local.front_door import Body, FrontDoor, Refused
+from doorstep.local.records import demonstration
+from doorstep.local.stack import Stack, StackOptions, running_stack
+
+STATION = "station-1"
+DATABASES = (*SERVICES, "keys")
+SEEDS = count(1)
+COUNTS = """
+    SELECT string_agg(format('SELECT %L AS name, count(*) AS rows FROM %I', table_name, table_name), ' UNION ALL ')
+    FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+    AND table_name NOT IN ('lease', 'inbox_position', 'relay_partition', 'relay_position')
+"""
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the front door answered."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        """The JSON that was answered."""
+        return json.loads(self.raw)
+
+
+@dataclass
+class House:
+    """A stack with its people, as one test after the other meets it."""
+
+    stack: Stack
+    client: aiohttp.ClientSession
+    subjects: dict[str, str] = field(default_factory=dict)
+    connections: dict[str, asyncpg.Connection] = field(default_factory=dict)
+    queries: dict[str, str] = field(default_factory=dict)
+
+    def token(self, role: str, agency: str = "station", *, station: str | None = STATION, who: str = "") -> str:
+        """A token of the person `who` in this role; the same person for the same name."""
+        subject = self.subjects.setdefault(who or f"{role} {agency} {station}", str(uuid4()))
+        station = station if agency == "station" else None
+        return self.stack.token(role, agency=agency, station=station, subject=subject)
+
+    def door(self, role: str, agency: str = "station", **more: Any) -> FrontDoor:
+        """The front door for somebody in this role."""
+        token = self.token(role, agency, **more)
+        return FrontDoor(self.stack.front_door, lambda: token)
+
+    def record(self, **more: Any) -> Body:
+        """The record of the demonstration, at a door of its own."""
+        return {**demonstration(next(SEEDS), now=datetime.now(UTC)), **more}
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, **headers: str
+    ) -> Answer:
+        """Send a request, whatever it is; a body that is not bytes is sent as JSON."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["authorization"] = f"Bearer {token}"
+        if body is not None and not isinstance(body, bytes):
+            sent.setdefault("content-type", "application/json")
+            body = json.dumps(body).encode()
+        data = None if body is None else BytesIO(body)
+        skipped = ("Content-Type", "Accept-Language")
+        url = self.stack.front_door + path
+        async with self.client.request(
+            method, _as_it_is(url), data=data, headers=sent, skip_auto_headers=skipped, allow_redirects=False
+        ) as answer:
+            return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
+
+    async def hand_in(self, body: Body, who: str = "") -> Body:
+        """Hand a record in; gives its receipts."""
+        async with self.door("collector", who=who) as collector:
+            return await collector.hand_in(body)
+
+    async def assessed(self, record_id: str, within: float = 30) -> list[Body]:
+        """The needs of a record, once triage has looked at it."""
+        async with self.door("reviewer") as reviewer:
+            found = await self.there(lambda: reviewer.read(f"/api/assessments/{record_id}", "triage"), within)
+        needs: list[Body] = found["needs"]
+        return needs
+
+    async def confirmed(self, record_id: str) -> list[Body]:
+        """The needs of a record, all that was suggested confirmed by a reviewer."""
+        needs = await self.assessed(record_id)
+        async with self.door("reviewer") as reviewer:
+            for need in needs:
+                if need["state"] == "suggested":
+                    await reviewer.decide(need["need_id"], "confirmed", "电话核实")
+        return needs
+
+    async def requests(self, record_id: str, at_least: int = 1) -> list[Body]:
+        """The requests of a record as the station sees them, once there are so many."""
+        async with self.door("reviewer") as reviewer:
+
+            async def look() -> Body:
+                answer = await reviewer.read(f"/api/requests?record_id={record_id}", "follow-up")
+                if len(answer["requests"]) < at_least:
+                    raise Refused(404, {})
+                return answer
+
+            found: list[Body] = (await self.there(look))["requests"]
+        return found
+
+    async def there(self, look: Callable[[], Awaitable[Body]], within: float = 30) -> Body:
+        """What `look` gives as soon as it is no longer answered 404."""
+        found: list[Body] = []
+
+        async def arrived() -> bool:
+            try:
+                found.append(await look())
+            except Refused as refused:
+                assert refused.status == 404, refused
+            return bool(found)
+
+        await eventually(arrived, within=within)
+        return found[-1]
+
+    async def offers(self, department: str, **more: str) -> list[Body]:
+        """All requests of a department, as its own API shows them."""
+        found: list[Body] = []
+        async with self.door("officer", department) as officer:
+            after = ""
+            while True:
+                query = "&".join([*(f"{name}={value}" for name, value in more.items()), *([after] if after else [])])
+                page = await officer.read(f"/api/departments/{department}/requests?{query}", "service")
+                found += page["requests"]
+                if page.get("next") is None:
+                    return found
+                after = f"after={page['next']}"
+
+    async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
+        """What a SELECT finds in one of the databases."""
+        if database not in self.connections:
+            url = self.stack.database_url(database).replace("+asyncpg", "")
+            self.connections[database] = await asyncpg.connect(url)
+        found: list[Any] = await self.connections[database].fetch(query, *values)
+        return found
+
+    async def counts(self) -> Counts:
+        """How many rows each table of each database has, but for those that only note where somebody stands."""
+
+        async def of(database: str) -> Counts:
+            if database not in self.queries:
+                self.queries[database] = (await self.rows(database, COUNTS))[0][0]
+            found = await self.rows(database, self.queries[database])
+            return {f"{database}.{row['name']}": row["rows"] for row in found}
+
+        every = await asyncio.gather(*map(of, DATABASES))
+        return {name: rows for one in every for name, rows in one.items()}
+
+    async def still(self, rounds: int = 5) -> Counts:
+        """The counts, once nothing has changed for a while."""
+        seen: list[Counts] = []
+        while len(seen) < rounds or any(one != seen[-1] for one in seen[-rounds:]):
+            seen.append(await self.counts())
+            await asyncio.sleep(0.12)
+        return seen[-1]
+
+    async def entries(self) -> int:
+        """How many entries the log's checkpoint counts, once it stands still."""
+        await self.still()
+        checkpoint = await self.ask("GET", "/api/log/checkpoint")
+        return int(checkpoint.raw.split(b"\n")[1]) if checkpoint.status == 200 else 0
+
+    async def logged(self, service: str, subject: str) -> list[Body]:
+        """What a service submitted to the log about a subject, opened with the subject's key, oldest first."""
+        keys = Database(self.stack.database_url("keys"), pool_size=1)
+        try:
+            ring = await Vault(keys, Keyset(self.stack.keyset)).ring([UUID(subject)])
+        finally:
+            await keys.close()
+        found = []
+        topic = f"audit.entry.{service}"
+        for row in await self.rows(service, "SELECT body FROM outbox WHERE topic = $1 ORDER BY position", topic):
+            for detail in orjson.loads(row["body"])["details"]:
+                if detail["subject_id"] == subject:
+                    blob = detail["key_version"].to_bytes(4) + base64.b64decode(detail["ciphertext"])
+                    found.append(orjson.loads(ring.decrypt(UUID(subject), "AuditDetail", blob)))
+        return found
+
+
+def _as_it_is(url: str) -> Any:
+    return aiohttp.client.URL(url, encoded=True)
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    """A stack that all journeys of this process share; each tells its rows by random ids."""
+    async with running_stack(StackOptions(durable=False, port=0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def house(stack: Stack) -> AsyncIterator[House]:
+    """The stack with its people."""
+    async with aiohttp.ClientSession() as client:
+        found = House(stack, client)
+        yield found
+        for connection in found.connections.values():
+            await connection.close()
