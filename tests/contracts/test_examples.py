@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from doorstep.audit.consumers import storing
-from doorstep.contracts.codes import Role
+from doorstep.contracts.codes import Decision, Department, Outcome, Reason, Role, TaskState
 from doorstep.contracts.facts import CATALOGUE, Fact
 from doorstep.contracts.intake import Card
 from doorstep.contracts.needs import NEED_TYPES
@@ -36,11 +37,17 @@ from doorstep.kit.testing import (
 )  # fmt: skip
 from doorstep.kit.vault import Vault
 from doorstep.referral.consumers import handlers as referral_handlers
+from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.opening import follow_index
+from doorstep.referral.operations.ratings import rate_request
+from doorstep.referral.operations.tasks import Wish, transition_request, transition_task
 from doorstep.registry.consumers import handlers as registry_handlers
 from doorstep.risk.consumers import handlers as risk_handlers
 from doorstep.risk.domain.compiler import compile_pack
 from doorstep.risk.domain.pack import published_pack
+from doorstep.risk.operations import decide_need
 
+REVIEWER = Principal("reviewer-1", Role.REVIEWER, "station", "station-1")
 VISIT = "intake.visit-recorded.v1"
 MODELS = {model.__name__: model for model in contents()}
 FILES = sorted(path.stem for path in EXAMPLES.glob("*.json") if path.stem != "keys")
@@ -154,9 +161,10 @@ class Room:
         plain = [("content-type", b"application/json"), *headers]
         return Golden(row.topic, str(row.key).encode(), plain, body, {})
 
-    async def rows(self, table: str) -> int:
+    async def one(self, query: str) -> Any:
+        """The first row of a query."""
         async with self.database.transaction() as session:
-            return (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()  # noqa: S608
+            return (await session.execute(text(query))).first()
 
 
 @pytest.fixture
@@ -211,6 +219,17 @@ async def test_triage_takes_facts_and_publishes_needs_as_in_the_examples(room: R
     pack = compile_pack(published_pack(), CATALOGUE, NEED_TYPES)
     await room.take(risk_handlers(room.vault, pack), "registry.facts-asserted.v1")
     assert_as_golden(await room.published("risk.needs-assessed.v1"))
+    (suggested,) = await room.one("SELECT need_id FROM need WHERE NOT wanted LIMIT 1")
+    async with room.database.transaction() as session:
+        await decide_need(
+            session,
+            need_id=suggested,
+            decision=Decision.CONFIRMED,
+            reason="属实",
+            vault=room.vault,
+            principal=REVIEWER,
+        )
+    assert_as_golden(await room.published("risk.need-decided.v1"))
 
 
 @pytest.mark.parametrize("room", ["referral"], indirect=True)
@@ -220,6 +239,62 @@ async def test_referral_takes_needs_and_publishes_requests_and_feeds_as_in_the_e
     await room.take(handlers, "risk.need-decided.v1")
     assert_as_golden(await room.published("referral.request-opened.v1"))
     assert_as_golden(await room.published("feed.request-offered.v1"))
+
+
+@pytest.mark.parametrize("room", ["referral"], indirect=True)
+async def test_referral_publishes_steps_ratings_and_withdrawals_as_in_the_examples(room: Room) -> None:
+    await room.take(referral_handlers(room.vault), "risk.needs-assessed.v1")
+    query = "SELECT department, ref, request_id, follow_ref FROM task JOIN request USING (request_id)"
+    department, ref, request_id, follow_ref = await room.one(query)
+    await room.one("UPDATE request SET confidential = false RETURNING 1")  # the example's is not rated by its code
+    officer = Access(Principal("officer-1", Role.OFFICER, department))
+    steps = (Wish(TaskState.ACCEPTED, 1), Wish(TaskState.COMPLETED, 2, outcome=Outcome.ADVICE_GIVEN))
+    for wish in steps:
+        async with room.database.transaction() as session:
+            await transition_task(
+                session,
+                vault=room.vault,
+                access=officer,
+                department=Department(department),
+                ref=ref,
+                wish=wish,
+                now=datetime.now(UTC),
+            )
+    assert_as_golden(await room.published("referral.task-transitioned.v1"), absent=frozenset({"$.detail"}))
+    code = golden(VISIT).sealed["/subjects/0/card"]["opened"]["follow_code"]
+    async with room.database.transaction() as session:
+        await rate_request(
+            session,
+            vault=room.vault,
+            follow_index=follow_index(room.vault, code),
+            ref=follow_ref,
+            solved=True,
+            stars=5,
+            now=datetime.now(UTC),
+        )
+    assert_as_golden(await room.published("referral.request-rated.v1"))
+    async with room.database.transaction() as session:
+        await transition_request(
+            session,
+            vault=room.vault,
+            access=Access(REVIEWER),
+            station="station-1",
+            request_id=request_id,
+            wish=Wish(TaskState.ENTERED_IN_ERROR, 3, reason=Reason.WRONG_RECORD),
+            now=datetime.now(UTC),
+        )
+    second = Principal("reviewer-2", Role.REVIEWER, "station", "station-1")
+    async with room.database.transaction() as session:
+        await transition_request(
+            session,
+            vault=room.vault,
+            access=Access(second),
+            station="station-1",
+            request_id=request_id,
+            wish=Wish(TaskState.ENTERED_IN_ERROR, 4, reason=Reason.WRONG_RECORD),
+            now=datetime.now(UTC),
+        )
+    assert_as_golden(await room.published("feed.request-withdrawn.v1"))
 
 
 @pytest.mark.parametrize("room", ["gateway"], indirect=True)
@@ -234,4 +309,4 @@ async def test_the_gateway_takes_every_example_of_the_journey(room: Room) -> Non
 async def test_the_log_takes_the_example_of_an_entry(room: Room) -> None:
     await room.take({type(golden("audit.entry-submitted.v1").received.event): storing(room.vault)},
                     "audit.entry-submitted.v1")  # fmt: skip
-    assert await room.rows("pending") == 1
+    assert await room.one("SELECT 1 FROM pending")
