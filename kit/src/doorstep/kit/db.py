@@ -1,7 +1,9 @@
 """The database of a service: its transactions, which alone commit, and its migrations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import functools
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -27,6 +29,8 @@ BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 _MIGRATION_LOCK = 7_266_370  # one migrator at a time on a database
 _RETRY_STATES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "08000", "08001", "08003", "08004", "08006"})
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_DIRECT_CONNECTIONS = 8
 
 
 class Database:
@@ -49,6 +53,8 @@ class Database:
             connect_args={"async_creator_fn": _connect},
         )
         self.on_commit: list[Callable[[dict[Any, Any]], None]] = []
+        self._direct: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -61,6 +67,32 @@ class Database:
         for announce in self.on_commit:
             announce(session.info)
 
+    async def fetch(self, statement: str, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """The rows of one `statement` (parameters like `:name`) that is a transaction of its own, by the driver.
+
+        Costs a tenth of a session. Raises DatabaseAway, or an asyncpg error.
+        """
+        sql, names = positional(statement)
+        try:
+            pool = self._direct or await self._open_direct()
+            async with pool.acquire(timeout=5) as connection:
+                rows: list[asyncpg.Record] = await connection.fetch(sql, *(values[name] for name in names))
+                return rows
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            raise DatabaseAway from error
+        except asyncpg.PostgresError as error:
+            if error.sqlstate in _AWAY_STATES:
+                raise DatabaseAway from error
+            raise
+
+    async def _open_direct(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._direct is None:
+                _, options = self.engine.dialect.create_connect_args(self.engine.url)
+                pool = asyncpg.create_pool(**options, min_size=0, max_size=_DIRECT_CONNECTIONS, reset=_keep)
+                self._direct = await pool
+            return self._direct
+
     async def reachable(self) -> bool:
         """Whether a statement can be run now."""
         try:
@@ -72,7 +104,61 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            await direct.close()
         await self.engine.dispose()
+
+
+async def run(session: AsyncSession, statement: str, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+    """The rows of one `statement` (parameters like `:name`) in the transaction of `session`, by the driver itself.
+
+    For hot paths: a sixth of the cost of `session.execute`. Its errors are those of `session.execute`.
+    """
+    adapter: Any = session.info.get("driver")
+    if adapter is None:
+        connection = await session.connection()
+        adapter = (await connection.get_raw_connection()).dbapi_connection
+        session.info["driver"] = adapter
+    sql, names = positional(statement)
+    try:
+        if adapter._transaction is None:  # noqa: SLF001 — SQLAlchemy begins at its own first statement
+            await adapter._start_transaction()  # noqa: SLF001
+        rows: list[asyncpg.Record] = await adapter.driver_connection.fetch(sql, *(values[name] for name in names))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, adapter.dbapi.Error) as error:
+        raise await _as_execute_would(session, adapter, error, sql) from error
+    return rows
+
+
+async def _as_execute_would(session: AsyncSession, adapter: Any, error: Exception, sql: str) -> BaseException:
+    """The error that `session.execute` would have raised; a connection that broke is not used again."""
+    try:
+        adapter._handle_exception(error)  # noqa: SLF001 — translates, as it does for its own statements
+    except Exception as translated:  # noqa: BLE001 — it always raises, and what it does not know stays as it is
+        error = translated
+    connection = await session.connection()
+    broken: bool = adapter.driver_connection.is_closed()
+    if broken:
+        await connection.invalidate()
+    if not isinstance(error, adapter.dbapi.Error):
+        return error
+    kind = adapter.dbapi.Error
+    instance: BaseException = DBAPIError.instance(
+        sql, (), error, kind, hide_parameters=True, connection_invalidated=broken, dialect=connection.dialect
+    )
+    return instance
+
+
+@functools.cache
+def positional(statement: str) -> tuple[str, tuple[str, ...]]:
+    """`statement` with `$1`, `$2`, ... in place of its named parameters, and their names in that order."""
+    names: dict[str, int] = {}
+    sql = _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", statement)
+    return sql, tuple(names)
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Leave a connection that goes back as it is: nothing here sets anything in a session."""
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:

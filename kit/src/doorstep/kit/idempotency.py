@@ -9,15 +9,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import run
 
-_CLAIM = text(
-    """
+_CLAIM = """
     INSERT INTO command (id, principal, digest) VALUES (:id, :principal, :digest)
     ON CONFLICT (id) DO NOTHING RETURNING id
-    """
-)
+"""
 _LOOK = text("SELECT principal, digest, answer, erased_at FROM command WHERE id = :id")
-_KEEP = text("UPDATE command SET answer = CAST(:answer AS jsonb) WHERE id = :id")
+_KEEP = "UPDATE command SET answer = CAST(CAST(:answer AS text) AS jsonb) WHERE id = :id"
 
 
 class IdReused(Exception):
@@ -41,7 +40,7 @@ async def claim(session: AsyncSession, principal: Principal, command_id: UUID, d
     `digest` is the vault's digest of the body. Raises IdReused, or Erased. A second sender waits for the first.
     """
     values = {"id": command_id, "principal": principal.subject, "digest": digest}
-    if (await session.execute(_CLAIM, values)).first() is not None:
+    if await run(session, _CLAIM, values):
         return None
     owner, known, answer, erased_at = (await session.execute(_LOOK, {"id": command_id})).one()
     if owner != principal.subject:
@@ -55,7 +54,7 @@ async def claim(session: AsyncSession, principal: Principal, command_id: UUID, d
 
 async def keep(session: AsyncSession, command_id: UUID, answer: Any) -> None:
     """Keep `answer`, which names nothing personal, for a command that comes again."""
-    await session.execute(_KEEP, {"id": command_id, "answer": orjson.dumps(answer).decode()})
+    await run(session, _KEEP, {"id": command_id, "answer": orjson.dumps(answer).decode()})
 
 
 async def erase(session: AsyncSession, command_id: UUID) -> None:

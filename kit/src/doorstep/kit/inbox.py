@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Envelope, Event
+from doorstep.kit.db import run
 
 Key = tuple[str, UUID]
 
@@ -73,6 +74,29 @@ class Message:
         return (self.envelope and self.envelope.number) or 1
 
 
+_WANTED = "JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[])) AS w (topic, key) USING (topic, key)"
+_LOCK_POSITIONS = """
+    INSERT INTO inbox_position (topic, partition)
+    SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) ORDER BY 1, 2
+    ON CONFLICT (topic, partition) DO UPDATE SET epoch = inbox_position.epoch
+"""
+_LOCK_KEYS = f"SELECT i.topic, i.key, i.last FROM inbox_key i {_WANTED} ORDER BY i.topic, i.key FOR UPDATE OF i"  # noqa: S608
+_PARKED = f"SELECT p.topic, p.key, p.number FROM parked p {_WANTED}"  # noqa: S608
+_WRITE_KEYS = """
+    INSERT INTO inbox_key (topic, key, last)
+    SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:lasts AS bigint[]))
+    ON CONFLICT (topic, key) DO UPDATE SET last = greatest(inbox_key.last, excluded.last)
+"""
+_RELEASE = "UPDATE parked SET next_attempt_at = now() WHERE topic = :topic AND key = :key"
+_WRITE_POSITIONS = """
+    INSERT INTO inbox_position (topic, partition, epoch, next_offset)
+    SELECT * FROM unnest(
+        CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:epochs AS integer[]), CAST(:offsets AS bigint[])
+    ) ORDER BY 1, 2
+    ON CONFLICT (topic, partition) DO UPDATE SET epoch = excluded.epoch, next_offset = excluded.next_offset
+"""
+
+
 class Fate(StrEnum):
     """What becomes of a message."""
 
@@ -124,32 +148,19 @@ class Batch:
 async def lock(session: AsyncSession, messages: Sequence[Message]) -> Batch:
     """Lock positions and keys of `messages`, in sorted order, and read what is known of them."""
     places = sorted({message.place for message in messages})
-    await session.execute(
-        text(
-            "INSERT INTO inbox_position (topic, partition)"
-            " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) ORDER BY 1, 2"
-            " ON CONFLICT (topic, partition) DO UPDATE SET epoch = inbox_position.epoch"
-        ),
+    await run(
+        session,
+        _LOCK_POSITIONS,
         {"topics": [place.topic for place in places], "partitions": [place.partition for place in places]},
     )
     keys = sorted({message.key for message in messages if message.key is not None and message.ordered})
     if not keys:
         return Batch({}, {})
     wanted = {"topics": [topic for topic, _ in keys], "keys": [key for _, key in keys]}
-    join = "JOIN unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[])) AS w (topic, key) USING (topic, key)"
-    parked: dict[Key, set[int]] = {}  # read first: what leaves it in the meantime is in the last numbers by then
-    for topic, key, number in await session.execute(
-        text(f"SELECT p.topic, p.key, p.number FROM parked p {join}"),  # noqa: S608
-        wanted,
-    ):
+    last: dict[Key, int] = {(topic, key): number for topic, key, number in await run(session, _LOCK_KEYS, wanted)}
+    parked: dict[Key, set[int]] = {}
+    for topic, key, number in await run(session, _PARKED, wanted):
         parked.setdefault((topic, key), set()).add(number)
-    rows = await session.execute(
-        text(
-            f"SELECT i.topic, i.key, i.last FROM inbox_key i {join} ORDER BY i.topic, i.key FOR UPDATE OF i"  # noqa: S608
-        ),
-        wanted,
-    )
-    last: dict[Key, int] = {(topic, key): number for topic, key, number in rows if number > 0}
     return Batch(last, parked)
 
 
@@ -157,38 +168,22 @@ async def write(session: AsyncSession, batch: Batch, after: Iterable[tuple[Topic
     """Write last numbers and the positions `after` the batch; keys that can go on become due at once."""
     touched = sorted(batch.touched)
     if touched:
-        await session.execute(
-            text(
-                "INSERT INTO inbox_key (topic, key, last)"
-                " SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:lasts AS bigint[]))"
-                " ON CONFLICT (topic, key) DO UPDATE SET last = greatest(inbox_key.last, excluded.last)"
-            ),
-            {
-                "topics": [topic for topic, _ in touched],
-                "keys": [key for _, key in touched],
-                "lasts": [batch.last[key] for key in touched],
-            },
-        )
+        values = {
+            "topics": [topic for topic, _ in touched],
+            "keys": [key for _, key in touched],
+            "lasts": [batch.last[key] for key in touched],
+        }
+        await run(session, _WRITE_KEYS, values)
     for topic, key in batch.released():
-        await session.execute(
-            RELEASE,
-            {"topic": topic, "key": key, "number": batch.last[(topic, key)] + 1},
-        )
+        await run(session, _RELEASE, {"topic": topic, "key": key})
     rows = sorted(after, key=lambda pair: pair[0])
-    await session.execute(
-        text(
-            "INSERT INTO inbox_position (topic, partition, epoch, next_offset) SELECT * FROM unnest("
-            "CAST(:topics AS text[]), CAST(:partitions AS integer[]), CAST(:epochs AS integer[]),"
-            " CAST(:offsets AS bigint[])) ORDER BY 1, 2"
-            " ON CONFLICT (topic, partition) DO UPDATE SET epoch = excluded.epoch, next_offset = excluded.next_offset"
-        ),
-        {
-            "topics": [place.topic for place, _ in rows],
-            "partitions": [place.partition for place, _ in rows],
-            "epochs": [position.epoch for _, position in rows],
-            "offsets": [position.next_offset for _, position in rows],
-        },
-    )
+    values = {
+        "topics": [place.topic for place, _ in rows],
+        "partitions": [place.partition for place, _ in rows],
+        "epochs": [position.epoch for _, position in rows],
+        "offsets": [position.next_offset for _, position in rows],
+    }
+    await run(session, _WRITE_POSITIONS, values)
 
 
 async def positions(session: AsyncSession, places: Iterable[TopicPartition]) -> dict[TopicPartition, Position]:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -17,7 +16,7 @@ from doorstep.contracts.audit import AuditEntrySubmitted
 from doorstep.contracts.codes import Department
 from doorstep.contracts.envelope import JOSE, JSON, Event
 from doorstep.contracts.topics import TOPIC_OF, TOPICS, Topic, audit_topic, feed_topic
-from doorstep.kit.db import before_commit
+from doorstep.kit.db import before_commit, run
 from doorstep.kit.telemetry import current_traceparent
 
 EVENT_BYTES = 700_000
@@ -49,8 +48,7 @@ class OutboxRow:
     ordered: bool = True
 
 
-_WRITE = text(
-    """
+_WRITE = """
     WITH rows AS (
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:types AS text[]),
@@ -75,8 +73,7 @@ _WRITE = text(
     SELECT
         id, topic, key, number, type, subject, time, traceparent, content_type, recipient, CAST(headers AS jsonb), body
     FROM numbered ORDER BY i
-    """
-)
+"""
 
 
 def add(session: AsyncSession, event: Event, *, key: UUID, subject: UUID | None = None) -> UUID:
@@ -164,7 +161,8 @@ async def flush(session: AsyncSession) -> None:
     if not rows:
         return
     session.info["outbox_written"] = session.info.get("outbox_written", 0) + len(rows)
-    await session.execute(
+    await run(
+        session,
         _WRITE,
         {
             "ids": [row.id for row in rows],

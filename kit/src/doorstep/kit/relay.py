@@ -17,7 +17,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from sqlalchemy import Row
 
 from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import TOPICS, produced_by
@@ -26,6 +25,7 @@ from doorstep.kit import relay_state as state
 from doorstep.kit.broker import Broker, partition_of
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease, LeaseLost
+from doorstep.kit.relay_state import Unpublished
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import EPOCHS, OUTBOX_AGE, OUTBOX_DEPTH, PUBLISHED, describe, places
 from doorstep.kit.wakeups import Announcer, Listener
@@ -166,7 +166,7 @@ class Relay:
             return False
         self._steps.passed(Step.RELAY_SELECTED)
         epochs = await state.epochs(self._database)
-        partitions: dict[TopicPartition, list[Row[Any]]] = defaultdict(list)
+        partitions: dict[TopicPartition, list[Unpublished]] = defaultdict(list)
         for row in rows:
             count = len(await producer.partitions_for(row.topic))
             partitions[TopicPartition(row.topic, partition_of(row.key, count))].append(row)
@@ -185,7 +185,9 @@ class Relay:
         blocked = {topic for topic, until in self._undeliverable.items() if until > now} - held
         return bool(blocked) or 0 < settled < len(rows) or (len(rows) == _ROUND and settled > 0)
 
-    async def _send(self, producer: AIOKafkaProducer, place: TopicPartition, rows: list[Row[Any]], epoch: int) -> int:
+    async def _send(
+        self, producer: AIOKafkaProducer, place: TopicPartition, rows: list[Unpublished], epoch: int
+    ) -> int:
         """Send as many of `rows` as fit into one batch; how many were settled."""
         batch = producer.create_batch()
         packed: list[int] = []
@@ -227,7 +229,7 @@ class Relay:
         PUBLISHED.labels(self._database.service, place.topic).inc(len(packed))
         return len(settled)
 
-    async def _value(self, row: Row[Any]) -> bytes:
+    async def _value(self, row: Unpublished) -> bytes:
         if row.recipient is None:
             return bytes(row.body)
         if self._encode is None:
@@ -296,13 +298,13 @@ class Relay:
         return anew
 
 
-def _headers(row: Row[Any], epoch: int) -> list[tuple[str, bytes]]:
+def _headers(row: Unpublished, epoch: int) -> list[tuple[str, bytes]]:
     if row.headers:
         return [(name, value.encode()) for name, value in row.headers.items()]
     return to_headers(_envelope(row, epoch))
 
 
-def _envelope(row: Row[Any], epoch: int) -> Envelope:
+def _envelope(row: Unpublished, epoch: int) -> Envelope:
     return Envelope.model_construct(
         id=row.id,
         source=f"doorstep/{TOPICS[row.topic].producer}",

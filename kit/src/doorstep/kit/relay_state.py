@@ -2,37 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from datetime import datetime
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+import orjson
 from aiokafka import ConsumerRecord, TopicPartition
-from sqlalchemy import CursorResult, Row, text
+from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import TOPICS, consumed_by, produced_by
 from doorstep.contracts.wire import MalformedEvent, from_message
-from doorstep.kit.db import Database
+from doorstep.kit.db import Database, run
 from doorstep.kit.leases import Lease, LeaseLost
 from doorstep.kit.outbox import LETTER_ID
 
-_UNPUBLISHED = text(
-    """
+_UNPUBLISHED = """
     SELECT position, id, topic, key, number, type, subject, time, traceparent, content_type, recipient, headers, body
     FROM outbox WHERE published_at IS NULL AND topic <> ALL(CAST(:held AS text[])) ORDER BY position LIMIT :limit
-    """
-)
-_ACKNOWLEDGE = text(
-    """
+"""
+_ACKNOWLEDGE = """
     INSERT INTO relay_partition (topic, partition, base, acknowledged)
     SELECT CAST(:topic AS text), CAST(:partition AS integer), CAST(:base AS bigint), CAST(:last AS bigint)
     WHERE EXISTS (SELECT FROM lease WHERE name = :lease AND holder = :holder)
     ON CONFLICT (topic, partition) DO UPDATE SET base = excluded.base, acknowledged = excluded.acknowledged
     WHERE relay_partition.acknowledged < excluded.base
     RETURNING acknowledged
-    """
-)
-_MARK = text("UPDATE outbox SET published_at = now() WHERE position = ANY(CAST(:positions AS bigint[]))")
+"""
+_MARK = "UPDATE outbox SET published_at = now() WHERE position = ANY(CAST(:positions AS bigint[]))"
 _RAISE_EPOCH = text(
     """
     INSERT INTO relay_topic (topic, epoch)
@@ -68,17 +66,34 @@ _ADVANCE_PAST = text(
 )
 
 
-async def unpublished(database: Database, limit: int, held: list[str]) -> Sequence[Row[Any]]:
+class Unpublished(NamedTuple):
+    """A row of the outbox that has not left."""
+
+    position: int
+    id: UUID
+    topic: str
+    key: UUID
+    number: int | None
+    type: str
+    subject: UUID | None
+    time: datetime
+    traceparent: str | None
+    content_type: str
+    recipient: str | None
+    headers: dict[str, str] | None
+    body: bytes
+
+
+async def unpublished(database: Database, limit: int, held: list[str]) -> list[Unpublished]:
     """The next rows to publish, in the order in which their keys were locked, without those of `held` topics."""
-    async with database.transaction() as session:
-        return (await session.execute(_UNPUBLISHED, {"limit": limit, "held": held})).all()
+    rows = [Unpublished(*row) for row in await database.fetch(_UNPUBLISHED, {"limit": limit, "held": held})]
+    return [row if row.headers is None else row._replace(headers=orjson.loads(str(row.headers))) for row in rows]
 
 
 async def epochs(database: Database) -> dict[str, int]:
     """The epoch of each topic that was ever published anew; the others have 1."""
-    async with database.transaction() as session:
-        rows = await session.execute(text("SELECT topic, epoch FROM relay_topic"))
-        return {topic: epoch for topic, epoch in rows}
+    rows = await database.fetch("SELECT topic, epoch FROM relay_topic", {})
+    return {topic: epoch for topic, epoch in rows}
 
 
 async def acknowledged(database: Database) -> dict[TopicPartition, tuple[int, int]]:
@@ -98,9 +113,9 @@ async def mark(
     """
     values = {"topic": place.topic, "partition": place.partition, "base": base, "last": base + count - 1}
     async with database.transaction() as session:
-        if count and (await session.execute(_ACKNOWLEDGE, {**values, **_identity(lease)})).first() is None:
+        if count and not await run(session, _ACKNOWLEDGE, {**values, **_identity(lease)}):
             return False
-        await session.execute(_MARK, {"positions": positions})
+        await run(session, _MARK, {"positions": positions})
     return True
 
 
@@ -181,9 +196,9 @@ async def adopt(
         if highest > current:
             await session.execute(_KEEP_UP, {"topic": place.topic, "epoch": highest})
         sent = [one for key, one in positions.items() if key in letters or found[key].epoch >= current]
-        await session.execute(_MARK, {"positions": sent})
+        await run(session, _MARK, {"positions": sent})
         last = {"topic": place.topic, "partition": place.partition, "last": messages[-1].offset}
-        await session.execute(_ACKNOWLEDGE, {**last, "base": messages[0].offset, **_identity(lease)})
+        await run(session, _ACKNOWLEDGE, {**last, "base": messages[0].offset, **_identity(lease)})
     return Adopted(len(unknown), highest)
 
 

@@ -36,6 +36,15 @@ _CACHE_ENTRIES = 50_000
 _NONCE = 12
 
 
+_FETCH = "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
+_MAKE = """
+    INSERT INTO data_key (subject_id, kek, wrapped)
+    SELECT id, CAST(:kek AS text), wrapped
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:wrapped AS bytea[])) AS r (id, wrapped) ORDER BY id
+    ON CONFLICT DO NOTHING RETURNING subject_id
+"""
+
+
 class SubjectErased(LookupError):
     """The subject was erased, or never had a key: nothing of it can be read."""
 
@@ -165,45 +174,31 @@ class Vault:
         return KeyRing(keys)
 
     async def _load(self, subject_ids: list[UUID], *, create: bool) -> dict[UUID, tuple[int, AESGCM]]:
-        rows = await self._fetch(subject_ids)
-        if create and len(rows) < len(subject_ids):
-            known = {row[0] for row in rows}
-            await self._make([one for one in subject_ids if one not in known])
-            rows = await self._fetch(subject_ids)
         if len(self._cache) > _CACHE_ENTRIES:
             self._cache.clear()
-        loaded: dict[UUID, tuple[int, AESGCM]] = {}
-        for subject_id, version, kek, wrapped in rows:
+        made = await self._make(subject_ids) if create else {}
+        known = [one for one in subject_ids if one not in made]
+        loaded: dict[UUID, tuple[int, AESGCM]] = {one: (1, AESGCM(key)) for one, key in made.items()}
+        for subject_id, version, kek, wrapped in await self._database.fetch(_FETCH, {"ids": known}) if known else []:
             if wrapped is not None:
                 binding = _binding(subject_id, kek, version)
                 key = AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
                 loaded[subject_id] = (version, key)
-                self._cache[subject_id] = (time.monotonic() + _CACHE_SECONDS, version, key)
+        expires = time.monotonic() + _CACHE_SECONDS
+        self._cache.update({one: (expires, version, key) for one, (version, key) in loaded.items()})
         return loaded
 
-    async def _fetch(self, subject_ids: list[UUID]) -> list[tuple[UUID, int, str, bytes | None]]:
-        query = text(
-            "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
-        )
-        async with self._database.transaction() as session:
-            return [tuple(row) for row in await session.execute(query, {"ids": subject_ids})]
-
-    async def _make(self, subject_ids: list[UUID]) -> None:
+    async def _make(self, subject_ids: list[UUID]) -> dict[UUID, bytes]:
+        """Make a key for each of `subject_ids` that has none, in one statement; gives those that were made."""
         kek = self._keyset.current
+        keys = {one: AESGCM.generate_key(256) for one in subject_ids}
         wrapped = []
-        for subject_id in subject_ids:
+        for subject_id, key in keys.items():
             nonce = secrets.token_bytes(_NONCE)
-            key = AESGCM.generate_key(256)
             wrapped.append(nonce + self._keyset.keks[kek].encrypt(nonce, key, _binding(subject_id, kek, 1)))
-        async with self._database.transaction() as session:
-            await session.execute(
-                text(
-                    "INSERT INTO data_key (subject_id, kek, wrapped)"
-                    " SELECT id, :kek, wrapped FROM unnest(CAST(:ids AS uuid[]), CAST(:wrapped AS bytea[]))"
-                    " AS r (id, wrapped) ORDER BY id ON CONFLICT DO NOTHING"
-                ),
-                {"kek": kek, "ids": subject_ids, "wrapped": wrapped},
-            )
+        rows = await self._database.fetch(_MAKE, {"kek": kek, "ids": subject_ids, "wrapped": wrapped})
+        made = {row[0] for row in rows}
+        return {one: key for one, key in keys.items() if one in made}
 
     async def destroy(self, subject_id: UUID) -> None:
         """Erase the subject: its key is gone for good, here and in what was encrypted under it anywhere."""
