@@ -78,7 +78,7 @@ def test_no_two_services_answer_for_one_operation() -> None:
         for service in SERVICES
         for path, methods in published(service)["paths"].items()
         for method in methods
-        if path.startswith("/api/")
+        if path.startswith("/api/") and not path.startswith("/api/dead-letters")  # every service has its own
     ]
     assert len(routes) == len(set(routes))
 
