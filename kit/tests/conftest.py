@@ -150,12 +150,14 @@ class _Row:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def flow(databases: Databases, broker: Broker) -> AsyncIterator[Flow]:
+async def flow(databases: Databases, embedded_broker: EmbeddedBroker) -> AsyncIterator[Flow]:
     """Two databases around an empty broker."""
+    broker = Broker(embedded_broker.address, fetch_wait_ms=20, session_ms=3000)
     made = Flow(databases, broker)
     await made.open()
     yield made
     await made.close()
+    await broker.close()
 
 
 class Stage:

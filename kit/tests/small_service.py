@@ -71,16 +71,13 @@ async def note(session: AsyncSession, received: Received) -> None:
     )
 
 
-async def produce(database: Database, events: int, seed: int) -> None:
-    """Write until there are so many events, pausing as chance has it."""
+async def produce(database: Database, seed: int, stopping: asyncio.Event) -> None:
+    """Write until `stopping` is set, pausing as chance has it."""
     chance = random.Random(seed)
-    while True:
+    while not stopping.is_set():
         async with database.transaction() as session:
-            there = int((await session.execute(text("SELECT count(*) FROM written"))).scalar_one())
-            if there >= events:
-                return
             await write(session, *chance.choices(KEYS, k=chance.randint(1, 3)))
-        await asyncio.sleep(chance.uniform(0, 0.02))
+        await asyncio.sleep(chance.uniform(0, 0.06))
 
 
 def choosy() -> object:
@@ -99,10 +96,17 @@ def choosy() -> object:
     return handle
 
 
+def tell_stacks() -> None:
+    """Write what every task waits for, for whoever reads the log of a process that got stuck."""
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+
+
 async def main(role: str) -> None:
     """Produce or consume until SIGTERM."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_stacks)
     environment = os.environ
     order = environment.get("DOORSTEP_KILL_AT")
     steps = Steps(die_at(order) if order else None)
@@ -112,7 +116,7 @@ async def main(role: str) -> None:
         relay = Relay(database, broker, steps=steps, lease_seconds=1.0)
         database.on_commit.append(relay.wake)
         publishing = asyncio.create_task(relay.run(stopping))
-        await produce(database, int(environment["EVENTS"]), int(environment["SEED"]))
+        await produce(database, int(environment["SEED"]), stopping)
         await publishing
     else:
         handlers = {NeedsAssessed: choosy()}

@@ -76,8 +76,10 @@ async def test_only_the_holder_of_the_lease_says_that_the_broker_lost_something(
     assert (await relay_state.acknowledged(flow.producer))[place] == (100, 109)
     assert not await relay_state.mark(flow.producer, holder, place, 5, 1, [])
     with pytest.raises(LeaseLost):
-        await relay_state.raise_epoch(flow.producer, other, "risk.needs")
-    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs") == (2, 0)
+        await relay_state.raise_epoch(flow.producer, other, "risk.needs", 1)
+    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 1) == (2, 0)
+    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 1) is None  # another partition said so
+    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 2) == (3, 0)
 
 
 async def test_a_commit_in_another_process_wakes_the_relay(flow):

@@ -216,14 +216,16 @@ class Relay:
                 self._held_until[place] = time.monotonic() + 0.5
                 return 0
             self._steps.passed(Step.RELAY_ACKNOWLEDGED)
-        return await self._settle(place, base, packed, passed_over)
+        return await self._settle(place, epoch, base, packed, passed_over)
 
-    async def _settle(self, place: TopicPartition, base: int, packed: list[int], passed_over: list[int]) -> int:
+    async def _settle(
+        self, place: TopicPartition, epoch: int, base: int, packed: list[int], passed_over: list[int]
+    ) -> int:
         settled = packed + passed_over
         if not settled:
             return 0
         if not await state.mark(self._database, self._lease, place, base, len(packed), settled):
-            await self._raise_epoch(place.topic)
+            await self._raise_epoch(place.topic, epoch)
             return len(settled)
         self._steps.passed(Step.RELAY_MARKED)
         PUBLISHED.labels(self._database.service, place.topic).inc(len(packed))
@@ -258,12 +260,16 @@ class Relay:
             if place in ends and (ends[place] <= base or ends[place] < self._ends.get(place, 0))
         }
         self._ends = ends
+        epochs = await state.epochs(self._database) if lost else {}
         for topic in sorted(lost):
-            await self._raise_epoch(topic)
+            await self._raise_epoch(topic, epochs.get(topic, 1))
 
-    async def _raise_epoch(self, topic: str) -> None:
+    async def _raise_epoch(self, topic: str, known: int) -> None:
         await self._broker.ensure_topics(self._database.service)
-        epoch, again = await state.raise_epoch(self._database, self._lease, topic)
+        raised = await state.raise_epoch(self._database, self._lease, topic, known)
+        if raised is None:
+            return
+        epoch, again = raised
         self._steps.passed(Step.RELAY_EPOCH_RAISED)
         EPOCHS.labels(self._database.service, topic).inc()
         log.warning("broker lost a topic", extra={"topic": topic, "epoch": epoch, "published_again": again})

@@ -31,13 +31,13 @@ _ACKNOWLEDGE = """
     RETURNING acknowledged
 """
 _MARK = "UPDATE outbox SET published_at = now() WHERE position = ANY(CAST(:positions AS bigint[]))"
+_HELD = text("SELECT 1 FROM lease WHERE name = :lease AND holder = :holder FOR SHARE")
 _RAISE_EPOCH = text(
     """
     INSERT INTO relay_topic (topic, epoch)
-    SELECT CAST(:topic AS text), 2 WHERE EXISTS (
-        SELECT FROM (SELECT FROM lease WHERE name = :lease AND holder = :holder FOR SHARE) AS held
-    )
-    ON CONFLICT (topic) DO UPDATE SET epoch = relay_topic.epoch + 1 RETURNING epoch
+    SELECT CAST(:topic AS text), CAST(:known AS integer) + 1
+    ON CONFLICT (topic) DO UPDATE SET epoch = relay_topic.epoch + 1 WHERE relay_topic.epoch = :known
+    RETURNING epoch
     """
 )
 _KEEP_UP = text(
@@ -119,15 +119,18 @@ async def mark(
     return True
 
 
-async def raise_epoch(database: Database, lease: Lease, topic: str) -> tuple[int, int]:
+async def raise_epoch(database: Database, lease: Lease, topic: str, known: int) -> tuple[int, int] | None:
     """Have all that the outbox holds of `topic` go out again under a new epoch; gives it and the number of rows.
 
+    None if the epoch is no longer the `known` one: of several partitions that show the same loss one speaks for all.
     Raises LeaseLost: only the holder may say that the broker lost something.
     """
     async with database.transaction() as session:
-        raised = (await session.execute(_RAISE_EPOCH, {"topic": topic, **_identity(lease)})).first()
-        if raised is None:
+        if (await session.execute(_HELD, _identity(lease))).first() is None:
             raise LeaseLost(lease.name)
+        raised = (await session.execute(_RAISE_EPOCH, {"topic": topic, "known": known})).first()
+        if raised is None:
+            return None
         await session.execute(text("DELETE FROM relay_partition WHERE topic = :topic"), {"topic": topic})
         again = await session.execute(
             text("UPDATE outbox SET published_at = NULL WHERE topic = :topic AND published_at IS NOT NULL"),
