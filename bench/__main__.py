@@ -18,7 +18,7 @@ RESULTS = Path(".cache/bench/latest.json")
 
 def bench(
     quick: Annotated[bool, typer.Option(help="Two to three minutes, rough figures 快速.")] = False,
-    smoke: Annotated[bool, typer.Option(help="Tiny counts: shows that the benchmark works, no figures 试运行.")] = False,
+    smoke: Annotated[bool, typer.Option(help="Tiny counts: shows that it works, gives no figures 试运行.")] = False,
     full: Annotated[bool, typer.Option(help="Ten minutes at 50 records a second 十分钟.")] = False,
     peer: Annotated[bool, typer.Option(help="Measure the plain peer too 对照.")] = True,
     demo: Annotated[bool, typer.Option(help="Measure the second make demo too 演示.")] = True,

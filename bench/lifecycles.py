@@ -25,6 +25,8 @@ class Lifecycles:
         self._tokens = {one: site.officer(one) for one in WISHES}
         self._doors = {one: self._door(site, one) for one in WISHES}
         self._collector = Collector(site)
+        self._ending = False
+        self._all_over = asyncio.Event()
         self.begun = 0
         self.finished = 0
 
@@ -46,8 +48,9 @@ class Lifecycles:
                 tell("lifecycles", (time.monotonic() - began) / seconds)
             finished, lasted = self.finished, time.monotonic() - began
             async with asyncio.timeout(ARRIVES_WITHIN):
-                while self.finished < self.begun:
-                    await asyncio.sleep(0.02)
+                self._ending = True
+                self._look_whether_over()
+                await self._all_over.wait()
             taking.cancel()
         return finished, lasted
 
@@ -65,6 +68,11 @@ class Lifecycles:
             raise AssertionError(f"{ref} is {found['state']}")
         self.finished += 1
         self._gate.release()
+        self._look_whether_over()
+
+    def _look_whether_over(self) -> None:
+        if self._ending and self.finished == self.begun:
+            self._all_over.set()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -105,7 +105,9 @@ async def idle(site: Site, seconds: float) -> dict[str, float]:
     return {name: 100 * spent / meter.seconds for name, spent in meter.read().items()}
 
 
-async def throughput(site: Site, heard: Heard, *, seconds: float, most: int, idle_cores: float, tell: Tell) -> dict[str, Any]:
+async def throughput(
+    site: Site, heard: Heard, *, seconds: float, most: int, idle_cores: float, tell: Tell
+) -> dict[str, Any]:
     """Records a second from the first sent to the last request decrypted, at saturation; one need a record.
 
     Then it waits until the site is quiet (the log has its entries, the journeys their steps) and reads the processor
@@ -144,7 +146,9 @@ async def throughput(site: Site, heard: Heard, *, seconds: float, most: int, idl
     }
 
 
-async def latency(site: Site, heard: Heard, *, rate: float, seconds: float, warm: float, needs: int, tell: Tell) -> dict[str, Any]:
+async def latency(
+    site: Site, heard: Heard, *, rate: float, seconds: float, warm: float, needs: int, tell: Tell
+) -> dict[str, Any]:
     """Milliseconds from the 201 to the request decrypted in each department's process, at `rate` records a second.
 
     The records of the first `warm` seconds are not counted.

@@ -105,7 +105,8 @@ def _rows(ours: dict[str, Any], theirs: dict[str, Any] | None) -> Iterator[tuple
     )
     yield both("lifecycles a second", "lifecycles", "lifecycles_per_second")
     yield both("% of the machine meanwhile, clients included", "lifecycles", "machine_percent")
-    yield "% of a core, whole stack idle", sum(ours["idle"].values()), theirs and sum(theirs["idle"].values())
+    idle_peer = None if theirs is None else sum(theirs["idle"].values())
+    yield "% of a core, whole stack idle", sum(ours["idle"].values()), idle_peer
     for needs in (4, 1):
         spread = ours[f"latency_of_{needs}"]
         name = "four needs" if needs > 1 else "one need"

@@ -18,6 +18,7 @@ from bench.machine import machine
 from bench.site import Site, peer, product
 
 ROOT = Path(__file__).parents[1]
+_SETTLES = 3.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
     return found
 
 
-async def _measured(running: AbstractAsyncContextManager[Site], plan: Plan, tell: Tell, *, whole: bool) -> dict[str, Any]:
+async def _measured(
+    running: AbstractAsyncContextManager[Site], plan: Plan, tell: Tell, *, whole: bool
+) -> dict[str, Any]:
     """The figures of one site; `whole` adds those that only the product is asked for."""
     async with running as site:
 
@@ -68,12 +71,13 @@ async def _measured(running: AbstractAsyncContextManager[Site], plan: Plan, tell
 
         told("its journey", 0.0)
         found: dict[str, Any] = {"journey_seconds": await check_journey(site)}
+        told("idle", 0.0)
+        await asyncio.sleep(_SETTLES)
+        found["idle"] = await idle(site, plan.idle)
         async with listening(site) as heard:
             told("warming up", 0.0)
             await throughput(site, heard, seconds=plan.warm, most=plan.most, idle_cores=1.0, tell=told)
-            told("idle", 0.0)
-            found["idle"] = await idle(site, plan.idle)
-            idle_cores = sum(found["idle"].values()) / 100
+            idle_cores = sum((await idle(site, 2.0)).values()) / 100
             if whole:
                 for needs in (4, 1):
                     found[f"latency_of_{needs}"] = await latency(

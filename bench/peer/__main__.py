@@ -24,5 +24,5 @@ def compose(name: str, peer: Peer) -> FastAPI:
 
 
 if __name__ == "__main__":
-    settings = PeerSettings()  # type: ignore[call-arg]
+    settings = PeerSettings()
     serve(compose(sys.argv[1], Peer(sys.argv[1], settings)), settings.port)

@@ -61,7 +61,9 @@ class Peer:
             await consumer.stop()
 
 
-def log(session: AsyncSession, action: str, subject: UUID | None, *, actor: str | None = None, purpose: str = "") -> None:
+def log(
+    session: AsyncSession, action: str, subject: UUID | None, *, actor: str | None = None, purpose: str = ""
+) -> None:
     """Keep an audit row of an action, in its transaction."""
     session.add(AuditRow(at=datetime.now(UTC), action=action, subject_id=subject, actor=actor, purpose=purpose or None))
 

@@ -27,7 +27,7 @@ class Encrypted(TypeDecorator[str]):
     def cipher(cls) -> AESGCM:
         """The cipher with the key of the settings."""
         if cls._cipher is None:
-            cls._cipher = AESGCM(PeerSettings().key)  # type: ignore[call-arg]
+            cls._cipher = AESGCM(PeerSettings().key)
         return cls._cipher
 
     def process_bind_param(self, value: str | None, dialect: Any) -> bytes | None:
