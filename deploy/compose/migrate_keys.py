@@ -3,6 +3,6 @@
 import asyncio
 import os
 
-from doorstep.kit.db import migrate
+from doorstep.kit.migrations import migrate
 
 asyncio.run(migrate(os.environ["DOORSTEP_KEYS_DATABASE_URL"], "doorstep.kit:migrations/keys"))

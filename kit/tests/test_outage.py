@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import pytest_asyncio
 
-from doorstep.kit.db import Database, migrate
+from doorstep.kit.db import Database
+from doorstep.kit.migrations import migrate
 from doorstep.kit.testing import KIT_TABLES, eventually, running
 from doorstep.local.folder import DataFolder
 from doorstep.local.postgres import DATABASES, EmbeddedPostgres

@@ -1,18 +1,14 @@
-"""The database of a service: its transactions, which alone commit, and its migrations."""
+"""The database of a service: its transactions, which alone commit."""
 
 import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from typing import Any
 
 import asyncpg
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, pool, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -26,7 +22,6 @@ DATABASE_ERRORS = (DatabaseAway, DBAPIError, PoolTimeout, asyncpg.PostgresError,
 """All that can come of a statement or a connection."""
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
-_MIGRATION_LOCK = 7_266_370  # one migrator at a time on a database
 _RETRY_STATES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "08000", "08001", "08003", "08004", "08006"})
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -201,33 +196,3 @@ def is_away(error: BaseException) -> bool:
         broken = error.connection_invalidated or (isinstance(error, InterfaceError) and not wrong_value)
         return broken or sql_state(error) in _AWAY_STATES
     return isinstance(error, DatabaseAway | PoolTimeout)
-
-
-async def migrate(url: str, *packages: str) -> None:
-    """Bring the database at `url` to the newest version of each of `packages`.
-
-    A package, like `doorstep.kit:migrations/service` or `doorstep.intake:migrations`, names a folder of Alembic
-    revisions; each has a version table of its own. Concurrent callers wait for one another.
-    """
-    engine = create_async_engine(url, poolclass=pool.NullPool)
-    try:
-        async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            for package in packages:
-                await connection.run_sync(_upgrade, package)
-    finally:
-        await engine.dispose()
-
-
-def _upgrade(connection: Connection, package: str) -> None:
-    module, _, folder = package.partition(":")
-    scripts = ScriptDirectory(str(files(module) / folder))
-    name = module.rpartition(".")[2] + folder.removeprefix("migrations").replace("/", "_")
-    with EnvironmentContext(
-        Config(),
-        scripts,
-        fn=lambda revision, _: scripts._upgrade_revs("head", revision),  # noqa: SLF001
-    ) as environment:
-        environment.configure(connection=connection, version_table=f"version_{name}")
-        with environment.begin_transaction():
-            environment.run_migrations()

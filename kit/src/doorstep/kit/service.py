@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import signal
@@ -18,7 +19,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from doorstep.kit import operators, problems
-from doorstep.kit.db import migrate
 from doorstep.kit.door import Door
 from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep, service_of
 from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose
@@ -126,14 +126,11 @@ def main(program: Program, arguments: Sequence[str]) -> int:
         return 2
     with asyncio.Runner(loop_factory=uvicorn.Config("", loop="uvloop", log_config=None).get_loop_factory()) as runner:
         if mode == "migrate":
-            runner.run(migrate_all(service, program.migrations))
+            migrations = importlib.import_module("doorstep.kit.migrations")  # here, to start a service without Alembic
+            packages = ("doorstep.kit:migrations/service", program.migrations)
+            runner.run(migrations.migrate(service.settings.database_url, *packages))
             return 0
         return 0 if runner.run(serve(service, program, mode)) else 1
-
-
-async def migrate_all(service: Service, migrations: str) -> None:
-    """Bring the service's database to the newest version of kit and service."""
-    await migrate(service.settings.database_url, "doorstep.kit:migrations/service", migrations)
 
 
 async def serve(service: Service, program: Program, mode: str) -> bool:

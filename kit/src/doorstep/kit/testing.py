@@ -24,8 +24,9 @@ from doorstep.contracts import topics
 from doorstep.contracts.envelope import JOSE
 from doorstep.contracts.wire import from_message
 from doorstep.kit.consumer import Received
-from doorstep.kit.db import Database, migrate
+from doorstep.kit.db import Database
 from doorstep.kit.delivery import open_with
+from doorstep.kit.migrations import migrate
 from doorstep.kit.vault import KeyRing, Keyset, Vault, new_keyset
 
 KIT_TABLES = "doorstep.kit:migrations/service"

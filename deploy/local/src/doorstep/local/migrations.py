@@ -6,7 +6,7 @@ from importlib.resources import files
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from doorstep.kit.db import migrate
+from doorstep.kit.migrations import migrate
 from doorstep.local.failures import MigrationFailed
 
 KEYS = "keys"
