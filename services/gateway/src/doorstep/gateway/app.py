@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from doorstep.contracts.codes import Purpose
-from doorstep.gateway.api import description, forward, journeys, pages
+from doorstep.gateway.api import dead_letters, description, forward, journeys, pages
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
@@ -25,7 +25,7 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    routers = (journeys.router, pages.router, description.router, forward.router)
+    routers = (journeys.router, pages.router, description.router, dead_letters.router, forward.router)
     app = create_app(service, *routers, title="Doorstep", openapi_url=None)
     app.state.client = _client(service)
     app.add_middleware(Browser)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.gateway.domain.journey import Step
+from doorstep.kit.db import before_commit, run
 
 
 @dataclass(frozen=True)
@@ -20,27 +21,33 @@ class Journey:
     recorded_by: UUID
 
 
+_STEPS = "journey_steps"
+_BEGIN = """
+    INSERT INTO journey (record_id, station, recorded_by, begun_at)
+    VALUES (:record_id, :station, :recorded_by, :begun_at) ON CONFLICT DO NOTHING
+"""
+_APPEND = """
+    INSERT INTO journey_step (record_id, step)
+    SELECT record_id, CAST(s AS jsonb)
+    FROM unnest(CAST(:record_ids AS uuid[]), CAST(:steps AS text[])) WITH ORDINALITY AS u (record_id, s, i) ORDER BY i
+"""
+
+
 async def begin(session: AsyncSession, journey: Journey, begun_at: datetime) -> None:
     """Note that a record was taken."""
-    await session.execute(
-        text(
-            "INSERT INTO journey (record_id, station, recorded_by, begun_at)"
-            " VALUES (:record_id, :station, :recorded_by, :begun_at) ON CONFLICT DO NOTHING"
-        ),
-        {**vars(journey), "begun_at": begun_at},
-    )
+    await run(session, _BEGIN, {**vars(journey), "begun_at": begun_at})
 
 
 async def append(session: AsyncSession, record_id: UUID, steps: Sequence[Step]) -> None:
-    """Add steps to a record's journey, in their order."""
-    await session.execute(
-        text(
-            "INSERT INTO journey_step (record_id, step)"
-            " SELECT CAST(:record_id AS uuid), CAST(s AS jsonb) FROM unnest(CAST(:steps AS text[]))"
-            " WITH ORDINALITY AS u (s, i) ORDER BY i"
-        ),
-        {"record_id": record_id, "steps": [step.model_dump_json(exclude_none=True) for step in steps]},
-    )
+    """Have steps added to a record's journey, in their order, with all others of the session's transaction."""
+    buffered: list[tuple[UUID, str]] = session.info.setdefault(_STEPS, [])
+    buffered += [(record_id, step.model_dump_json(exclude_none=True)) for step in steps]
+    before_commit(session, _write_steps)
+
+
+async def _write_steps(session: AsyncSession) -> None:
+    steps: list[tuple[UUID, str]] = session.info.pop(_STEPS, [])
+    await run(session, _APPEND, {"record_ids": [one for one, _ in steps], "steps": [step for _, step in steps]})
 
 
 async def journey(session: AsyncSession, record_id: UUID) -> Journey | None:

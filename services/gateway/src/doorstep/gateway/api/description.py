@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from doorstep.gateway.domain.routes import BEHIND
+from doorstep.gateway.domain.routes import BEHIND, outside
 from doorstep.gateway.settings import GatewaySettings
 
 router = APIRouter(include_in_schema=False)
@@ -41,7 +41,7 @@ def merged(documents: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
             continue
         place = b"#/components/schemas/"
         renamed = orjson.loads(orjson.dumps(document).replace(place, place + service.encode() + b"."))
-        paths |= renamed.get("paths", {})
+        paths |= {outside(service, path): item for path, item in renamed.get("paths", {}).items()}
         found = renamed.get("components", {}).get("schemas", {})
         schemas |= {f"{service}.{name}": schema for name, schema in found.items()}
     return {

@@ -18,6 +18,13 @@ _SERVICE_OF: dict[str, str] = {
 _DEAD_LETTERS = "dead-letters"
 
 
+def outside(service: str, path: str) -> str:
+    """The path at the front door of what `service` knows as `path`."""
+    inner = f"/api/{_DEAD_LETTERS}"
+    named = f"{inner}/{service}"
+    return path.replace(inner, named, 1) if path.startswith(inner) and not path.startswith(named) else path
+
+
 def route(raw_path: str) -> tuple[str, str] | None:
     """The service that answers `raw_path` (below /api/, as it was sent) and the path that it knows, encoded anew.
 
