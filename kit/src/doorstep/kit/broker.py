@@ -14,6 +14,8 @@ from doorstep.contracts.topics import Topic, consumed_by, produced_by
 
 _EXISTS = 36
 _TAIL_WAIT_MS = 50
+_QUIET_AFTER = 1.0
+_QUIET_WAIT_MS = 150
 _TAIL_WITHIN = 30.0
 
 
@@ -74,6 +76,15 @@ class Broker:
             metadata_max_age_ms=30_000,
             **self._security,
         )
+
+    def pace(self, client: AIOKafkaConsumer, *, quiet: float) -> None:
+        """Have fetches of `client` wait longer once nothing has come for `quiet` seconds, shortly as soon as it has.
+
+        Where fetches are short because the broker does not end them when messages come, they are most of what an idle
+        process does, and most of what it has the broker do.
+        """
+        wait = self._fetch_wait_ms if quiet < _QUIET_AFTER else max(self._fetch_wait_ms, _QUIET_WAIT_MS)
+        client._fetcher._fetch_max_wait_ms = wait  # noqa: SLF001 — read at every fetch
 
     async def ensure_topics(self, service: str) -> None:
         """Make the topics that `service` produces or consumes, with their dead letters, where they do not exist."""
@@ -143,6 +154,11 @@ class Broker:
                     behind.discard(place)
                     if end < starts[place]:
                         yield place, []
+                if time.monotonic() > patience - 20:
+                    import sys
+                    for p_ in behind:
+                        st = reader._subscription.subscription.assignment.state_value(p_)
+                        sys.stderr.write(f"DEBUG {p_} start={starts[p_]} hw={reader.highwater(p_)} pos={st._position} reset={st.reset_strategy} parts={reader.partitions_for_topic(p_.topic)} leader={reader._client.cluster.leader_for_partition(p_)}\n")
                 if time.monotonic() > patience:
                     raise KafkaTimeoutError
         finally:

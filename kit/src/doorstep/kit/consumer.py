@@ -102,6 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._probed = time.monotonic()
         self._probing: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
+        self._came = 0.0
         self.assigned = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -160,6 +161,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         client = self._client
         assert client is not None  # noqa: S101
         fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_TAKE)
+        self._came = time.monotonic() if fetched else self._came
+        self._broker.pace(client, quiet=time.monotonic() - self._came)
         messages = [
             self.read(record) for place in sorted(fetched) for record in self._fresh(client, place, fetched[place])
         ]

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Channel
 from doorstep.contracts.facts import SubjectKind
 from doorstep.intake.domain.record import Record
+from doorstep.kit.db import run
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,22 @@ class ContentRow:
 
 async def file_is_known(session: AsyncSession, file_id: UUID, station: str) -> bool:
     """Whether the file was begun at `station`."""
-    query = text("SELECT 1 FROM household_file WHERE file_id = :file_id AND station = :station")
-    return (await session.execute(query, {"file_id": file_id, "station": station})).first() is not None
+    query = "SELECT 1 FROM household_file WHERE file_id = :file_id AND station = :station"
+    return bool(await run(session, query, {"file_id": file_id, "station": station}))
 
 
 async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime) -> bool:
     """Begin a file; False if it exists."""
-    statement = text(
+    statement = (
         "INSERT INTO household_file (file_id, station, begun_at) VALUES (:file_id, :station, :now)"
         " ON CONFLICT DO NOTHING RETURNING file_id"
     )
-    return (await session.execute(statement, {"file_id": file_id, "station": station, "now": now})).first() is not None
+    return bool(await run(session, statement, {"file_id": file_id, "station": station, "now": now}))
 
 
 async def take_subjects(session: AsyncSession, record: Record) -> int:
     """Note the subjects of `record`; how many are new, or a dwelling or place that this file has already."""
-    statement = text(
+    statement = (
         "INSERT INTO subject (subject_id, kind, file_id, record_id)"
         " SELECT id, kind, CAST(:file_id AS uuid), CAST(:record_id AS uuid)"
         " FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[])) AS s (id, kind)"
@@ -66,13 +67,12 @@ async def take_subjects(session: AsyncSession, record: Record) -> int:
         "ids": [subject.subject_id for subject in record.subjects],
         "kinds": [subject.kind for subject in record.subjects],
     }
-    return len((await session.execute(statement, values)).all())
+    return len(await run(session, statement, values))
 
 
 async def insert_record(session: AsyncSession, row: RecordRow, contents: Sequence[tuple[UUID, bytes]]) -> None:
     """Store a record with its subjects' encrypted contents, in one statement."""
-    statement = text(
-        """
+    statement = """
         WITH taken AS (
             INSERT INTO record (record_id, file_id, station, channel, visited_at, recorded_at, recorded_by)
             VALUES (:record_id, :file_id, :station, :channel, :visited_at, :recorded_at, :recorded_by)
@@ -81,10 +81,9 @@ async def insert_record(session: AsyncSession, row: RecordRow, contents: Sequenc
         INSERT INTO record_subject (record_id, subject_id, place, content)
         SELECT record_id, s.id, s.place, s.content
         FROM taken, unnest(CAST(:ids AS uuid[]), CAST(:contents AS bytea[])) WITH ORDINALITY AS s (id, content, place)
-        """
-    )
+    """
     values = {"ids": [subject for subject, _ in contents], "contents": [content for _, content in contents]}
-    await session.execute(statement, {**vars(row), **values})
+    await run(session, statement, {**vars(row), **values})
 
 
 async def record(session: AsyncSession, record_id: UUID) -> RecordRow | None:

@@ -1,15 +1,16 @@
 """What referral reads, as plain SELECTs; those that lock say so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import BusinessStatus, TaskState
+from doorstep.kit.db import run
 
 PAGE = 50
 
@@ -66,7 +67,7 @@ class TransitionRow:
     detail: bytes | None
 
 
-def _task(row: Row[Any]) -> TaskRow:
+def _task(row: Iterable[Any]) -> TaskRow:
     """A row of `_TASK` with its codes."""
     values = list(row)
     values[4] = TaskState(values[4])
@@ -74,20 +75,19 @@ def _task(row: Row[Any]) -> TaskRow:
     return TaskRow(*values)
 
 
-async def _one(session: AsyncSession, query: TextClause, **values: object) -> TaskRow | None:
-    row = (await session.execute(query, values)).one_or_none()
-    return None if row is None else _task(row)
+async def _one(session: AsyncSession, query: str, **values: object) -> TaskRow | None:
+    rows = await run(session, query, values)
+    return _task(rows[0]) if rows else None
 
 
-async def _many(session: AsyncSession, query: TextClause, **values: object) -> list[TaskRow]:
-    return [_task(row) for row in await session.execute(query, values)]
+async def _many(session: AsyncSession, query: str, **values: object) -> list[TaskRow]:
+    return [_task(row) for row in await run(session, query, values)]
 
 
 _OF_DEPARTMENT = f"SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE t.department = :department"  # noqa: S608
-_ONE_OF_DEPARTMENT = text(f"{_OF_DEPARTMENT} AND t.ref = :ref")
-_LOCK_OF_DEPARTMENT = text(f"{_OF_DEPARTMENT} AND t.ref = :ref FOR UPDATE OF t")
-_LIST_OF_DEPARTMENT = text(
-    f"""
+_ONE_OF_DEPARTMENT = f"{_OF_DEPARTMENT} AND t.ref = :ref"
+_LOCK_OF_DEPARTMENT = f"{_OF_DEPARTMENT} AND t.ref = :ref FOR UPDATE OF t"
+_LIST_OF_DEPARTMENT = f"""
     {_OF_DEPARTMENT}
         AND (CAST(:state AS text) IS NULL OR t.state = :state)
         AND (
@@ -97,8 +97,7 @@ _LIST_OF_DEPARTMENT = text(
             )
         )
     ORDER BY t.opened_at, t.ref LIMIT :page
-    """  # noqa: S608
-)
+"""  # noqa: S608
 
 
 async def department_task(session: AsyncSession, department: str, ref: UUID) -> TaskRow | None:
@@ -119,12 +118,10 @@ async def department_tasks(
 
 
 _LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR UPDATE")
-_LATEST = text(
-    f"""
+_LATEST = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE request_id = :request_id
     ORDER BY t.sequence DESC LIMIT 1 FOR UPDATE OF t
-    """  # noqa: S608
-)
+"""  # noqa: S608
 
 
 async def lock_station_task(session: AsyncSession, station: str, request_id: UUID) -> TaskRow | None:
@@ -137,21 +134,17 @@ async def lock_station_task(session: AsyncSession, station: str, request_id: UUI
     return await _one(session, _LATEST, request_id=request_id)
 
 
-_OF_RECORD = text(
-    f"""
+_OF_RECORD = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id)
     WHERE r.record_id = :record_id AND r.station = :station ORDER BY r.opened_at, r.request_id, t.sequence
-    """  # noqa: S608
-)
-_QUEUE = text(
-    f"""
+"""  # noqa: S608
+_QUEUE = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id)
     WHERE t.state = :state AND r.station = :station
         AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
         AND NOT EXISTS (SELECT FROM request n WHERE n.continues = t.request_id)
     ORDER BY t.opened_at, t.task_id LIMIT :page
-    """  # noqa: S608
-)
+"""  # noqa: S608
 
 
 async def record_tasks(session: AsyncSession, station: str, record_id: UUID) -> list[TaskRow]:
@@ -164,12 +157,10 @@ async def queue(session: AsyncSession, station: str, state: TaskState, page: int
     return await _many(session, _QUEUE, station=station, state=state.value, page=page)
 
 
-_HISTORY = text(
-    """
+_HISTORY = """
     SELECT task_id, version, from_state, to_state, at, party, detail FROM task_transition
     WHERE task_id = ANY(CAST(:task_ids AS uuid[])) ORDER BY task_id, version
-    """
-)
+"""
 _REJECTIONS = text(
     """
     SELECT t.department FROM task t JOIN request r USING (request_id)
@@ -180,7 +171,7 @@ _REJECTIONS = text(
 
 async def history(session: AsyncSession, task_ids: Sequence[UUID]) -> list[TransitionRow]:
     """What happened to these tasks, by task and version."""
-    return [TransitionRow(*row) for row in await session.execute(_HISTORY, {"task_ids": list(task_ids)})]
+    return [TransitionRow(*row) for row in await run(session, _HISTORY, {"task_ids": list(task_ids)})]
 
 
 async def rejections(session: AsyncSession, need_id: UUID) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.facts import SubjectKind
+from doorstep.kit.db import run
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,24 @@ class FactRow:
 
 async def next_version(session: AsyncSession, file_id: UUID, station: str) -> int:
     """Lock the file, made now if it is new, and give its next version."""
-    statement = text(
+    statement = (
         "INSERT INTO file (file_id, station, version) VALUES (:file_id, :station, 1)"
         " ON CONFLICT (file_id) DO UPDATE SET version = file.version + 1 RETURNING version"
     )
-    return int((await session.execute(statement, {"file_id": file_id, "station": station})).scalar_one())
+    rows = await run(session, statement, {"file_id": file_id, "station": station})
+    return int(rows[0]["version"])
+
+
+_FIND_OR_MAKE = """
+    WITH wanted AS (
+        SELECT * FROM unnest(CAST(:indexes AS bytea[]), CAST(:ids AS uuid[])) AS w (paper_index, person_id)
+    ), made AS (
+        INSERT INTO person (person_id) SELECT person_id FROM wanted
+    )
+    INSERT INTO person_paper (paper_index, person_id) SELECT * FROM wanted ORDER BY paper_index
+    ON CONFLICT (paper_index) DO UPDATE SET person_id = person_paper.person_id
+    RETURNING paper_index, person_id
+"""
 
 
 async def find_or_make_persons(session: AsyncSession, paper_indexes: Sequence[bytes | None]) -> list[UUID]:
@@ -50,90 +64,71 @@ async def find_or_make_persons(session: AsyncSession, paper_indexes: Sequence[by
     fresh = {index: uuid4() for index in paper_indexes if index is not None}
     if fresh:
         values = {"indexes": sorted(fresh), "ids": [fresh[index] for index in sorted(fresh)]}
-        statement = text(
-            """
-            WITH wanted AS (
-                SELECT * FROM unnest(CAST(:indexes AS bytea[]), CAST(:ids AS uuid[])) AS w (paper_index, person_id)
-            ), made AS (
-                INSERT INTO person (person_id) SELECT person_id FROM wanted
-            )
-            INSERT INTO person_paper (paper_index, person_id) SELECT * FROM wanted ORDER BY paper_index
-            ON CONFLICT (paper_index) DO UPDATE SET person_id = person_paper.person_id
-            RETURNING paper_index, person_id
-            """
-        )
-        for paper_index, person_id in await session.execute(statement, values):
-            fresh[bytes(paper_index)] = person_id
-        await session.execute(
-            text(
-                "DELETE FROM person p WHERE person_id = ANY(CAST(:ids AS uuid[]))"
-                " AND NOT EXISTS (SELECT 1 FROM person_paper x WHERE x.person_id = p.person_id)"
-            ),
-            {"ids": values["ids"]},
-        )
+        found = {bytes(row["paper_index"]): row["person_id"] for row in await run(session, _FIND_OR_MAKE, values)}
+        needless = [fresh[index] for index in fresh if found[index] != fresh[index]]
+        if needless:
+            await run(session, "DELETE FROM person WHERE person_id = ANY(CAST(:ids AS uuid[]))", {"ids": needless})
+        fresh |= found
     nameless = [uuid4() for index in paper_indexes if index is None]
     if nameless:
-        await session.execute(
-            text("INSERT INTO person (person_id) SELECT * FROM unnest(CAST(:ids AS uuid[]))"), {"ids": nameless}
-        )
+        statement = "INSERT INTO person (person_id) SELECT * FROM unnest(CAST(:ids AS uuid[]))"
+        await run(session, statement, {"ids": nameless})
     return [nameless.pop() if index is None else fresh[index] for index in paper_indexes]
+
+
+_INSERT_SUBJECTS = """
+    INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card)
+    SELECT s.id, CAST(:file_id AS uuid), s.kind, s.person_id, CAST(:record_id AS uuid),
+        CAST(:version AS integer), s.card
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]), CAST(:cards AS bytea[])
+    ) AS s (id, kind, person_id, card)
+    ON CONFLICT (subject_id, file_id) DO UPDATE
+        SET record_id = excluded.record_id, file_version = excluded.file_version, card = excluded.card
+"""
 
 
 async def insert_subjects(
     session: AsyncSession, file_id: UUID, record_id: UUID, version: int, rows: Sequence[SubjectRow]
 ) -> None:
     """Store the subjects of a record; one that the file has already gets its new card."""
-    await session.execute(
-        text(
-            """
-            INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card)
-            SELECT s.id, CAST(:file_id AS uuid), s.kind, s.person_id, CAST(:record_id AS uuid),
-                CAST(:version AS integer), s.card
-            FROM unnest(
-                CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]), CAST(:cards AS bytea[])
-            ) AS s (id, kind, person_id, card)
-            ON CONFLICT (subject_id, file_id) DO UPDATE
-                SET record_id = excluded.record_id, file_version = excluded.file_version, card = excluded.card
-            """
-        ),
-        {
-            "file_id": file_id,
-            "record_id": record_id,
-            "version": version,
-            "ids": [row.subject_id for row in rows],
-            "kinds": [row.kind for row in rows],
-            "persons": [row.person_id for row in rows],
-            "cards": [row.card for row in rows],
-        },
-    )
+    values = {
+        "file_id": file_id,
+        "record_id": record_id,
+        "version": version,
+        "ids": [row.subject_id for row in rows],
+        "kinds": [row.kind for row in rows],
+        "persons": [row.person_id for row in rows],
+        "cards": [row.card for row in rows],
+    }
+    await run(session, _INSERT_SUBJECTS, values)
+
+
+_INSERT_FACTS = """
+    INSERT INTO fact (fact_id, subject_id, file_id, record_id, file_version, refresh_by, content)
+    SELECT f.id, f.subject_id, CAST(:file_id AS uuid), f.record_id, f.version, f.refresh_by, f.content
+    FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:records AS uuid[]),
+        CAST(:versions AS integer[]), CAST(:refresh AS timestamptz[]), CAST(:contents AS bytea[])
+    ) AS f (id, subject_id, record_id, version, refresh_by, content)
+    ON CONFLICT (subject_id, fact_id) DO NOTHING
+"""
 
 
 async def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) -> None:
     """Store facts; one that its subject has already stays as it is."""
     if not rows:
         return
-    await session.execute(
-        text(
-            """
-            INSERT INTO fact (fact_id, subject_id, file_id, record_id, file_version, refresh_by, content)
-            SELECT f.id, f.subject_id, CAST(:file_id AS uuid), f.record_id, f.version, f.refresh_by, f.content
-            FROM unnest(
-                CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:records AS uuid[]),
-                CAST(:versions AS integer[]), CAST(:refresh AS timestamptz[]), CAST(:contents AS bytea[])
-            ) AS f (id, subject_id, record_id, version, refresh_by, content)
-            ON CONFLICT (subject_id, fact_id) DO NOTHING
-            """
-        ),
-        {
-            "file_id": file_id,
-            "ids": [row.fact_id for row in rows],
-            "subjects": [row.subject_id for row in rows],
-            "records": [row.record_id for row in rows],
-            "versions": [row.file_version for row in rows],
-            "refresh": [row.refresh_by for row in rows],
-            "contents": [row.content for row in rows],
-        },
-    )
+    values = {
+        "file_id": file_id,
+        "ids": [row.fact_id for row in rows],
+        "subjects": [row.subject_id for row in rows],
+        "records": [row.record_id for row in rows],
+        "versions": [row.file_version for row in rows],
+        "refresh": [row.refresh_by for row in rows],
+        "contents": [row.content for row in rows],
+    }
+    await run(session, _INSERT_FACTS, values)
 
 
 async def file_version(session: AsyncSession, file_id: UUID, station: str) -> int | None:

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -76,8 +75,7 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
         "rule_pack": pack.name,
         "assessed_at": datetime.now(UTC),
     }
-    new = insert_unless_there(AssessmentRow).values(row).on_conflict_do_nothing().returning(AssessmentRow.record_id)
-    if not readings or (await session.execute(new)).first() is None:
+    if not readings or not await queries.insert_assessment(session, row):
         return
     await _store(session, ring, readings, assessment_id)
     outbox.add(session, _needs_assessed(ring, row, readings), key=event.file_id, subject=event.record_id)
@@ -183,19 +181,16 @@ def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterat
 
 
 async def _store(session: AsyncSession, ring: KeyRing, readings: Sequence[Reading], assessment_id: UUID) -> None:
-    subjects: list[dict[str, Any]] = []
-    needs: list[dict[str, Any]] = []
+    subjects: list[tuple[UUID, str, bytes]] = []
+    needs: list[tuple[UUID, UUID, str, bool, bytes]] = []
     for reading in readings:
-        subject_id = reading.subject.subject_id
-        row = {"assessment_id": assessment_id, "subject_id": subject_id, "kind": reading.subject.kind}
+        subject_id, kind = reading.subject.subject_id, reading.subject.kind
         gaps = Gaps(rules=reading.assessment.not_evaluated).encrypt(ring, subject_id, assessment_id)
-        subjects.append({**row, "not_evaluated": gaps})
+        subjects.append((subject_id, kind, gaps))
         for need_id, content in reading.needs:
             blob = content.encrypt(ring, subject_id, need_id)
-            needs.append({**row, "need_id": need_id, "wanted": content.finding.need.wanted, "content": blob})
-    await session.execute(insert(AssessedSubjectRow), subjects)
-    if needs:
-        await session.execute(insert(NeedRow), needs)
+            needs.append((need_id, subject_id, kind, content.finding.need.wanted, blob))
+    await queries.insert_findings(session, assessment_id, subjects, needs)
 
 
 def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Reading]) -> NeedsAssessed:

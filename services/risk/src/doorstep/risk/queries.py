@@ -1,12 +1,58 @@
 """What triage reads from its tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.kit.db import run
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
+
+_INSERT_ASSESSMENT = """
+    INSERT INTO assessment (assessment_id, record_id, file_id, station, recorded_by, rule_pack, assessed_at)
+    VALUES (:assessment_id, :record_id, :file_id, :station, :recorded_by, :rule_pack, :assessed_at)
+    ON CONFLICT DO NOTHING RETURNING record_id
+"""
+_INSERT_FINDINGS = """
+    WITH subjects AS (
+        INSERT INTO assessed_subject (assessment_id, subject_id, kind, not_evaluated)
+        SELECT CAST(:assessment_id AS uuid), *
+        FROM unnest(CAST(:subjects AS uuid[]), CAST(:kinds AS text[]), CAST(:gaps AS bytea[]))
+    )
+    INSERT INTO need (assessment_id, need_id, subject_id, kind, wanted, content)
+    SELECT CAST(:assessment_id AS uuid), *
+    FROM unnest(
+        CAST(:need_ids AS uuid[]), CAST(:need_subjects AS uuid[]), CAST(:need_kinds AS text[]),
+        CAST(:wanted AS boolean[]), CAST(:contents AS bytea[])
+    )
+"""
+
+
+async def insert_assessment(session: AsyncSession, row: Mapping[str, object]) -> bool:
+    """Store an assessment; False if its record has one."""
+    return bool(await run(session, _INSERT_ASSESSMENT, row))
+
+
+async def insert_findings(
+    session: AsyncSession,
+    assessment_id: UUID,
+    subjects: Sequence[tuple[UUID, str, bytes]],
+    needs: Sequence[tuple[UUID, UUID, str, bool, bytes]],
+) -> None:
+    """Store an assessment's subjects (id, kind, encrypted gaps) and needs (id, subject, kind, wanted, content)."""
+    values = {
+        "assessment_id": assessment_id,
+        "subjects": [one[0] for one in subjects],
+        "kinds": [one[1] for one in subjects],
+        "gaps": [one[2] for one in subjects],
+        "need_ids": [one[0] for one in needs],
+        "need_subjects": [one[1] for one in needs],
+        "need_kinds": [one[2] for one in needs],
+        "wanted": [one[3] for one in needs],
+        "contents": [one[4] for one in needs],
+    }
+    await run(session, _INSERT_FINDINGS, values)
 
 
 async def assessment_of(session: AsyncSession, record_id: UUID) -> AssessmentRow | None:

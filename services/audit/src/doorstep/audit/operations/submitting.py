@@ -20,7 +20,7 @@ from doorstep.audit.domain.errors import Malformed
 from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
-from doorstep.kit.db import before_commit
+from doorstep.kit.db import before_commit, run
 from doorstep.kit.vault import KeyRing, Vault
 
 SUBMITTED = "log_submitted"
@@ -28,8 +28,7 @@ SUBMITTED = "log_submitted"
 
 _SUBJECT_FIELD = "audit.subject"
 
-_STORE = text(
-    """
+_STORE = """
     WITH fresh AS (
         INSERT INTO pending (entry_id, body)
         SELECT entry_id, body
@@ -45,8 +44,7 @@ _STORE = text(
         CAST(:owners AS uuid[]), CAST(:positions AS integer[]), CAST(:subjects AS bytea[]), CAST(:sealed AS bytea[])
     ) AS new (entry_id, position, subject, sealed) JOIN fresh USING (entry_id)
     ON CONFLICT DO NOTHING
-    """
-)
+"""
 _KEEP = text("INSERT INTO unreadable (entry_id, nonce, topic, message) VALUES (:entry_id, :nonce, :topic, :message)")
 
 
@@ -94,7 +92,8 @@ async def _store(session: AsyncSession) -> None:
     """Write all that was buffered, in one statement."""
     submissions: list[Submission] = session.info[SUBMITTED]
     numbered = [(one.entry_id, at, *detail) for one in submissions for at, detail in enumerate(one.details)]
-    await session.execute(
+    await run(
+        session,
         _STORE,
         {
             "ids": [one.entry_id for one in submissions],

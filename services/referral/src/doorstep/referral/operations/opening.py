@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid4, uuid7
 
@@ -16,6 +15,7 @@ from doorstep.contracts.needs import Need
 from doorstep.contracts.referral import RequestOpened, RequestSummary
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.kit import intents, outbox
+from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
@@ -56,8 +56,7 @@ class Opening:
         return TaskState.DRAFT if self.department is None else TaskState.REQUESTED
 
 
-_OPEN = text(
-    """
+_OPEN = """
     WITH rows AS (
         SELECT * FROM unnest(
             CAST(:request_ids AS uuid[]), CAST(:task_ids AS uuid[]), CAST(:need_ids AS uuid[]),
@@ -93,8 +92,7 @@ _OPEN = text(
         SELECT task_id, 1, NULL, state, opened_at, 'station' FROM rows JOIN opened USING (request_id)
     )
     SELECT request_id FROM opened
-    """
-)
+"""
 
 
 async def open_requests(
@@ -145,8 +143,7 @@ def prepare(
 
 async def write(session: AsyncSession, *, vault: Vault, ring: KeyRing, openings: Sequence[Opening]) -> int:
     """Write requests and first tasks, and announce those whose need had no request; how many those were."""
-    found = await session.execute(_OPEN, _columns(vault, ring, openings))
-    opened = set(found.scalars())
+    opened = {row["request_id"] for row in await run(session, _OPEN, _columns(vault, ring, openings))}
     for opening in openings:
         if opening.request_id in opened:
             _announce(session, vault, ring, opening)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import (
@@ -19,6 +18,7 @@ from doorstep.contracts.codes import (
 from doorstep.contracts.feeds import FEED_DAYS, RequestWithdrawn
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import intents, outbox
+from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
@@ -29,8 +29,7 @@ from doorstep.referral.queries import TaskRow
 
 _TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
 
-_MOVE = text(
-    """
+_MOVE = """
     WITH moved AS (
         UPDATE task SET state = :to_state, business_status = :business_status, version = :version,
             proposal = :proposal, closed_at = :closed_at
@@ -38,8 +37,7 @@ _MOVE = text(
     )
     INSERT INTO task_transition (task_id, version, from_state, to_state, at, party, person, detail)
     VALUES (:task_id, :version, :from_state, :to_state, :at, :party, :person, :detail)
-    """
-)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,8 @@ async def _write(
         outcome=None if step.outcome is None else Outcome(step.outcome),
         note=note,
     )
-    await session.execute(
+    await run(
+        session,
         _MOVE,
         {
             "task_id": task.task_id,
