@@ -106,9 +106,9 @@ async def test_every_service_tells_its_metrics(watched: Watched) -> None:
         await scraped(address)  # is itself a request that is counted
         kept, valued = await scraped(address)
         assert {"doorstep_consumer_retries", "doorstep_topic_epochs"} <= {name.removesuffix("_total") for name in kept}
-        expected = {"doorstep_requests_total"} if service == "audit" else set(TOLD)
+        expected = {"doorstep_requests_total", "doorstep_log_contradicted"} if service == "audit" else set(TOLD)
         if service == "gateway":
             expected -= {"doorstep_published_total"}  # nobody has looked yet
-        if service in ("registry", "risk", "referral", "gateway"):
+        if service != "intake":
             expected |= TOLD_BY_CONSUMERS
         assert expected - valued == set(), service
