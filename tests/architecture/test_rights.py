@@ -1,5 +1,6 @@
 """What the product must never do has no words in its contracts: fields, codes, topics and policies are searched."""
 
+import json
 import re
 from enum import StrEnum
 from importlib.resources import files
@@ -142,3 +143,16 @@ def test_fire_safety_learns_where_and_never_who() -> None:
         assert feed.fields <= names
     assert "document_number" not in FEEDS[Department.FIRE].fields
     assert "name" not in FEEDS[Department.FIRE].fields
+
+
+def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
+    asked = {
+        (path, parameter["name"])
+        for document in (root / "contracts" / "schemas" / "openapi").glob("*.json")
+        for path, methods in json.loads(document.read_text(encoding="utf-8"))["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query"
+    }
+    assert asked
+    assert {name for _, name in asked} <= {"state", "after", "record_id", "queue", "limit", "entry_id"}
