@@ -22,6 +22,7 @@ from doorstep.kit.consumer import Consumer, Received, TryAgain
 from doorstep.kit.db import Database
 from doorstep.kit.relay import Relay
 from doorstep.kit.steps import Steps, die_at
+from doorstep.kit.telemetry import configure_logging
 
 TOPIC = "risk.needs"
 PRODUCER = "risk"
@@ -104,6 +105,7 @@ def tell_stacks() -> None:
 
 async def main(role: str) -> None:
     """Produce or consume until SIGTERM."""
+    configure_logging(role, "info")
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell_stacks)
