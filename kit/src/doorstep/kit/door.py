@@ -1,5 +1,6 @@
 """What every request passes first: limits on load, size, type and nesting, and the span and count of the answer."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -16,8 +17,8 @@ BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
-_STRING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+SECONDS_TO_SEND = 30.0
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class Door:
@@ -59,16 +60,25 @@ class Door:
                 zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
                 raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                body = await _body(headers, receive)
+                body = await _body_in_time(headers, receive)
                 receive = _again(body, receive)
             await self._app(scope, receive, send)
         except Problem as problem:
             await answer(Request(scope), problem)(scope, receive, send)
 
 
+async def _body_in_time(headers: Headers, receive: Receive) -> bytes:
+    try:
+        async with asyncio.timeout(SECONDS_TO_SEND):
+            return await _body(headers, receive)
+    except TimeoutError:
+        zh, en = "请求体发送太慢，请重发。", "The body came too slowly; send it again."
+        raise Problem(408, "too-slow", zh, en, headers={"Connection": "close"}) from None
+
+
 async def _body(headers: Headers, receive: Receive) -> bytes:
     declared = headers.get("content-length", "0")
-    if not declared.isdigit() or int(declared) > BODY_BYTES:
+    if not (declared.isascii() and declared.isdigit()) or int(declared) > BODY_BYTES:
         raise _too_large()
     body = bytearray()
     while True:
@@ -109,8 +119,11 @@ def _check_json(body: bytes) -> None:
 def _depth(body: bytes) -> int:
     """How deep objects and arrays are nested, whatever else is wrong with `body`."""
     depth = deepest = 0
-    for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
-        depth += 1 if bracket in b"[{" else -1
+    for found in _STRING_OR_BRACKET.finditer(body):
+        first = body[found.start() : found.start() + 1]
+        if first == b'"':
+            continue
+        depth += 1 if first in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from doorstep.kit.auth import NotAuthenticated
 from doorstep.kit.db import DatabaseAway, is_away, is_conflict
 from doorstep.kit.idempotency import Erased, IdReused
+from doorstep.kit.outbox import EventTooLarge
 from doorstep.kit.policy import Forbidden
 from doorstep.kit.telemetry import describe, places
 from doorstep.kit.vault import SubjectErased
@@ -23,6 +24,7 @@ from doorstep.kit.vault import SubjectErased
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ _TITLES: dict[int, tuple[str, str]] = {
     403: ("无权访问", "Not allowed"),
     404: ("没有找到", "Not found"),
     405: ("不支持的方法", "Method not allowed"),
+    408: ("请求超时", "Request timeout"),
     409: ("冲突", "Conflict"),
     410: ("已删除", "Gone"),
     412: ("版本已过期", "Version is stale"),
@@ -113,6 +116,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IdReused, _answer_reused)
     app.add_exception_handler(Erased, _answer_erased)
     app.add_exception_handler(SubjectErased, _answer_erased)
+    app.add_exception_handler(EventTooLarge, _answer_too_large)
     for kind in (DatabaseAway, PoolTimeout, DBAPIError, Exception):
         app.add_exception_handler(kind, _answer_failed)
 
@@ -139,15 +143,21 @@ def answer(request: Request, problem: Problem) -> JSONResponse:
 def preferred_language(header: str) -> str:
     """`zh` or `en`, whichever `header` (Accept-Language, RFC 9110 section 12.5.4) ranks first; `zh` for neither."""
     ranked: list[tuple[float, int, str]] = []
-    for place, part in enumerate(header.split(",")):
-        tag, _, weight = part.strip().partition(";q=")
-        language = tag.strip().lower()[:2]
-        if language in ("zh", "en"):
-            try:
-                ranked.append((-float(weight or 1), place, language))
-            except ValueError:
-                continue
+    for place, part in enumerate(header.lower().split(",")):
+        tag, *parameters = (piece.strip() for piece in part.split(";"))
+        language, weight = tag.partition("-")[0], _weight(parameters)
+        if language in ("zh", "en") and weight > 0:
+            ranked.append((-weight, place, language))
     return min(ranked)[2] if ranked else "zh"
+
+
+def _weight(parameters: Sequence[str]) -> float:
+    """The quality value among `parameters`: 1 if there is none, 0 if it is not a number from 0 to 1."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            return float(value) if _QUALITY.fullmatch(value) else 0.0
+    return 1.0
 
 
 async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
@@ -215,6 +225,11 @@ async def _answer_unauthenticated(request: Request, _: Exception) -> JSONRespons
 async def _answer_forbidden(request: Request, _: Exception) -> JSONResponse:
     zh, en = "您的角色或用途不允许这样做。", "Your role or purpose does not allow this."
     return answer(request, Problem(403, "forbidden", zh, en))
+
+
+async def _answer_too_large(request: Request, _: Exception) -> JSONResponse:
+    zh, en = "内容过多，请分成几份发送。", "This is too much for one record; send it in parts."
+    return answer(request, Problem(413, "too-large", zh, en))
 
 
 async def _answer_failed(request: Request, error: Exception) -> JSONResponse:
