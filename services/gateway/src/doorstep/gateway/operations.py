@@ -14,11 +14,11 @@ from doorstep.contracts.referral import Rating, RequestSummary, TransitionDetail
 from doorstep.contracts.sealed import Sealed
 from doorstep.gateway import queries
 from doorstep.gateway.domain.journey import Step
-from doorstep.gateway.errors import JourneyUnknown
+from doorstep.gateway.errors import JourneyUnknown, OwnRecord
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 
 STAFF = "staff"
@@ -53,14 +53,19 @@ async def open_journey(
 ) -> tuple[Reading, list[StepShown]]:
     """Begin to read the journey of a record of the reviewer's station; gives all steps so far.
 
-    Raises JourneyUnknown, Forbidden.
+    Raises JourneyUnknown, OwnRecord, Forbidden.
     """
     policy.authorize(principal, Action.READ_JOURNEY, Resource("journey"), purpose=purpose)
     journey = await queries.journey(session, record_id)
     if journey is None or journey.station != principal.station:
         raise JourneyUnknown
     own = journey.recorded_by == vault.pairwise(STAFF, principal.subject)
-    decision = policy.authorize(principal, Action.READ_JOURNEY, Resource("journey", own_record=own), purpose=purpose)
+    try:
+        decision = policy.authorize(
+            principal, Action.READ_JOURNEY, Resource("journey", own_record=own), purpose=purpose
+        )
+    except Forbidden:
+        raise OwnRecord from None
     reading = Reading(record_id, principal, purpose, decision.policies)
     return reading, await read_on(session, vault=vault, reading=reading)
 
@@ -87,6 +92,18 @@ async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> l
     reading.logged.update(fresh)
     reading.sent.update(position for position, _ in found)
     return [_shown(ring, position, step) for position, step in found]
+
+
+async def log_own_record(
+    session: AsyncSession, *, vault: Vault, principal: Principal, purpose: Purpose, record_id: UUID
+) -> None:
+    """Log that somebody was kept from following a record of their own."""
+    found = await queries.steps(session, record_id)
+    subjects = intents.distinct(step.subject_id for _, step in found if step.subject_id is not None)
+    ring = await vault.ring(subjects)
+    readable = [subject for subject in subjects if subject in ring]
+    intent = Intent(Action.REFUSE, readable, purpose=purpose, case=record_id, outcome="own-record")
+    intents.record(session, ring, intent, principal=principal)
 
 
 def _shown(ring: KeyRing, position: int, step: Step) -> StepShown:

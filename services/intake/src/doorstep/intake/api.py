@@ -10,7 +10,7 @@ from doorstep.contracts.facts import SubjectKind
 from doorstep.intake import operations
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
-from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, RecordUnknown, SubjectTaken
+from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
 from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem, pointer
@@ -66,6 +66,13 @@ async def read_record(
         )
     except RecordUnknown:
         raise Problem(404, "record-unknown", "没有这份记录。", "There is no such record.") from None
+    except OwnRecord:
+        async with service.database.transaction() as logging:  # the refused transaction leaves nothing
+            await operations.log_own_record(
+                logging, vault=service.vault, principal=principal, purpose=purpose, record_id=record_id
+            )
+        zh, en = "采集员不能审核自己采集的记录。", "Who took the record does not review it."
+        raise Problem(403, "own-record", zh, en) from None
     subjects = tuple(
         SubjectShown(
             subject_id=subject_id,

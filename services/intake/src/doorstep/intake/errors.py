@@ -4,7 +4,8 @@ Refusal
 ├── HouseholdUnknown
 ├── HouseholdKnown
 ├── SubjectTaken
-└── RecordUnknown
+├── RecordUnknown
+└── OwnRecord
 """
 
 
@@ -26,3 +27,7 @@ class SubjectTaken(Refusal):
 
 class RecordUnknown(Refusal):
     """There is no such record, or it is another station's."""
+
+
+class OwnRecord(Refusal):
+    """Whoever took a record does not review it."""

@@ -13,12 +13,12 @@ from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitR
 from doorstep.intake import queries
 from doorstep.intake.domain.codes import follow_code
 from doorstep.intake.domain.record import Record, Subject
-from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, RecordUnknown, SubjectTaken
+from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
 from doorstep.intake.queries import RecordRow
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
 
 STAFF = "staff"
@@ -57,10 +57,11 @@ async def record_visit(
     Raises HouseholdUnknown, HouseholdKnown, SubjectTaken, IdReused, Erased.
     """
     codes = {one.subject_id: follow_code(vault.blind_index(FOLLOW, str(one.subject_id))) for one in record.people}
-    replay = await idempotency.claim(session, principal, record.record_id, digest)
+    now = datetime.now(UTC)
+    answer = {"recorded_at": now.isoformat()}
+    replay = await idempotency.claim(session, principal, record.record_id, digest, answer=answer)
     if replay is not None:
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
-    now = datetime.now(UTC)
     station = principal.station or ""
     await _check_file(session, record, station, now)
     if await queries.take_subjects(session, record) < len(record.subjects):
@@ -86,7 +87,6 @@ async def record_visit(
         case=record.record_id,
     )
     intents.record(session, ring, intent, principal=principal)
-    await idempotency.keep(session, record.record_id, {"recorded_at": now.isoformat()})
     return Taken(now, codes, again=False)
 
 
@@ -130,14 +130,17 @@ async def show_record(
 ) -> Shown:
     """Open a record for a reviewer who did not take it; the read is logged, what was erased is left out.
 
-    Raises RecordUnknown, Forbidden.
+    Raises RecordUnknown, OwnRecord, Forbidden.
     """
     policy.authorize(principal, Action.READ_RECORD, Resource("record"), purpose=purpose)
     row = await queries.record(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordUnknown
     own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
-    decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
+    try:
+        decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
+    except Forbidden:
+        raise OwnRecord from None
     written = await queries.contents(session, record_id)
     ring = await vault.ring([one.subject_id for one in written])
     found = [one for one in written if one.subject_id in ring]
@@ -162,3 +165,14 @@ async def show_record(
             for one in found
         ),
     )
+
+
+async def log_own_record(
+    session: AsyncSession, *, vault: Vault, principal: Principal, purpose: Purpose, record_id: UUID
+) -> None:
+    """Log that somebody was kept from reviewing a record of their own."""
+    subjects = [one.subject_id for one in await queries.contents(session, record_id)]
+    ring = await vault.ring(subjects)
+    readable = [subject for subject in subjects if subject in ring]
+    intent = Intent(Action.REFUSE, readable, purpose=purpose, case=record_id, outcome="own-record")
+    intents.record(session, ring, intent, principal=principal)

@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
-from doorstep.gateway.errors import JourneyUnknown
-from doorstep.gateway.operations import Reading, StepShown, open_journey, read_on
+from doorstep.gateway.errors import JourneyUnknown, OwnRecord
+from doorstep.gateway.operations import Reading, StepShown, log_own_record, open_journey, read_on
 from doorstep.gateway.schemas import JourneySoFar, journey_step
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
@@ -39,6 +39,13 @@ async def _steps(
         raise Problem(
             404, "journey-unknown", "没有这份记录，或尚未到达。", "No such record, or not here yet."
         ) from None
+    except OwnRecord:
+        async with service.database.transaction() as logging:  # the refused transaction leaves nothing
+            await log_own_record(
+                logging, vault=service.vault, principal=principal, purpose=purpose, record_id=record_id
+            )
+        zh, en = "采集员不能审核自己采集的记录。", "Who took the record does not review it."
+        raise Problem(403, "own-record", zh, en) from None
 
 
 BegunDep = Annotated[tuple[Reading, list[StepShown]], Depends(_steps, scope="function")]
