@@ -57,6 +57,8 @@ class Received:
 
 
 Handler = Callable[[AsyncSession, Received], Awaitable[None]]
+Prepare = Callable[[Sequence[Message]], Awaitable[None]]
+"""Fetches at once what the handlers of a batch will need, before its transaction begins."""
 
 
 def is_passing(error: BaseException) -> bool:
@@ -79,6 +81,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         group: str | None = None,
         steps: Steps | None = None,
         max_attempts: int = 8,
+        prepare: Prepare | None = None,
     ) -> None:
         """Take the topics that `group` consumes by `handlers`; other events of these topics only move the position."""
         self._database = database
@@ -86,6 +89,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._group = group or database.service
         self._handlers = {model.event_type: (model, handler) for model, handler in handlers.items()}
         self._steps = steps or Steps()
+        self._prepare = prepare
         self._parked = Parked(
             database,
             self._group,
@@ -287,6 +291,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _apply(self, messages: Sequence[Message]) -> None:
         fates: list[tuple[str, Fate]] = []
+        if self._prepare is not None and len(messages) > 1:
+            await self._prepare(messages)
         async with self._database.transaction() as session:
             batch = await inbox.lock(session, messages)
             self._steps.passed(Step.CONSUMER_LOCKED)

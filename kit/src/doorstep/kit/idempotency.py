@@ -12,7 +12,8 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
 
 _CLAIM = """
-    INSERT INTO command (id, principal, digest) VALUES (:id, :principal, :digest)
+    INSERT INTO command (id, principal, digest, answer)
+    VALUES (:id, :principal, :digest, CAST(CAST(:answer AS text) AS jsonb))
     ON CONFLICT (id) DO NOTHING RETURNING id
 """
 _LOOK = text("SELECT principal, digest, answer, erased_at FROM command WHERE id = :id")
@@ -34,12 +35,16 @@ class Replay:
     answer: Any
 
 
-async def claim(session: AsyncSession, principal: Principal, command_id: UUID, digest: bytes) -> Replay | None:
+async def claim(
+    session: AsyncSession, principal: Principal, command_id: UUID, digest: bytes, *, answer: Any = None
+) -> Replay | None:
     """Claim `command_id` for this transaction; a Replay if the same principal sent the same body before.
 
-    `digest` is the vault's digest of the body. Raises IdReused, or Erased. A second sender waits for the first.
+    `digest` is the vault's digest of the body. `answer` is kept if it is known already; else see `keep`. Raises
+    IdReused, or Erased. A second sender waits for the first.
     """
-    values = {"id": command_id, "principal": principal.subject, "digest": digest}
+    kept = None if answer is None else orjson.dumps(answer).decode()
+    values = {"id": command_id, "principal": principal.subject, "digest": digest, "answer": kept}
     if await run(session, _CLAIM, values):
         return None
     owner, known, answer, erased_at = (await session.execute(_LOOK, {"id": command_id})).one()

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 
 import cedarpy
 
 from doorstep.contracts.codes import Purpose
 from doorstep.kit.auth import Principal
+
+_REMEMBERED = 4096
 
 
 class Forbidden(Exception):
@@ -47,11 +50,21 @@ class Policy:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
         self._policies = cedarpy.PolicySet.from_str(source)
         self._schema = cedarpy.Schema.from_str(schema)
+        self._decide = lru_cache(_REMEMBERED)(self._ask)
 
     def authorize(
         self, principal: Principal, action: str, resource: Resource, *, purpose: Purpose | None = None
     ) -> Decision:
-        """The decision to let `principal` do `action`. Raises Forbidden, also where the question makes no sense."""
+        """The decision to let `principal` do `action`. Raises Forbidden, also where the question makes no sense.
+
+        Policies know neither a clock nor a network: the same question has the same answer, which is remembered.
+        """
+        decision = self._decide(principal, action, resource, purpose)
+        if decision is None:
+            raise Forbidden(action)
+        return decision
+
+    def _ask(self, principal: Principal, action: str, resource: Resource, purpose: Purpose | None) -> Decision | None:
         who = {"role": str(principal.role), "agency": principal.agency}
         if principal.station is not None:
             who["station"] = principal.station
@@ -72,6 +85,6 @@ class Policy:
         )
         result = cedarpy.is_authorized(request, self._policies, entities, self._schema)
         if not result.allowed:
-            raise Forbidden(action)
+            return None
         titles = result.diagnostics.id_annotations_by_reason
         return Decision(tuple(sorted(titles.get(reason) or reason for reason in result.diagnostics.reasons)))

@@ -32,6 +32,13 @@ _ACKNOWLEDGE = """
 """
 _MARK = "UPDATE outbox SET published_at = now() WHERE position = ANY(CAST(:positions AS bigint[]))"
 _HELD = text("SELECT 1 FROM lease WHERE name = :lease AND holder = :holder FOR SHARE")
+_ACKNOWLEDGE_AND_MARK = f"""
+    WITH acknowledged AS ({_ACKNOWLEDGE}), marked AS (
+        UPDATE outbox SET published_at = now()
+        WHERE position = ANY(CAST(:positions AS bigint[])) AND EXISTS (SELECT FROM acknowledged)
+    )
+    SELECT acknowledged FROM acknowledged
+"""  # noqa: S608
 _RAISE_EPOCH = text(
     """
     INSERT INTO relay_topic (topic, epoch)
@@ -111,12 +118,11 @@ async def mark(
 
     It is False as well if another instance has taken the lease: of what that one sends no offset is known here.
     """
+    if not count:
+        await database.fetch(_MARK, {"positions": positions})
+        return True
     values = {"topic": place.topic, "partition": place.partition, "base": base, "last": base + count - 1}
-    async with database.transaction() as session:
-        if count and not await run(session, _ACKNOWLEDGE, {**values, **_identity(lease)}):
-            return False
-        await run(session, _MARK, {"positions": positions})
-    return True
+    return bool(await database.fetch(_ACKNOWLEDGE_AND_MARK, {**values, **_identity(lease), "positions": positions}))
 
 
 async def raise_epoch(database: Database, lease: Lease, topic: str, known: int) -> tuple[int, int] | None:

@@ -33,6 +33,7 @@ EPOCHS = Counter(
 )
 REQUESTS = Counter("doorstep_requests_total", "HTTP requests answered.", ("service", "route", "status"))
 
+_TRACER = trace.get_tracer("doorstep")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -140,8 +141,7 @@ def span(
     """
     remote = parse_traceparent(parent)
     context = None if remote is None else trace.set_span_in_context(trace.NonRecordingSpan(remote))
-    tracer = trace.get_tracer("doorstep")
-    with tracer.start_as_current_span(
+    with _TRACER.start_as_current_span(
         name, context=context, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as current:
         try:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ from sqlalchemy import text
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.sealed import Sealed
 from doorstep.kit.db import Database
+from doorstep.kit.inbox import Message
 
 Content = TypeVar("Content", bound=Contract)
 NOBODY = UUID(int=0)
@@ -36,6 +38,7 @@ _CACHE_ENTRIES = 50_000
 _NONCE = 12
 
 
+_SEALED = re.compile(rb'"subject_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 _FETCH = "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
 _MAKE = """
     INSERT INTO data_key (subject_id, kek, wrapped)
@@ -172,6 +175,10 @@ class Vault:
         if missing:
             keys |= await self._load(missing, create=create)
         return KeyRing(keys)
+
+    async def prefetch(self, messages: Iterable[Message]) -> None:
+        """Load the keys of all that is sealed in `messages` at once; what has none is found out when it is opened."""
+        await self.ring({UUID(found[1].decode()) for one in messages for found in _SEALED.finditer(one.value)})
 
     async def _load(self, subject_ids: list[UUID], *, create: bool) -> dict[UUID, tuple[int, AESGCM]]:
         if len(self._cache) > _CACHE_ENTRIES:

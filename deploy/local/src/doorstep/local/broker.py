@@ -18,6 +18,10 @@ from doorstep.local.ports import HOST, free_ports
 NAME = "Kafka broker"
 STARTS_WITHIN = 20.0  # seconds
 _ATTEMPTS = 3
+FETCH_WAIT_MS = 10
+"""How long a fetch waits for messages at the embedded broker, which looks again only when the time is over."""
+KAFKA_FETCH_WAIT_MS = 500
+"""How long at Apache Kafka, which answers as soon as there are any."""
 
 
 class Broker(Protocol):

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 
 from doorstep.cli.failures import Refusal
 from doorstep.contracts.codes import Department
+from doorstep.local.broker import FETCH_WAIT_MS
 from doorstep.local.demo_view import DemoView
 from doorstep.local.department import Orders
 from doorstep.local.departments import Departments, Told, department_systems
@@ -24,7 +25,6 @@ from doorstep.local.records import demonstration, neighbourhood_records
 from doorstep.local.stack import Stack, StackOptions, running_stack
 from doorstep.local.story import Outcome, Story
 
-FETCH_WAIT_MS = 20
 _TAMPER = """
     ALTER TABLE entry DISABLE TRIGGER only_grows;
     UPDATE entry SET body = set_byte(body, octet_length(body) / 2, get_byte(body, octet_length(body) / 2) # 1)

@@ -18,7 +18,7 @@ _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the 
 
 @dataclass(frozen=True)
 class Engines:
-    """Addresses and key files that all services share."""
+    """Addresses and key files that all services share; `fetch_wait_ms` is how long a fetch waits for messages."""
 
     databases: Mapping[str, str]
     kafka: str
@@ -27,6 +27,7 @@ class Engines:
     keyset: Path
     log_key: Path
     logs: Path
+    fetch_wait_ms: int = 500
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         "DOORSTEP_DATABASE_URL": engines.databases[service],
         "DOORSTEP_KEYS_DATABASE_URL": engines.databases["keys"],
         "DOORSTEP_KAFKA": engines.kafka,
+        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(engines.fetch_wait_ms),
         "DOORSTEP_KEYSET": str(engines.keyset),
         "DOORSTEP_ISSUER": engines.issuer,
         "DOORSTEP_ISSUER_PROFILE": "embedded",

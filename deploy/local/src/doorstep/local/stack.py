@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
 from doorstep.kit.vault import new_keyset
-from doorstep.local.broker import Broker, EmbeddedBroker
+from doorstep.local.broker import FETCH_WAIT_MS, KAFKA_FETCH_WAIT_MS, Broker, EmbeddedBroker
 from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
 from doorstep.local.external import ExternalKafka, ExternalPostgres
 from doorstep.local.folder import DataFolder, disk_failure
@@ -149,6 +149,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     engines = Engines(
         databases={name: postgres.url(name) for name in (*options.services, KEYS)},
         kafka=broker.address,
+        fetch_wait_ms=FETCH_WAIT_MS if isinstance(broker, EmbeddedBroker) else KAFKA_FETCH_WAIT_MS,
         issuer=issuer.url,
         key_set=issuer.key_set_url,
         keyset=keyset,

@@ -9,5 +9,6 @@ from doorstep.referral.operations.delivering import FeedEncoder
 def work(service: Service) -> None:
     """Have `service` consume and publish."""
     add_relay(service, FeedEncoder(service.database, service.vault).encode)
-    consumer = Consumer(service.database, service.broker, handlers(service.vault), steps=service.steps)
+    vault = service.vault
+    consumer = Consumer(service.database, service.broker, handlers(vault), steps=service.steps, prepare=vault.prefetch)
     service.tasks.append(consumer.run)

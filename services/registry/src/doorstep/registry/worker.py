@@ -8,5 +8,6 @@ from doorstep.registry.consumers import handlers
 def work(service: Service) -> None:
     """Have `service` consume and publish."""
     add_relay(service)
-    consumer = Consumer(service.database, service.broker, handlers(service.vault), steps=service.steps)
+    vault = service.vault
+    consumer = Consumer(service.database, service.broker, handlers(vault), steps=service.steps, prepare=vault.prefetch)
     service.tasks.append(consumer.run)

@@ -13,5 +13,8 @@ def add_work(service: Service) -> None:
     """Have the service consume facts and publish needs. Raises InvalidPack, so that no wrong pack ever runs."""
     pack = compile_pack(published_pack(), CATALOGUE, NEED_TYPES)
     add_relay(service)
-    consumer = Consumer(service.database, service.broker, handlers(service.vault, pack), steps=service.steps)
+    vault = service.vault
+    consumer = Consumer(
+        service.database, service.broker, handlers(vault, pack), steps=service.steps, prepare=vault.prefetch
+    )
     service.tasks.append(consumer.run)
