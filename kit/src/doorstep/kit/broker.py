@@ -14,8 +14,8 @@ from doorstep.contracts.topics import Topic, consumed_by, produced_by
 
 _EXISTS = 36
 _TAIL_WAIT_MS = 50
-_QUIET_AFTER = 1.0
-_QUIET_WAIT_MS = 150
+_QUIET_AFTER = 3.0
+_QUIET_WAIT_MS = 300
 _GAP_AFTER = 3.0
 _ANSWERS_WITHIN = 30.0
 
