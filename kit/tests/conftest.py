@@ -1,26 +1,39 @@
 """A flow to be broken: a producer and a consumer with a database each, around one broker."""
 
+import asyncio
 import importlib.util
+import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Annotated, Any
 from uuid import UUID
 
+import aiohttp
 import pytest
 import pytest_asyncio
+import uvicorn
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 
 from doorstep.contracts.risk import NeedsAssessed
 from doorstep.contracts.wire import to_headers
 from doorstep.kit import outbox
+from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker, partition_of
 from doorstep.kit.consumer import Consumer
 from doorstep.kit.db import Database
+from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Relay, _envelope
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, SessionDep, create_app
+from doorstep.kit.steps import Steps
 from doorstep.kit.testing import Databases, eventually, running
 from doorstep.local.broker import EmbeddedBroker
+from doorstep.local.issuer import AUDIENCE, Issuer
+from doorstep.local.ports import free_ports
 from doorstep.local.postgres import EmbeddedPostgres
 
 
@@ -220,6 +233,125 @@ async def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     await flow.broker.close()
     await databases.drop()
     await server.stop()
+
+
+class Echo(BaseModel):
+    """A body with a strict shape."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(max_length=20)]
+    count: int = 0
+    inner: dict[str, list[int]] = {}
+
+
+def example_router() -> APIRouter:
+    """A few endpoints as services have them."""
+    router = APIRouter(prefix="/api/things")
+    add_waiting(router)
+    add_failing(router)
+
+    @router.post("", status_code=201)
+    async def echo(body: Echo, session: SessionDep) -> dict[str, int]:
+        return {"length": len(body.name)}
+
+    @router.post("/written", status_code=201)
+    async def write(session: SessionDep) -> dict[str, list[int]]:
+        return {"serials": await small.write(session, UUID(int=1))}
+
+    @router.get("/own")
+    async def own(principal: PrincipalDep, purpose: PurposeDep) -> dict[str, str]:
+        return {"sub": principal.subject, "purpose": purpose}
+
+    return router
+
+
+def add_waiting(router: APIRouter) -> None:
+    """Endpoints that take their time."""
+
+    @router.get("/slow")
+    async def slow() -> str:
+        await asyncio.sleep(1)
+        return "done"
+
+    @router.get("/events")
+    async def stream(request: Request) -> StreamingResponse:
+        async def lines() -> AsyncIterator[str]:
+            yield ": open\n\n"
+            await request.app.state.service.stopping.wait()
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+def add_failing(router: APIRouter) -> None:
+    """An endpoint that fails in several ways."""
+
+    @router.get("/fail/{how}")
+    async def fail(how: str, session: SessionDep) -> None:
+        if how == "conflict":
+            await session.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$"))
+        if how == "away":
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        raise ValueError("张三")
+
+
+class Edge:
+    """The HTTP edge of a small service, and an issuer of tokens for it."""
+
+    def __init__(self, service: Service, issuer: Issuer, url: str, client: aiohttp.ClientSession) -> None:
+        self.service = service
+        self.issuer = issuer
+        self.url = url
+        self.client = client
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """Status, JSON body and headers of the answer."""
+        role = options.pop("role", None)
+        headers = dict(options.pop("headers", {}))
+        if role is not None:
+            headers["Authorization"] = f"Bearer {self.issuer.token(role)}"
+        async with self.client.request(method, f"{self.url}{path}", headers=headers, **options) as answer:
+            raw = await answer.read()
+            return answer.status, json.loads(raw) if raw else None, answer.headers
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def edge(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    """A small service that listens, for all tests of a module."""
+    folder = tmp_path_factory.mktemp("edge")
+    databases = Databases(postgres.url)
+    issuer = Issuer(folder / "issuer.json", free_ports(1)[0])
+    await issuer.start()
+    flow = Flow(databases, Broker("127.0.0.1:1"))
+    vault = await databases.vault(folder)
+    service = Service(
+        name=small.CONSUMER,
+        settings=SimpleNamespace(profile="embedded"),
+        database=await flow.database(small.CONSUMER),
+        vault=vault,
+        policy=Policy(),
+        authenticator=Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE),
+        broker=flow.broker,
+        steps=Steps(),
+    )
+    app = create_app(service, example_router(), title="A small service")
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    serving = asyncio.create_task(server._serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession() as client:
+        yield Edge(service, issuer, f"http://127.0.0.1:{port}", client)
+    service.stopping.set()
+    server.should_exit = True
+    await serving
+    await issuer.stop()
+    await flow.close()
+    await vault._database.close()
+    await databases.drop()
 
 
 @pytest.fixture
