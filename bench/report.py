@@ -103,6 +103,7 @@ def _rows(ours: dict[str, Any], theirs: dict[str, Any] | None) -> Iterator[tuple
     yield both(
         "ms of processor a record, all processes of the stack", "throughput", "milliseconds_of_processor_per_record"
     )
+    yield both("ms of processor a record in one consumer", "throughput", "milliseconds_of_a_consumer_per_record")
     yield both("lifecycles a second", "lifecycles", "lifecycles_per_second")
     yield both("% of the machine meanwhile, clients included", "lifecycles", "machine_percent")
     idle_peer = None if theirs is None else sum(theirs["idle"].values())
