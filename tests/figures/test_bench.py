@@ -1,0 +1,33 @@
+"""The benchmark works: ceilings are measured on the real engines, and the plain peer passes the product's journey."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.ceilings import ceilings
+from bench.journey import check_journey
+from bench.site import peer
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_the_bare_ceilings_are_measured_on_the_real_engines() -> None:
+    found = await ceilings(0.2, lambda what, part: None)
+    assert set(found) == {
+        "single_row_commits_per_second", "multi_row_inserts_rows_per_second", "produced_per_second",
+        "consumed_per_second", "empty_posts_per_second",
+    }  # fmt: skip
+    assert all(figure > 0 for figure in found.values())
+
+
+async def test_the_plain_peer_passes_the_same_journey() -> None:
+    async with peer() as site:
+        assert await check_journey(site) > 0
+
+
+def test_the_command_says_how_long_it_takes() -> None:
+    command = [sys.executable, "-m", "bench", "--help"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0
+    for option in ("--quick", "--full", "--json"):
+        assert option in told.stdout
