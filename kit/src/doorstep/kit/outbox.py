@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
-from uuid_utils.compat import uuid7
+from uuid_utils.compat import uuid4, uuid7
 
 from doorstep.contracts.audit import AuditEntrySubmitted
 from doorstep.contracts.codes import Department
@@ -94,7 +94,7 @@ def add_feed(
     the data key of `subject` with the context of `feed_context(ref)`. Raises EventTooLarge.
     """
     row = _row(TOPICS[feed_topic(department)], event_type, ref, subject, JOSE, projection)
-    return _buffer(session, replace(row, recipient=str(department)))
+    return _buffer(session, replace(row, id=uuid4(), recipient=str(department)))  # an id that tells no time
 
 
 def feed_context(ref: UUID) -> str:

@@ -311,16 +311,18 @@ def _headers(row: Unpublished, epoch: int) -> list[tuple[str, bytes]]:
 
 
 def _envelope(row: Unpublished, epoch: int) -> Envelope:
+    """The envelope; what leaves for a recipient names no subject, trace or moment that another could know too."""
+    ours = row.recipient is None
     return Envelope.model_construct(
         id=row.id,
         source=f"doorstep/{TOPICS[row.topic].producer}",
         type=row.type,
-        time=row.time,
+        time=row.time if ours else row.time.replace(second=0, microsecond=0),
         key=row.key,
-        subject=row.subject,
+        subject=row.subject if ours else None,
         number=row.number,
         epoch=epoch,
-        traceparent=row.traceparent,
+        traceparent=row.traceparent if ours else None,
         content_type=row.content_type,
     )
 

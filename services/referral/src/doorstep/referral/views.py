@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from doorstep.contracts.codes import Department, Reason, TaskState
+from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.operations.reading import Page, Said, Shown
 from doorstep.referral.operations.tasks import Moved
 from doorstep.referral.schemas import (
@@ -23,7 +24,10 @@ def department_request(shown: Shown) -> DepartmentRequest:
     """A request in the projection of its department."""
     if shown.offer is None:
         raise ValueError("not a department's")
-    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **_task(shown))
+    seen = _task(shown)
+    times = {name: whole_minute(seen[name]) for name in ("opened_at", "respond_by", "complete_by")}
+    history = tuple(one.model_copy(update={"at": whole_minute(one.at)}) for one in seen["history"])
+    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **{**seen, **times, "history": history})
 
 
 def department_requests(page: Page) -> DepartmentRequests:

@@ -9,7 +9,7 @@ from doorstep.contracts.facts import CATALOGUE, Fact
 from doorstep.contracts.feeds import FEEDS, Offer, OfferedFact
 from doorstep.contracts.intake import Card
 from doorstep.contracts.needs import NEED_TYPES, Need
-from doorstep.referral.domain.deadlines import DueTimes
+from doorstep.referral.domain.deadlines import DueTimes, whole_minute
 
 #: Clock hours until the first response, by urgency.
 RESPONSE_HOURS = {Urgency.ONE_HOUR: 1, Urgency.DAY: 24}
@@ -63,8 +63,8 @@ def project(department: Department, content: Content, *, ref: UUID, subject_ref:
         subject_ref=subject_ref,
         need_type=content.need.need_type,
         urgency=content.need.urgency,
-        respond_by=due.response,
-        complete_by=due.completion,
+        respond_by=whole_minute(due.response),
+        complete_by=whole_minute(due.completion),
         facts=tuple(
             OfferedFact(code=fact.code, value=fact.value)
             for fact in content.facts

@@ -36,6 +36,11 @@ class DueTimes:
     provisional: bool = True
 
 
+def whole_minute(moment: datetime) -> datetime:
+    """`moment` as departments see it: to the microsecond it would tell two of them that they serve one record."""
+    return moment.replace(second=0, microsecond=0)
+
+
 def due_times(opened_at: datetime, response_hours: float, completion_working_days: int) -> DueTimes:
     """Due times of a task: the first response in clock hours, the completion in working days after the opening."""
     return DueTimes(

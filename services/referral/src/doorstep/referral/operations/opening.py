@@ -19,7 +19,7 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
-from doorstep.referral.domain.deadlines import DueTimes, due_times
+from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
 from doorstep.referral.domain.routing import route
 
 
@@ -229,8 +229,8 @@ def offer(
 ) -> None:
     """Offer the request to `department`: its own projection, encrypted at rest until it is delivered."""
     event = RequestOffered(
-        offered_at=opening.opened_at,
-        delete_by=opening.opened_at + timedelta(days=FEED_DAYS),
+        offered_at=whole_minute(opening.opened_at),
+        delete_by=whole_minute(opening.opened_at) + timedelta(days=FEED_DAYS),
         purpose=FEEDS[department].purpose,
         legal_basis=opening.legal_basis,
         offer=project(
