@@ -21,10 +21,13 @@ class Journey:
     recorded_by: UUID
 
 
-_STEPS = "journey_steps"
+_JOURNEYS, _STEPS = "journeys", "journey_steps"
 _BEGIN = """
     INSERT INTO journey (record_id, station, recorded_by, begun_at)
-    VALUES (:record_id, :station, :recorded_by, :begun_at) ON CONFLICT DO NOTHING
+    SELECT * FROM unnest(
+        CAST(:record_ids AS uuid[]), CAST(:stations AS text[]), CAST(:recorders AS uuid[]),
+        CAST(:begun AS timestamptz[])
+    ) ON CONFLICT DO NOTHING
 """
 _APPEND = """
     INSERT INTO journey_step (record_id, step)
@@ -34,8 +37,20 @@ _APPEND = """
 
 
 async def begin(session: AsyncSession, journey: Journey, begun_at: datetime) -> None:
-    """Note that a record was taken."""
-    await run(session, _BEGIN, {**vars(journey), "begun_at": begun_at})
+    """Have it noted that a record was taken, with all others of the session's transaction."""
+    session.info.setdefault(_JOURNEYS, []).append((journey, begun_at))
+    before_commit(session, _write_journeys)
+
+
+async def _write_journeys(session: AsyncSession) -> None:
+    begun: list[tuple[Journey, datetime]] = session.info.pop(_JOURNEYS, [])
+    values = {
+        "record_ids": [one.record_id for one, _ in begun],
+        "stations": [one.station for one, _ in begun],
+        "recorders": [one.recorded_by for one, _ in begun],
+        "begun": [at for _, at in begun],
+    }
+    await run(session, _BEGIN, values)
 
 
 async def append(session: AsyncSession, record_id: UUID, steps: Sequence[Step]) -> None:

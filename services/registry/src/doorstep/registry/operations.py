@@ -53,7 +53,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         return
     version = await queries.next_version(session, recorded.file_id, recorded.station)
     persons = await _persons(session, vault, opened)
-    await queries.insert_subjects(
+    queries.insert_subjects(
         session,
         recorded.file_id,
         recorded.record_id,
@@ -64,7 +64,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         ],
     )
     facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
-    await queries.insert_facts(session, recorded.file_id, facts)
+    queries.insert_facts(session, recorded.file_id, facts)
     outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
     intent = Intent(
         Action.ASSERT_FACTS,

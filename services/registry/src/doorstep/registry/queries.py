@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.facts import SubjectKind
-from doorstep.kit.db import run
+from doorstep.kit.db import before_commit, run
 
 
 @dataclass(frozen=True)
@@ -78,57 +78,66 @@ async def find_or_make_persons(session: AsyncSession, paper_indexes: Sequence[by
 
 _INSERT_SUBJECTS = """
     INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card)
-    SELECT s.id, CAST(:file_id AS uuid), s.kind, s.person_id, CAST(:record_id AS uuid),
-        CAST(:version AS integer), s.card
-    FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]), CAST(:cards AS bytea[])
-    ) AS s (id, kind, person_id, card)
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:files AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]),
+        CAST(:records AS uuid[]), CAST(:versions AS integer[]), CAST(:cards AS bytea[])
+    )
     ON CONFLICT (subject_id, file_id) DO UPDATE
         SET record_id = excluded.record_id, file_version = excluded.file_version, card = excluded.card
 """
-
-
-async def insert_subjects(
-    session: AsyncSession, file_id: UUID, record_id: UUID, version: int, rows: Sequence[SubjectRow]
-) -> None:
-    """Store the subjects of a record; one that the file has already gets its new card."""
-    values = {
-        "file_id": file_id,
-        "record_id": record_id,
-        "version": version,
-        "ids": [row.subject_id for row in rows],
-        "kinds": [row.kind for row in rows],
-        "persons": [row.person_id for row in rows],
-        "cards": [row.card for row in rows],
-    }
-    await run(session, _INSERT_SUBJECTS, values)
-
-
 _INSERT_FACTS = """
     INSERT INTO fact (fact_id, subject_id, file_id, record_id, file_version, refresh_by, content)
-    SELECT f.id, f.subject_id, CAST(:file_id AS uuid), f.record_id, f.version, f.refresh_by, f.content
-    FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:records AS uuid[]),
+    SELECT * FROM unnest(
+        CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:files AS uuid[]), CAST(:records AS uuid[]),
         CAST(:versions AS integer[]), CAST(:refresh AS timestamptz[]), CAST(:contents AS bytea[])
-    ) AS f (id, subject_id, record_id, version, refresh_by, content)
+    )
     ON CONFLICT (subject_id, fact_id) DO NOTHING
 """
+_SUBJECTS, _FACTS = "registry_subjects", "registry_facts"
 
 
-async def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) -> None:
-    """Store facts; one that its subject has already stays as it is."""
-    if not rows:
-        return
-    values = {
-        "file_id": file_id,
-        "ids": [row.fact_id for row in rows],
-        "subjects": [row.subject_id for row in rows],
-        "records": [row.record_id for row in rows],
-        "versions": [row.file_version for row in rows],
-        "refresh": [row.refresh_by for row in rows],
-        "contents": [row.content for row in rows],
-    }
-    await run(session, _INSERT_FACTS, values)
+def insert_subjects(
+    session: AsyncSession, file_id: UUID, record_id: UUID, version: int, rows: Sequence[SubjectRow]
+) -> None:
+    """Have the subjects of a record stored with the transaction; one that the file has already gets its new card."""
+    buffered: dict[tuple[UUID, UUID], tuple[UUID, int, SubjectRow]] = session.info.setdefault(_SUBJECTS, {})
+    buffered.update({(row.subject_id, file_id): (record_id, version, row) for row in rows})
+    before_commit(session, _write)
+
+
+def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) -> None:
+    """Have facts stored with the transaction; one that its subject has already stays as it is."""
+    buffered: list[tuple[UUID, FactRow]] = session.info.setdefault(_FACTS, [])
+    buffered += [(file_id, row) for row in rows]
+    before_commit(session, _write)
+
+
+async def _write(session: AsyncSession) -> None:
+    """Write all buffered subjects in one statement, all facts in another."""
+    subjects: dict[tuple[UUID, UUID], tuple[UUID, int, SubjectRow]] = session.info.pop(_SUBJECTS, {})
+    if subjects:
+        values = {
+            "ids": [subject_id for subject_id, _ in subjects],
+            "files": [file_id for _, file_id in subjects],
+            "kinds": [row.kind for _, _, row in subjects.values()],
+            "persons": [row.person_id for _, _, row in subjects.values()],
+            "records": [record_id for record_id, _, _ in subjects.values()],
+            "versions": [version for _, version, _ in subjects.values()],
+            "cards": [row.card for _, _, row in subjects.values()],
+        }
+        await run(session, _INSERT_SUBJECTS, values)
+    facts: list[tuple[UUID, FactRow]] = session.info.pop(_FACTS, [])
+    if facts:
+        values = {
+            "ids": [row.fact_id for _, row in facts],
+            "subjects": [row.subject_id for _, row in facts],
+            "files": [file_id for file_id, _ in facts],
+            "records": [row.record_id for _, row in facts],
+            "versions": [row.file_version for _, row in facts],
+            "refresh": [row.refresh_by for _, row in facts],
+            "contents": [row.content for _, row in facts],
+        }
+        await run(session, _INSERT_FACTS, values)
 
 
 async def file_version(session: AsyncSession, file_id: UUID, station: str) -> int | None:
