@@ -77,7 +77,7 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
     }
     if not readings or not await queries.insert_assessment(session, row):
         return
-    await _store(session, ring, readings, assessment_id)
+    _store(session, ring, readings, assessment_id)
     outbox.add(session, _needs_assessed(ring, row, readings), key=event.file_id, subject=event.record_id)
     subjects = intents.distinct(reading.subject.subject_id for reading in readings)
     intents.record(session, ring, Intent(Action.ASSESS_NEEDS, subjects, Purpose.TRIAGE, case=event.record_id))
@@ -180,17 +180,16 @@ def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterat
         yield Reading(subject, assessment, needs)
 
 
-async def _store(session: AsyncSession, ring: KeyRing, readings: Sequence[Reading], assessment_id: UUID) -> None:
-    subjects: list[tuple[UUID, str, bytes]] = []
-    needs: list[tuple[UUID, UUID, str, bool, bytes]] = []
+def _store(session: AsyncSession, ring: KeyRing, readings: Sequence[Reading], assessment_id: UUID) -> None:
+    found = queries.Findings()
     for reading in readings:
         subject_id, kind = reading.subject.subject_id, reading.subject.kind
         gaps = Gaps(rules=reading.assessment.not_evaluated).encrypt(ring, subject_id, assessment_id)
-        subjects.append((subject_id, kind, gaps))
+        found.subjects.append((assessment_id, subject_id, kind, gaps))
         for need_id, content in reading.needs:
             blob = content.encrypt(ring, subject_id, need_id)
-            needs.append((need_id, subject_id, kind, content.finding.need.wanted, blob))
-    await queries.insert_findings(session, assessment_id, subjects, needs)
+            found.needs.append((assessment_id, need_id, subject_id, kind, content.finding.need.wanted, blob))
+    queries.insert_findings(session, found)
 
 
 def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Reading]) -> NeedsAssessed:

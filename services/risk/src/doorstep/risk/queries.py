@@ -1,12 +1,13 @@
 """What triage reads from its tables."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.kit.db import run
+from doorstep.kit.db import before_commit, run
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
 
 _INSERT_ASSESSMENT = """
@@ -17,16 +18,17 @@ _INSERT_ASSESSMENT = """
 _INSERT_FINDINGS = """
     WITH subjects AS (
         INSERT INTO assessed_subject (assessment_id, subject_id, kind, not_evaluated)
-        SELECT CAST(:assessment_id AS uuid), *
-        FROM unnest(CAST(:subjects AS uuid[]), CAST(:kinds AS text[]), CAST(:gaps AS bytea[]))
+        SELECT * FROM unnest(
+            CAST(:assessments AS uuid[]), CAST(:subjects AS uuid[]), CAST(:kinds AS text[]), CAST(:gaps AS bytea[])
+        )
     )
     INSERT INTO need (assessment_id, need_id, subject_id, kind, wanted, content)
-    SELECT CAST(:assessment_id AS uuid), *
-    FROM unnest(
-        CAST(:need_ids AS uuid[]), CAST(:need_subjects AS uuid[]), CAST(:need_kinds AS text[]),
-        CAST(:wanted AS boolean[]), CAST(:contents AS bytea[])
+    SELECT * FROM unnest(
+        CAST(:need_assessments AS uuid[]), CAST(:need_ids AS uuid[]), CAST(:need_subjects AS uuid[]),
+        CAST(:need_kinds AS text[]), CAST(:wanted AS boolean[]), CAST(:contents AS bytea[])
     )
 """
+_FINDINGS = "risk_findings"
 
 
 async def insert_assessment(session: AsyncSession, row: Mapping[str, object]) -> bool:
@@ -34,25 +36,44 @@ async def insert_assessment(session: AsyncSession, row: Mapping[str, object]) ->
     return bool(await run(session, _INSERT_ASSESSMENT, row))
 
 
-async def insert_findings(
-    session: AsyncSession,
-    assessment_id: UUID,
-    subjects: Sequence[tuple[UUID, str, bytes]],
-    needs: Sequence[tuple[UUID, UUID, str, bool, bytes]],
-) -> None:
-    """Store an assessment's subjects (id, kind, encrypted gaps) and needs (id, subject, kind, wanted, content)."""
+@dataclass
+class Findings:
+    """Rows of assessed subjects (assessment, subject, kind, encrypted gaps) and of needs (assessment, need, subject,
+    kind, wanted, encrypted content)."""
+
+    subjects: list[tuple[UUID, UUID, str, bytes]] = field(default_factory=list)
+    needs: list[tuple[UUID, UUID, UUID, str, bool, bytes]] = field(default_factory=list)
+
+
+def insert_findings(session: AsyncSession, found: Findings) -> None:
+    """Have findings stored with the session's transaction, those of all its assessments in one statement."""
+    buffered: Findings = session.info.setdefault(_FINDINGS, Findings())
+    buffered.subjects += found.subjects
+    buffered.needs += found.needs
+    before_commit(session, _write_findings)
+
+
+async def _write_findings(session: AsyncSession) -> None:
+    found: Findings = session.info.pop(_FINDINGS)
+    assessments, subjects, kinds, gaps = _columns(found.subjects, 4)
+    need_assessments, need_ids, need_subjects, need_kinds, wanted, contents = _columns(found.needs, 6)
     values = {
-        "assessment_id": assessment_id,
-        "subjects": [one[0] for one in subjects],
-        "kinds": [one[1] for one in subjects],
-        "gaps": [one[2] for one in subjects],
-        "need_ids": [one[0] for one in needs],
-        "need_subjects": [one[1] for one in needs],
-        "need_kinds": [one[2] for one in needs],
-        "wanted": [one[3] for one in needs],
-        "contents": [one[4] for one in needs],
+        "assessments": assessments,
+        "subjects": subjects,
+        "kinds": kinds,
+        "gaps": gaps,
+        "need_assessments": need_assessments,
+        "need_ids": need_ids,
+        "need_subjects": need_subjects,
+        "need_kinds": need_kinds,
+        "wanted": wanted,
+        "contents": contents,
     }
     await run(session, _INSERT_FINDINGS, values)
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [[row[column] for row in rows] for column in range(width)]
 
 
 async def assessment_of(session: AsyncSession, record_id: UUID) -> AssessmentRow | None:
