@@ -19,16 +19,14 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from opentelemetry.trace import SpanKind
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Envelope, Event
-from doorstep.contracts.topics import TOPICS, consumed_by
-from doorstep.contracts.wire import MalformedEvent, from_message
+from doorstep.contracts.topics import consumed_by
 from doorstep.kit import dead_letter, inbox
 from doorstep.kit.broker import Broker
 from doorstep.kit.db import DATABASE_ERRORS, Database, is_away, is_conflict
-from doorstep.kit.inbox import Batch, Fate, Message, Position
+from doorstep.kit.inbox import Batch, Fate, Message, Position, understood
 from doorstep.kit.parked import Parked
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
@@ -230,30 +228,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def read(self, record: Any) -> Message:
         """The message in `record`, understood as far as it can be."""
-        parts = {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "headers": tuple(record.headers),
-            "raw_key": record.key,
-            "value": record.value or b"",
-            "ordered": TOPICS[record.topic].ordered,
-        }
-        try:
-            envelope, data = from_message(record.headers, record.key, record.value)
-        except MalformedEvent as error:
-            return Message(**parts, flaw=f"MalformedEvent: {error}")
-        allowed = {event.event_type: event for event in TOPICS[record.topic].events}
-        if envelope.type not in allowed:
-            return Message(**parts, flaw="the event type does not belong on this topic")
-        if parts["ordered"] and envelope.number is None:
-            return Message(**parts, flaw="the event has no number")
-        try:
-            event = allowed[envelope.type].model_validate_json(data)
-        except ValidationError as error:
-            where = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)}))
-            return Message(**parts, envelope=envelope, flaw=f"the data does not fit its schema: {where[:200]}")
-        return Message(**parts, envelope=envelope, event=event)
+        return understood(record)
 
     async def handle(self, session: AsyncSession, message: Message) -> None:
         """Call the handler of a message in `session`, within a span that continues the event's trace."""

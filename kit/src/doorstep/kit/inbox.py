@@ -7,14 +7,18 @@ number beyond the next parks its key. Kafka's committed offsets only show lag.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import orjson
 from aiokafka import TopicPartition
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Envelope, Event
+from doorstep.contracts.topics import TOPICS
+from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.kit.db import run
 
 Key = tuple[str, UUID]
@@ -95,6 +99,34 @@ _WRITE_POSITIONS = """
     ) ORDER BY 1, 2
     ON CONFLICT (topic, partition) DO UPDATE SET epoch = excluded.epoch, next_offset = excluded.next_offset
 """
+
+
+def understood(record: Any) -> Message:
+    """The message in a record of the broker, understood as far as it can be."""
+    parts = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "headers": tuple(record.headers),
+        "raw_key": record.key,
+        "value": record.value or b"",
+        "ordered": TOPICS[record.topic].ordered,
+    }
+    try:
+        envelope, data = from_message(record.headers, record.key, record.value)
+    except MalformedEvent as error:
+        return Message(**parts, flaw=f"MalformedEvent: {error}")
+    allowed = {event.event_type: event for event in TOPICS[record.topic].events}
+    if envelope.type not in allowed:
+        return Message(**parts, flaw="the event type does not belong on this topic")
+    if parts["ordered"] and envelope.number is None:
+        return Message(**parts, flaw="the event has no number")
+    try:
+        event = allowed[envelope.type].model_validate_json(data)
+    except ValidationError as error:
+        where = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)}))
+        return Message(**parts, envelope=envelope, flaw=f"the data does not fit its schema: {where[:200]}")
+    return Message(**parts, envelope=envelope, event=event)
 
 
 class Fate(StrEnum):
