@@ -13,12 +13,17 @@ from doorstep.local.ports import HOST, free_ports
 
 LOG_ORIGIN = "doorstep.example/log"
 FRONT_DOOR = "gateway"
+_FOLLOWERS = ("audit", "gateway")  # nobody waits for them on a record's way, and together they follow every partition
+_FOLLOWERS_WAIT_MS = 60
 _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the services
 
 
 @dataclass(frozen=True)
 class Engines:
-    """Addresses and key files that all services share; `fetch_wait_ms` is how long a fetch waits for messages."""
+    """Addresses and key files that all services share.
+
+    `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there.
+    """
 
     databases: Mapping[str, str]
     kafka: str
@@ -76,7 +81,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         "DOORSTEP_DATABASE_URL": engines.databases[service],
         "DOORSTEP_KEYS_DATABASE_URL": engines.databases["keys"],
         "DOORSTEP_KAFKA": engines.kafka,
-        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(engines.fetch_wait_ms),
+        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
         "DOORSTEP_KEYSET": str(engines.keyset),
         "DOORSTEP_ISSUER": engines.issuer,
         "DOORSTEP_ISSUER_PROFILE": "embedded",
@@ -92,3 +97,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
     return settings
+
+
+def _fetch_wait_ms(engines: Engines, service: str) -> int:
+    return max(engines.fetch_wait_ms, _FOLLOWERS_WAIT_MS) if service in _FOLLOWERS else engines.fetch_wait_ms
