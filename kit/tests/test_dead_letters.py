@@ -153,7 +153,7 @@ async def test_reading_and_replaying_are_logged_with_purpose_and_policy(stage, d
         letter,
         "operator",
     )
-    assert detail.policies == ("An operator reads or replays a dead letter to repair the flow, and that is logged.",)
+    assert detail.policies == ("operator-opens-dead-letters",)
     await desk.ask("POST", f"{PATH}/{letter}/replay", role="operator", headers=REPAIR)
     assert (await last_detail(stage, desk)).action == "replay-dead-letter"
     assert len(await entries(stage)) == before + 2

@@ -14,8 +14,7 @@ from doorstep.contracts.topics import Topic, consumed_by, produced_by
 
 _EXISTS = 36
 _TAIL_WAIT_MS = 50
-_QUIET_AFTER = 3.0
-_QUIET_WAIT_MS = 300
+_LONGEST_WAIT_MS = 300
 _GAP_AFTER = 3.0
 _ANSWERS_WITHIN = 30.0
 
@@ -79,12 +78,12 @@ class Broker:
         )
 
     def pace(self, client: AIOKafkaConsumer, *, quiet: float) -> None:
-        """Have fetches of `client` wait longer once nothing has come for `quiet` seconds, shortly as soon as it has.
+        """Have fetches of `client` wait for a quarter of the `quiet` seconds in which nothing came, within limits.
 
         Where fetches are short because the broker does not end them when messages come, they are most of what an idle
         process does, and most of what it has the broker do.
         """
-        wait = self._fetch_wait_ms if quiet < _QUIET_AFTER else max(self._fetch_wait_ms, _QUIET_WAIT_MS)
+        wait = max(self._fetch_wait_ms, min(round(quiet * 250), _LONGEST_WAIT_MS))
         client._fetcher._fetch_max_wait_ms = wait  # noqa: SLF001 — read at every fetch
 
     async def ensure_topics(self, service: str) -> None:

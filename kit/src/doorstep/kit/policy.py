@@ -32,7 +32,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Decision:
-    """A permission, with the titles of the policies that gave it."""
+    """A permission, with the ids of the policies that gave it."""
 
     policies: tuple[str, ...]
 
@@ -86,5 +86,5 @@ class Policy:
         result = cedarpy.is_authorized(request, self._policies, entities, self._schema)
         if not result.allowed:
             return None
-        titles = result.diagnostics.id_annotations_by_reason
-        return Decision(tuple(sorted(titles.get(reason) or reason for reason in result.diagnostics.reasons)))
+        names = result.diagnostics.id_annotations_by_reason
+        return Decision(tuple(sorted(names.get(reason) or reason for reason in result.diagnostics.reasons)))

@@ -21,7 +21,6 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pydantic import ValidationError
 from sqlalchemy import text
 
 from doorstep.contracts.envelope import Contract
@@ -138,7 +137,7 @@ class KeyRing:
         try:
             blob = sealed.key_version.to_bytes(4) + base64.b64decode(sealed.ciphertext, validate=True)
             return model.model_validate_json(self.decrypt(sealed.subject_id, model.__name__, blob))
-        except (binascii.Error, OverflowError, ValidationError):
+        except (ValueError, OverflowError):  # not base64, not ASCII, not this model, or already SealBroken
             raise SealBroken(model.__name__) from None
 
     def _key(self, subject_id: UUID) -> tuple[int, AESGCM]:
@@ -188,12 +187,17 @@ class Vault:
         loaded: dict[UUID, tuple[int, AESGCM]] = {one: (1, AESGCM(key)) for one, key in made.items()}
         for subject_id, version, kek, wrapped in await self._database.fetch(_FETCH, {"ids": known}) if known else []:
             if wrapped is not None:
-                binding = _binding(subject_id, kek, version)
-                key = AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
-                loaded[subject_id] = (version, key)
+                loaded[subject_id] = (version, self._unwrap(subject_id, version, kek, wrapped))
         expires = time.monotonic() + _CACHE_SECONDS
         self._cache.update({one: (expires, version, key) for one, (version, key) in loaded.items()})
         return loaded
+
+    def _unwrap(self, subject_id: UUID, version: int, kek: str, wrapped: bytes) -> AESGCM:
+        binding = _binding(subject_id, kek, version)
+        try:
+            return AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
+        except InvalidTag:
+            raise SealBroken("data_key") from None
 
     async def _make(self, subject_ids: list[UUID]) -> dict[UUID, bytes]:
         """Make a key for each of `subject_ids` that has none, in one statement; gives those that were made."""
