@@ -72,7 +72,10 @@ def demo(
     chosen = _read(record) if record is not None else demonstration(seed, now=datetime.now(UTC))
     console = Console(quiet=as_json)
     staying = stay if stay is not None else sys.stdin.isatty() and sys.stdout.isatty() and not as_json
-    outcome = asyncio.run(_run(chosen, console, households, seed, tamper=tamper, staying=staying, within=within))
+    try:
+        outcome = asyncio.run(_run(chosen, console, households, seed, tamper=tamper, staying=staying, within=within))
+    except Refused as refused:
+        raise RecordUnreadable(record or Path("-"), _where(refused)) from None
     if as_json:
         typer.echo(json.dumps(outcome.report(), ensure_ascii=False))
     if not (outcome.closed and outcome.verified):
@@ -84,11 +87,17 @@ def _read(path: Path) -> Body:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordUnreadable(path, error.strerror or "unreadable") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RecordUnreadable(path, "it is not JSON") from None
-    if not isinstance(found, dict) or "record_id" not in found:
+    if not isinstance(found, dict) or not isinstance(found.get("record_id"), str):
         raise RecordUnreadable(path, "it has no record_id")
     return found
+
+
+def _where(refused: Refused) -> str:
+    """That the station refused the record, and at which places, without what stands there."""
+    places = ", ".join(fault["pointer"] for fault in refused.problem.get("errors", ()))
+    return f"HTTP {refused.status} {places}".rstrip()
 
 
 async def _run(
@@ -110,10 +119,7 @@ async def _run(
             story = Story(stack, view)
             heard.append(story.heard)
             await _prepare(stack, story, systems, console, households, seed)
-            try:
-                outcome = await story.play(record, within=within)
-            except Refused as refused:
-                raise RecordUnreadable(Path("--record"), str(refused)) from None
+            outcome = await story.play(record, within=within)
             if tamper:
                 await _tamper(stack, console)
             await story.verify(outcome)
