@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from doorstep.kit.broker import Broker
 from doorstep.kit.testing import Databases
@@ -15,6 +16,10 @@ from doorstep.kit.vault import Vault
 from doorstep.local.broker import EmbeddedBroker
 from doorstep.local.folder import DataFolder
 from doorstep.local.postgres import ROLE, SUPERUSER, EmbeddedPostgres
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("doorstep", deadline=None)
+settings.load_profile("doorstep")
 
 
 @pytest.fixture(scope="session")

@@ -173,12 +173,12 @@ class House:
         every = await asyncio.gather(*map(of, DATABASES))
         return {name: rows for one in every for name, rows in one.items()}
 
-    async def still(self, rounds: int = 5) -> Counts:
+    async def still(self, rounds: int = 8) -> Counts:
         """The counts, once nothing has changed for a while."""
         seen: list[Counts] = []
         while len(seen) < rounds or any(one != seen[-1] for one in seen[-rounds:]):
             seen.append(await self.counts())
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.15)
         return seen[-1]
 
     async def entries(self) -> int:

@@ -104,6 +104,7 @@ async def subject(house: Any) -> str:
     body = house.record()
     await house.hand_in(body)
     await house.assessed(body["record_id"])
+    await house.still()
     return str(body["record_id"])
 
 
