@@ -1,0 +1,180 @@
+"""The gateway over a real database; nobody answers behind it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from doorstep.contracts.codes import Channel, Department, LegalBasis, SaidBy, TaskState, Urgency
+from doorstep.contracts.envelope import Envelope, Event
+from doorstep.contracts.facts import Fact, SubjectKind
+from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
+from doorstep.contracts.referral import RequestOpened, RequestSummary, TaskTransitioned, TransitionDetail
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted
+from doorstep.gateway.app import new_app
+from doorstep.gateway.consumers import HANDLERS
+from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.consumer import Received
+from doorstep.kit.testing import KIT_TABLES
+from doorstep.local.ports import free_ports
+
+STATION = "station-7"
+
+
+def settings(profile: str = "embedded") -> GatewaySettings:
+    """Settings by which nobody answers: neither the services behind nor the issuer."""
+    port = free_ports(1)[0]
+    away = f"http://127.0.0.1:{port}"
+    return GatewaySettings(
+        profile=profile, database_url="", keys_database_url="", kafka="", keyset=Path(), issuer=away, jwks_url=away,
+        intake_url=away, registry_url=away, risk_url=away, referral_url=away, audit_url=away,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Way:
+    """A record on its way, told to the gateway event by event."""
+
+    desk: Any
+    record_id: UUID
+    file_id: UUID
+    person: UUID
+    dwelling: UUID
+
+    async def tell(self, event: Event) -> None:
+        """Let the gateway's consumer take an event."""
+        envelope = Envelope(
+            id=uuid7(), source="doorstep/test", type=event.event_type, time=datetime.now(UTC), key=self.file_id
+        )
+        async with self.desk.database.transaction() as session:
+            await HANDLERS[type(event)](session, Received(envelope, event))
+
+    async def taken(self) -> None:
+        """The record is taken by collector-1."""
+        ring = await self.desk.vault.ring([self.person, self.dwelling], create=True)
+        subjects = [
+            RecordedSubject(
+                subject_id=one,
+                kind=kind,
+                card=ring.seal(one, Card(name="王秀英")),
+                facts=ring.seal(one, StatedFacts(facts=())),
+            )
+            for one, kind in ((self.person, SubjectKind.PERSON), (self.dwelling, SubjectKind.DWELLING))
+        ]
+        await self.tell(
+            VisitRecorded(
+                record_id=self.record_id,
+                file_id=self.file_id,
+                station=STATION,
+                channel=Channel.VISIT,
+                visited_at=datetime.now(UTC),
+                recorded_at=datetime.now(UTC),
+                recorded_by=self.desk.vault.pairwise("staff", "collector-1"),
+                subjects=tuple(subjects),
+            )
+        )
+
+    async def asserted(self, *subjects: UUID) -> None:
+        """Facts on these subjects are in the file."""
+        ring = await self.desk.vault.ring(subjects)
+        fact = Fact(
+            fact_id=uuid4(),
+            code="living.alone",
+            value=True,
+            said_by=SaidBy.PERSON,
+            legal_basis=LegalBasis.CONSENT,
+            since=datetime.now(UTC),
+        )
+        await self.tell(
+            FactsAsserted(
+                record_id=self.record_id,
+                file_id=self.file_id,
+                file_version=1,
+                station=STATION,
+                recorded_by=uuid4(),
+                asserted_at=datetime.now(UTC),
+                subjects=tuple(
+                    AssertedSubject(
+                        subject_id=one,
+                        kind=SubjectKind.PERSON,
+                        person_id=uuid4(),
+                        card=ring.seal(one, Card(name="王秀英")),
+                        facts=ring.seal(one, StatedFacts(facts=(fact,))),
+                    )
+                    for one in subjects
+                ),
+            )
+        )
+
+    async def opened(self) -> UUID:
+        """A request of the person is open at justice."""
+        request_id = uuid7()
+        ring = await self.desk.vault.ring([self.person])
+        now = datetime.now(UTC)
+        summary = RequestSummary(
+            need_type="legal-aid",
+            department=Department.JUSTICE,
+            urgency=Urgency.DAY,
+            respond_by=now,
+            complete_by=now,
+        )
+        await self.tell(
+            RequestOpened(
+                request_id=request_id,
+                task_id=uuid7(),
+                need_id=uuid7(),
+                record_id=self.record_id,
+                file_id=self.file_id,
+                subject_id=self.person,
+                opened_at=now,
+                summary=ring.seal(self.person, summary),
+            )
+        )
+        return request_id
+
+    async def moved(self, request_id: UUID) -> None:
+        """Justice accepted the request."""
+        ring = await self.desk.vault.ring([self.person])
+        await self.tell(
+            TaskTransitioned(
+                request_id=request_id,
+                task_id=uuid7(),
+                record_id=self.record_id,
+                file_id=self.file_id,
+                subject_id=self.person,
+                from_state=TaskState.REQUESTED,
+                to_state=TaskState.ACCEPTED,
+                version=2,
+                at=datetime.now(UTC),
+                detail=ring.seal(self.person, TransitionDetail(department=Department.JUSTICE)),
+            )
+        )
+
+    async def look(self, who: str | None = "reviewer", purpose: str | None = "triage", **headers: str) -> Any:
+        """What somebody is answered who asks for the journey."""
+        headers |= {} if purpose is None else {"doorstep_purpose": purpose}
+        return await self.desk.call("GET", f"/api/journeys/{self.record_id}", who, **headers)
+
+
+@pytest.fixture(scope="module")
+async def desk(new_desk: Any) -> Any:
+    """The gateway, one for all tests of a module."""
+    return await new_desk("gateway", new_app, settings(), KIT_TABLES, "doorstep.gateway:migrations")
+
+
+@pytest.fixture(scope="module")
+async def in_production(new_desk: Any) -> Any:
+    """The gateway of another profile."""
+    return await new_desk("gateway", new_app, settings("production"), KIT_TABLES, "doorstep.gateway:migrations")
+
+
+@pytest.fixture
+async def way(desk: Any) -> Way:
+    """A record that was taken just now."""
+    found = Way(desk, uuid7(), uuid7(), uuid4(), uuid4())
+    await found.taken()
+    return found
