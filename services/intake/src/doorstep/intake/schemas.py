@@ -67,6 +67,9 @@ def _in_utc(time: datetime) -> datetime:
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}")
 Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain), AfterValidator(_said)]
+MOST_SUBJECTS = 24
+"""Of a record: what follows from it, all wishes of everybody, still fits into one event."""
+
 NewId = Annotated[UUID, AfterValidator(_version_7)]
 RandomId = Annotated[UUID, AfterValidator(_random)]
 
@@ -98,7 +101,7 @@ class SubjectBody(Body):
 
     subject_id: RandomId
     kind: SubjectKind
-    name: Text | None = None
+    name: Annotated[Text, Field(max_length=100)] | None = None
     document_kind: PaperKind | None = None
     document_number: Text | None = None
     phone: Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")] | None = None
@@ -122,7 +125,7 @@ class RecordBody(Body):
     household: Literal["new", "known"] = "new"
     channel: Channel
     visited_at: Time
-    subjects: Annotated[tuple[SubjectBody, ...], Field(min_length=1, max_length=40)]
+    subjects: Annotated[tuple[SubjectBody, ...], Field(min_length=1, max_length=MOST_SUBJECTS)]
 
     def record(self) -> Record:
         """The record in the words of the domain."""

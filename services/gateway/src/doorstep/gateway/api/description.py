@@ -33,14 +33,16 @@ async def _fetch(client: aiohttp.ClientSession, address: str) -> dict[str, Any] 
 
 
 def merged(documents: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
-    """One document of many: schemas are renamed to `<service>.<name>`, paths stay."""
+    """One document of many: schemas and operations are renamed to `<service>.<name>`, paths stay."""
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
     for service, document in documents.items():
         if document is None:
             continue
-        place = b"#/components/schemas/"
-        renamed = orjson.loads(orjson.dumps(document).replace(place, place + service.encode() + b"."))
+        text = orjson.dumps(document)
+        for mark in (b"#/components/schemas/", b'"operationId":"'):
+            text = text.replace(mark, mark + service.encode() + b".")
+        renamed = orjson.loads(text)
         paths |= {outside(service, path): item for path, item in renamed.get("paths", {}).items()}
         found = renamed.get("components", {}).get("schemas", {})
         schemas |= {f"{service}.{name}": schema for name, schema in found.items()}
