@@ -173,6 +173,15 @@ async def flow(databases: Databases, embedded_broker: EmbeddedBroker) -> AsyncIt
     await broker.close()
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def store(databases: Databases) -> AsyncIterator[Flow]:
+    """The two databases of a flow, without a broker."""
+    made = Flow(databases, Broker("127.0.0.1:1"))
+    await made.open()
+    yield made
+    await made.close()
+
+
 class Stage:
     """One running consumer that a module's tests share; what its handler does to the events of a key is theirs."""
 

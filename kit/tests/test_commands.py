@@ -34,67 +34,67 @@ async def send(database, command_id, digest=BODY, principal=ME, *, wait=0.0, fai
     return None
 
 
-async def done(flow, command_id) -> int:
-    return len(await flow.rows("SELECT 1 FROM written WHERE key = :key", flow.producer, key=command_id))
+async def done(store, command_id) -> int:
+    return len(await store.rows("SELECT 1 FROM written WHERE key = :key", store.producer, key=command_id))
 
 
-async def test_the_same_command_is_carried_out_once_and_answered_again(flow):
+async def test_the_same_command_is_carried_out_once_and_answered_again(store):
     command = uuid4()
-    assert await send(flow.producer, command) is None
+    assert await send(store.producer, command) is None
     for _ in range(3):
-        assert await send(flow.producer, command) == Replay({"version": 1})
-    assert await done(flow, command) == 1
+        assert await send(store.producer, command) == Replay({"version": 1})
+    assert await done(store, command) == 1
 
 
-async def test_the_same_id_with_another_body_is_refused(flow):
+async def test_the_same_id_with_another_body_is_refused(store):
     command = uuid4()
-    await send(flow.producer, command)
+    await send(store.producer, command)
     with pytest.raises(IdReused):
-        await send(flow.producer, command, OTHER)
+        await send(store.producer, command, OTHER)
 
 
-async def test_a_stranger_learns_nothing_of_an_id_not_even_that_it_was_erased(flow):
+async def test_a_stranger_learns_nothing_of_an_id_not_even_that_it_was_erased(store):
     command = uuid4()
-    await send(flow.producer, command)
+    await send(store.producer, command)
     with pytest.raises(IdReused):
-        await send(flow.producer, command, BODY, STRANGER)
-    async with flow.producer.transaction() as session:
+        await send(store.producer, command, BODY, STRANGER)
+    async with store.producer.transaction() as session:
         await idempotency.erase(session, command)
     with pytest.raises(IdReused):
-        await send(flow.producer, command, BODY, STRANGER)
+        await send(store.producer, command, BODY, STRANGER)
 
 
-async def test_after_erasure_the_command_is_gone_whatever_its_body(flow):
+async def test_after_erasure_the_command_is_gone_whatever_its_body(store):
     command = uuid4()
-    await send(flow.producer, command)
-    async with flow.producer.transaction() as session:
+    await send(store.producer, command)
+    async with store.producer.transaction() as session:
         await idempotency.erase(session, command)
     for digest in (BODY, OTHER):
         with pytest.raises(Erased):
-            await send(flow.producer, command, digest)
-    assert await flow.rows("SELECT answer FROM command", flow.producer) == [(None,)]
+            await send(store.producer, command, digest)
+    assert await store.rows("SELECT answer FROM command", store.producer) == [(None,)]
 
 
-async def test_of_many_at_once_one_works_and_the_others_wait_for_its_answer(flow):
+async def test_of_many_at_once_one_works_and_the_others_wait_for_its_answer(store):
     command = uuid4()
-    answers = await asyncio.gather(*(send(flow.producer, command, wait=0.2) for _ in range(6)))
+    answers = await asyncio.gather(*(send(store.producer, command, wait=0.2) for _ in range(6)))
     assert answers.count(None) == 1
     assert answers.count(Replay({"version": 1})) == 5
-    assert await done(flow, command) == 1
+    assert await done(store, command) == 1
 
 
-async def test_a_command_that_failed_may_be_sent_again(flow):
+async def test_a_command_that_failed_may_be_sent_again(store):
     command = uuid4()
-    first = asyncio.create_task(send(flow.producer, command, wait=0.2, fail=True))
+    first = asyncio.create_task(send(store.producer, command, wait=0.2, fail=True))
     await asyncio.sleep(0.05)
-    assert await send(flow.producer, command) is None
+    assert await send(store.producer, command) is None
     with pytest.raises(ZeroDivisionError):
         await first
-    assert await done(flow, command) == 1
+    assert await done(store, command) == 1
 
 
-async def test_a_lease_has_one_holder_until_it_is_given_back_or_runs_out(flow):
-    leases = [Lease(flow.producer, "work", seconds=0.5) for _ in range(5)]
+async def test_a_lease_has_one_holder_until_it_is_given_back_or_runs_out(store):
+    leases = [Lease(store.producer, "work", seconds=0.5) for _ in range(5)]
     taken = await asyncio.gather(*(lease.take() for lease in leases))
     assert taken.count(True) == 1
     holder = leases[taken.index(True)]
@@ -110,9 +110,9 @@ async def test_a_lease_has_one_holder_until_it_is_given_back_or_runs_out(flow):
     assert await third.take()
 
 
-async def test_leases_of_different_names_do_not_meet(flow):
-    assert await Lease(flow.producer, "one").take()
-    assert await Lease(flow.producer, "two").take()
+async def test_leases_of_different_names_do_not_meet(store):
+    assert await Lease(store.producer, "one").take()
+    assert await Lease(store.producer, "two").take()
 
 
 async def test_concurrent_migrators_wait_for_one_another(databases, cluster):
@@ -161,8 +161,8 @@ async def test_a_database_that_is_not_there_is_away_and_a_handler_s_own_error_is
     await nowhere.close()
 
 
-async def test_work_that_is_cancelled_leaves_its_connection_fit_for_the_next(flow):
-    database = Database(flow.producer.engine.url.render_as_string(hide_password=False), pool_size=1)
+async def test_work_that_is_cancelled_leaves_its_connection_fit_for_the_next(store):
+    database = Database(store.producer.engine.url.render_as_string(hide_password=False), pool_size=1)
     for statement in ("SELECT pg_sleep(5)", "SELECT 1"):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3), database.transaction() as session:

@@ -19,41 +19,41 @@ async def numbers(flow, key: UUID) -> list[tuple[int, int]]:
     )
 
 
-async def test_state_and_event_are_rolled_back_together(flow):
+async def test_state_and_event_are_rolled_back_together(store):
     with pytest.raises(ZeroDivisionError):
-        async with flow.producer.transaction() as session:
-            await flow.small.write(session, uuid4())
+        async with store.producer.transaction() as session:
+            await store.small.write(session, uuid4())
             raise ZeroDivisionError
-    assert await flow.rows("SELECT 1 FROM written UNION ALL SELECT 1 FROM outbox", flow.producer) == []
-    assert await flow.rows("SELECT 1 FROM outbox_counter", flow.producer) == []
+    assert await store.rows("SELECT 1 FROM written UNION ALL SELECT 1 FROM outbox", store.producer) == []
+    assert await store.rows("SELECT 1 FROM outbox_counter", store.producer) == []
 
 
-async def test_numbers_of_a_key_follow_the_order_of_commits_without_a_gap(flow):
+async def test_numbers_of_a_key_follow_the_order_of_commits_without_a_gap(store):
     key = uuid4()
     began = asyncio.Event()
 
     async def slow() -> None:
-        async with flow.producer.transaction() as session:
-            await flow.small.write(session, key)
+        async with store.producer.transaction() as session:
+            await store.small.write(session, key)
             began.set()
             await asyncio.sleep(0.3)
 
     async def failing() -> None:
         with pytest.raises(ZeroDivisionError):
-            async with flow.producer.transaction() as session:
-                await flow.small.write(session, key)
+            async with store.producer.transaction() as session:
+                await store.small.write(session, key)
                 await outbox.flush(session)
                 raise ZeroDivisionError
 
     waiting = asyncio.create_task(slow())
     await began.wait()
-    await asyncio.gather(*(flow.write(key) for _ in range(5)), failing(), failing())
+    await asyncio.gather(*(store.write(key) for _ in range(5)), failing(), failing())
     await waiting
-    assert [number for _, number in await numbers(flow, key)] == [1, 2, 3, 4, 5, 6]
-    last = await flow.rows(
-        "SELECT serial FROM written WHERE key = :key ORDER BY serial LIMIT 1", flow.producer, key=key
+    assert [number for _, number in await numbers(store, key)] == [1, 2, 3, 4, 5, 6]
+    last = await store.rows(
+        "SELECT serial FROM written WHERE key = :key ORDER BY serial LIMIT 1", store.producer, key=key
     )
-    [(body,)] = await flow.rows("SELECT body FROM outbox WHERE key = :key AND number = 6", flow.producer, key=key)
+    [(body,)] = await store.rows("SELECT body FROM outbox WHERE key = :key AND number = 6", store.producer, key=key)
     assert str(UUID(int=last[0][0])) in bytes(body).decode()  # begun first, committed last: it has the last number
 
 
@@ -75,12 +75,12 @@ async def test_what_commits_later_with_a_lower_position_still_goes_out(flow):
     await flow.check_exactly_once()
 
 
-async def test_many_writers_of_few_keys_do_not_block_one_another_for_good(flow):
+async def test_many_writers_of_few_keys_do_not_block_one_another_for_good(store):
     """Counter rows are locked in sorted order: transactions that name the keys crosswise do not deadlock."""
     keys = [uuid4() for _ in range(4)]
-    await asyncio.gather(*(flow.write(*(keys if turn % 2 else reversed(keys))) for turn in range(40)))
+    await asyncio.gather(*(store.write(*(keys if turn % 2 else reversed(keys))) for turn in range(40)))
     for key in keys:
-        assert [number for _, number in await numbers(flow, key)] == list(range(1, 41))
+        assert [number for _, number in await numbers(store, key)] == list(range(1, 41))
 
 
 async def test_order_per_key_is_kept_under_concurrent_writers(flow):
@@ -97,21 +97,21 @@ async def test_order_per_key_is_kept_under_concurrent_writers(flow):
     await flow.check_exactly_once()
 
 
-async def test_what_is_buffered_while_writing_before_the_commit_leaves_too(flow):
+async def test_what_is_buffered_while_writing_before_the_commit_leaves_too(store):
     key = uuid4()
 
     async def also(session) -> None:
-        outbox.add(session, flow.small.assessed(key, 2), key=key)
+        outbox.add(session, store.small.assessed(key, 2), key=key)
 
-    async with flow.producer.transaction() as session:
-        outbox.add(session, flow.small.assessed(key, 1), key=key)
+    async with store.producer.transaction() as session:
+        outbox.add(session, store.small.assessed(key, 1), key=key)
         before_commit(session, also)
-    assert [number for _, number in await numbers(flow, key)] == [1, 2]
+    assert [number for _, number in await numbers(store, key)] == [1, 2]
 
 
-async def test_an_event_that_fits_into_no_message_is_refused_where_it_is_made(flow):
+async def test_an_event_that_fits_into_no_message_is_refused_where_it_is_made(store):
     with pytest.raises(EventTooLarge):
-        async with flow.producer.transaction() as session:
+        async with store.producer.transaction() as session:
             outbox.add_feed(
                 session,
                 Department.FIRE,
@@ -122,11 +122,11 @@ async def test_an_event_that_fits_into_no_message_is_refused_where_it_is_made(fl
             )
 
 
-async def test_entries_without_order_have_no_number_and_no_counter(flow, vault):
-    from_risk = flow.producer
+async def test_entries_without_order_have_no_number_and_no_counter(store, vault):
+    from_risk = store.producer
     async with from_risk.transaction() as session:
         outbox.add_dead_letter(session, "x.dead-letter", uuid4(), uuid4(), {"ce_type": "x"}, b"{}")
-    assert await flow.rows("SELECT number FROM outbox", from_risk) == [(None,)]
-    assert (await flow.rows("SELECT count(*) FROM outbox_counter", from_risk)) == [(0,)]
+    assert await store.rows("SELECT number FROM outbox", from_risk) == [(None,)]
+    assert (await store.rows("SELECT count(*) FROM outbox_counter", from_risk)) == [(0,)]
     async with from_risk.transaction() as session:
         assert (await session.execute(text("SELECT 1"))).scalar_one() == 1

@@ -67,19 +67,19 @@ async def test_two_relays_that_send_at_once_change_nothing_for_consumers(flow):
     assert await flow.rows("SELECT topic, epoch FROM relay_topic", flow.producer) == []
 
 
-async def test_only_the_holder_of_the_lease_says_that_the_broker_lost_something(flow):
-    holder, other = Lease(flow.producer, "relay"), Lease(flow.producer, "relay")
+async def test_only_the_holder_of_the_lease_says_that_the_broker_lost_something(store):
+    holder, other = Lease(store.producer, "relay"), Lease(store.producer, "relay")
     assert await holder.take()
     place = TopicPartition("risk.needs", 0)
-    assert await relay_state.mark(flow.producer, holder, place, 100, 10, [])
-    assert not await relay_state.mark(flow.producer, other, place, 200, 10, [])
-    assert (await relay_state.acknowledged(flow.producer))[place] == (100, 109)
-    assert not await relay_state.mark(flow.producer, holder, place, 5, 1, [])
+    assert await relay_state.mark(store.producer, holder, place, 100, 10, [])
+    assert not await relay_state.mark(store.producer, other, place, 200, 10, [])
+    assert (await relay_state.acknowledged(store.producer))[place] == (100, 109)
+    assert not await relay_state.mark(store.producer, holder, place, 5, 1, [])
     with pytest.raises(LeaseLost):
-        await relay_state.raise_epoch(flow.producer, other, "risk.needs", 1)
-    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 1) == (2, 0)
-    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 1) is None  # another partition said so
-    assert await relay_state.raise_epoch(flow.producer, holder, "risk.needs", 2) == (3, 0)
+        await relay_state.raise_epoch(store.producer, other, "risk.needs", 1)
+    assert await relay_state.raise_epoch(store.producer, holder, "risk.needs", 1) == (2, 0)
+    assert await relay_state.raise_epoch(store.producer, holder, "risk.needs", 1) is None  # another partition said so
+    assert await relay_state.raise_epoch(store.producer, holder, "risk.needs", 2) == (3, 0)
 
 
 async def test_a_commit_in_another_process_wakes_the_relay(flow):
@@ -189,15 +189,15 @@ async def test_what_was_withdrawn_is_passed_over(flow):
     assert set(ends.values()) == {0}
 
 
-async def test_published_rows_go_when_their_topic_has_forgotten_them_too(flow):
-    await flow.write(uuid4(), uuid4())
-    async with flow.producer.transaction() as session:
+async def test_published_rows_go_when_their_topic_has_forgotten_them_too(store):
+    await store.write(uuid4(), uuid4())
+    async with store.producer.transaction() as session:
         outbox.add_dead_letter(session, "facts", uuid4(), uuid4(), {}, b"")
         await outbox.flush(session)
         await session.execute(text("UPDATE outbox SET topic = 'registry.facts.risk.dead-letter' WHERE topic = 'facts'"))
         await session.execute(text("UPDATE outbox SET published_at = now() - interval '15 days'"))
-    [kept] = await flow.write(uuid4())
-    await relay_state.forget_old(flow.producer)
-    left = await flow.rows("SELECT published_at FROM outbox", flow.producer)
+    [kept] = await store.write(uuid4())
+    await relay_state.forget_old(store.producer)
+    left = await store.rows("SELECT published_at FROM outbox", store.producer)
     assert left == [(None,)]
     assert kept

@@ -61,9 +61,9 @@ def test_what_asyncio_says_of_a_lost_exception_is_cut_to_its_first_line():
     assert line_of("asyncio", text_of)["event"] == "Task exception was never retrieved"
 
 
-async def test_the_error_of_a_statement_shows_neither_its_values_nor_the_row(flow):
+async def test_the_error_of_a_statement_shows_neither_its_values_nor_the_row(store):
     with pytest.raises(DBAPIError) as failed:
-        async with flow.producer.transaction() as session:
+        async with store.producer.transaction() as session:
             await session.execute(text("SELECT CAST(:name AS integer)"), {"name": NAME})
     assert NAME not in json.dumps(line_of("doorstep.x", "failed", error=failed.value), ensure_ascii=False)
     assert NAME not in describe(failed.value)

@@ -232,15 +232,15 @@ async def test_an_erased_subject_leaves_the_others_of_an_entry_readable(vault):
     assert ring.open(entry.details[1], AuditDetail).action == "list-requests"
 
 
-async def test_an_intent_leaves_with_its_transaction_or_not_at_all(flow, vault):
+async def test_an_intent_leaves_with_its_transaction_or_not_at_all(store, vault):
     subject = uuid4()
     ring = await vault.ring([subject], create=True)
     with pytest.raises(ZeroDivisionError):
-        async with flow.producer.transaction() as session:
+        async with store.producer.transaction() as session:
             intents.record(session, ring, Intent(Action.READ_FILE, [subject]))
             raise ZeroDivisionError
-    async with flow.producer.transaction() as session:
+    async with store.producer.transaction() as session:
         entry_id = intents.record(session, ring, Intent(Action.READ_FILE, [subject]))
-    rows = await flow.rows("SELECT topic, number, body FROM outbox", flow.producer)
+    rows = await store.rows("SELECT topic, number, body FROM outbox", store.producer)
     assert [(topic, number) for topic, number, _ in rows] == [("audit.entry.risk", None)]
     assert entry_id is not None
