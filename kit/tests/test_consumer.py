@@ -1,15 +1,16 @@
 """What a consumer does with batches, duplicates, holes and messages that cannot be handled."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import aiohttp
 import pytest
 from sqlalchemy import text
 
-from doorstep.contracts.envelope import JSON
+from doorstep.contracts.envelope import JSON, Envelope
 from doorstep.contracts.topics import TOPICS
-from doorstep.contracts.wire import STRUCTURED
+from doorstep.contracts.wire import STRUCTURED, to_headers
 from doorstep.kit.consumer import TryAgain
 from doorstep.kit.inbox import Message
 from doorstep.kit.parked import NoSuchHole, holes, pass_over
@@ -220,6 +221,32 @@ async def test_an_event_that_does_not_fit_its_schema_is_a_dead_letter_in_its_pla
     assert number == 2
     assert "record_id" in error
     assert "张三" not in error
+
+
+async def test_an_event_type_newer_than_the_consumer_is_a_dead_letter_and_its_key_goes_on(stage):
+    key = uuid4()
+    newer = envelope(key, 2, type="risk.needs-assessed.v9")
+    await stage.flow.send(key, 1, 3_200_001)
+    await stage.flow.send(key, 2, 3_200_002, headers=to_headers(newer))
+    await stage.flow.send(key, 3, 3_200_003)
+    await stage.has(key, 1, 3)
+    await stage.died(key, 2)
+
+
+async def test_a_stranger_s_message_takes_no_number_from_the_producer_s_own(stage):
+    key = uuid4()
+    await stage.flow.send(key, 1, 3_300_001)
+    for changes in ({"type": "something.else"}, {}):
+        strange = envelope(key, 2, source="somebody/else", **changes)
+        await stage.flow.send(key, 2, 3_300_000, headers=to_headers(strange), value=b"{}")
+    await stage.flow.send(key, 2, 3_300_002)
+    await stage.has(key, 1, 2)
+    assert len(await stage.letters(key)) == 2
+
+
+def envelope(key, number, **changes) -> Envelope:
+    known = {"source": "doorstep/risk", "type": "risk.needs-assessed.v1", "time": datetime.now(UTC)}
+    return Envelope(id=uuid4(), key=key, number=number, **{**known, **changes})
 
 
 async def test_a_message_read_twice_is_one_dead_letter(stage):

@@ -116,16 +116,19 @@ def understood(record: Any) -> Message:
         envelope, data = from_message(record.headers, record.key, record.value)
     except MalformedEvent as error:
         return Message(**parts, flaw=f"MalformedEvent: {error}")
-    allowed = {event.event_type: event for event in TOPICS[record.topic].events}
-    if envelope.type not in allowed:
-        return Message(**parts, flaw="the event type does not belong on this topic")
-    if parts["ordered"] and envelope.number is None:
+    topic = TOPICS[record.topic]
+    allowed = {event.event_type: event for event in topic.events}
+    if topic.ordered and envelope.number is None:
         return Message(**parts, flaw="the event has no number")
+    # a flaw of the producer's own event, of a type newer than we are perhaps, takes its number; a stranger's does not
+    counted = envelope if envelope.source == f"doorstep/{topic.producer}" else None
+    if envelope.type not in allowed:
+        return Message(**parts, envelope=counted, flaw="the event type does not belong on this topic")
     try:
         event = allowed[envelope.type].model_validate_json(data)
     except ValidationError as error:
         where = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)}))
-        return Message(**parts, envelope=envelope, flaw=f"the data does not fit its schema: {where[:200]}")
+        return Message(**parts, envelope=counted, flaw=f"the data does not fit its schema: {where[:200]}")
     return Message(**parts, envelope=envelope, event=event)
 
 
