@@ -46,8 +46,11 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(site: Site) -> AsyncIterator[Heard]:
-    """Four departments' systems that take their feeds and do not answer, each a process of its own."""
+async def listening(site: Site, *, fetch_wait_ms: int) -> AsyncIterator[Heard]:
+    """Four departments' systems that take their feeds and do not answer, each a process of its own.
+
+    The embedded broker does not end a fetch when a message comes: `fetch_wait_ms` is how often they look.
+    """
     heard = Heard()
     async with department_systems(WISHES, heard.told) as systems:
         await systems.begin(
@@ -57,6 +60,7 @@ async def listening(site: Site) -> AsyncIterator[Heard]:
                 kafka=site.kafka,
                 token=site.officer(one),
                 works=False,
+                fetch_wait_ms=fetch_wait_ms,
             )
             for one in WISHES
         )
