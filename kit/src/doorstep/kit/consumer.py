@@ -37,6 +37,7 @@ _TAKE = 200
 _POLL_MS = 250
 _CONFLICT_TRIES = 5
 _REPORT = 2.0
+_LONGEST_REST = 0.1
 _PROBE = 10.0
 _AWAY_WAIT = 0.5
 RETRY_WAIT = 1.0
@@ -172,6 +173,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if messages:
                 self._steps.passed(Step.CONSUMER_FETCHED)
                 await self._take(messages)
+                await self._rest(stopping, time.monotonic() - self._came)
             self._find_loss(client)
             if not fetched:
                 self._probe_quiet(client)
@@ -180,6 +182,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         except (_Away, *DATABASE_ERRORS) as error:
             log.warning("consumption waits for the database", extra={"error": describe(error)})
             await self._wait_for_database(client, stopping)
+
+    @staticmethod
+    async def _rest(stopping: asyncio.Event, taken: float) -> None:
+        """Pause for as long as the batch has `taken`, so that under load the next one is larger and costs less each."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(taken, _LONGEST_REST)):
+                await stopping.wait()
 
     def _fresh(
         self, client: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]

@@ -37,6 +37,7 @@ Encode = Callable[[Any], Awaitable[bytes]]
 
 _ROUND = 500
 _COALESCE = 0.005
+_LONGEST_REST = 0.05
 _POLL = 1.0
 _WATCH = 3.0
 _CLEAN = 600.0
@@ -80,6 +81,7 @@ class Relay:
         self._held_until: dict[TopicPartition, float] = {}
         self._undeliverable: dict[str, float] = {}
         self._due = {"lease": 0.0, "watch": 0.0, "clean": time.monotonic() + _CLEAN}
+        self._took = 0.0
         self.active = False
 
     def wake(self, info: dict[Any, Any]) -> None:
@@ -123,7 +125,7 @@ class Relay:
         waiting.cancel()
         ended.cancel()
         if self._woken.is_set():
-            await asyncio.sleep(_COALESCE)
+            await asyncio.sleep(min(max(_COALESCE, self._took), _LONGEST_REST))  # under load rounds grow larger
             self._woken.clear()
 
     async def _drain(self, producer: AIOKafkaProducer | None) -> None:
@@ -155,7 +157,10 @@ class Relay:
         if now >= self._due["clean"]:
             await state.forget_old(self._database)
             self._due["clean"] = time.monotonic() + _CLEAN
-        return await self._publish(producer)
+        began = time.monotonic()
+        more = await self._publish(producer)
+        self._took = time.monotonic() - began
+        return more
 
     async def _publish(self, producer: AIOKafkaProducer) -> bool:
         """Send one round; whether another one would find more."""
