@@ -3,13 +3,14 @@
 import asyncio
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal, Role
-from doorstep.kit.db import Database, DatabaseAway, is_away
+from doorstep.kit.db import Database, DatabaseAway, is_away, is_conflict
 from doorstep.kit.idempotency import Erased, IdReused, Replay
 from doorstep.kit.leases import Lease
 from doorstep.kit.migrations import migrate
@@ -159,6 +160,20 @@ async def test_a_database_that_is_not_there_is_away_and_a_handler_s_own_error_is
     for own in (OSError(), TimeoutError(), ConnectionRefusedError()):
         assert not is_away(own)
     await nowhere.close()
+
+
+async def test_a_single_statement_tells_an_outage_from_a_wrong_value_and_from_a_conflict(store):
+    nowhere = Database("postgresql+asyncpg://doorstep@/risk?host=/nonexistent")
+    with pytest.raises(DatabaseAway):
+        await nowhere.fetch("SELECT 1", {})
+    await nowhere.close()
+    with pytest.raises(asyncpg.DataError) as wrong:
+        await store.producer.fetch("SELECT CAST(:far AS integer)", {"far": 2**40})
+    assert not is_away(wrong.value)
+    with pytest.raises(asyncpg.PostgresError) as conflict:
+        await store.producer.fetch("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$", {})
+    assert is_conflict(conflict.value)
+    assert await store.producer.fetch("SELECT :one || :two || :one AS said", {"one": "a", "two": "b"}) == [("aba",)]
 
 
 async def test_work_that_is_cancelled_leaves_its_connection_fit_for_the_next(store):

@@ -65,7 +65,7 @@ class Database:
     async def fetch(self, statement: str, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """The rows of one `statement` (parameters like `:name`) that is a transaction of its own, by the driver.
 
-        Costs a tenth of a session. Raises DatabaseAway, or an asyncpg error.
+        Costs a tenth of a session. Raises DatabaseAway, or an asyncpg error (for a value that cannot be sent as well).
         """
         sql, names = positional(statement)
         try:
@@ -74,6 +74,8 @@ class Database:
                 rows: list[asyncpg.Record] = await connection.fetch(sql, *(values[name] for name in names))
                 return rows
         except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            if isinstance(error, ValueError):  # the driver could not encode a value: no outage
+                raise
             raise DatabaseAway from error
         except asyncpg.PostgresError as error:
             if error.sqlstate in _AWAY_STATES:
@@ -180,13 +182,13 @@ async def write_buffered(session: AsyncSession) -> None:
 
 def sql_state(error: BaseException) -> str | None:
     """The SQLSTATE behind `error`, if the database gave one."""
-    original = getattr(error, "orig", None)
+    original = getattr(error, "orig", error)
     return getattr(original, "sqlstate", None) or getattr(getattr(original, "__cause__", None), "sqlstate", None)
 
 
 def is_conflict(error: BaseException) -> bool:
     """Whether the same transaction may succeed when run again: a serialization failure or a deadlock."""
-    return isinstance(error, DBAPIError) and sql_state(error) in _RETRY_STATES
+    return isinstance(error, DBAPIError | asyncpg.PostgresError) and sql_state(error) in _RETRY_STATES
 
 
 def is_away(error: BaseException) -> bool:
