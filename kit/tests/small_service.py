@@ -32,8 +32,8 @@ TABLES = (
     "CREATE TABLE effect (place bigint GENERATED ALWAYS AS IDENTITY, serial bigint, key uuid, number bigint)",
 )
 KEYS = [UUID(int=number) for number in range(1, 9)]
-POISONOUS = 17  # every so many events are
-RELUCTANT = 11
+POISONOUS = 97  # every so many events are
+RELUCTANT = 61
 
 
 def assessed(key: UUID, serial: int) -> NeedsAssessed:
@@ -78,7 +78,7 @@ async def produce(database: Database, seed: int, stopping: asyncio.Event) -> Non
     while not stopping.is_set():
         async with database.transaction() as session:
             await write(session, *chance.choices(KEYS, k=chance.randint(1, 3)))
-        await asyncio.sleep(chance.uniform(0, 0.06))
+        await asyncio.sleep(chance.uniform(0, 0.08))
 
 
 def choosy() -> object:

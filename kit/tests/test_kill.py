@@ -113,7 +113,28 @@ async def settled(flow) -> None:
         dead = await flow.rows("SELECT count(*) FROM dead_letter", flow.consumer)
         return effects[0][0] + dead[0][0] >= written[0][0]
 
-    await eventually(all_done, within=90)
+    try:
+        await eventually(all_done, within=90)
+    except AssertionError as late:
+        raise AssertionError(await state(flow)) from late
+
+
+async def state(flow) -> dict[str, list]:
+    """What there is to say of a flow that does not come to its end."""
+    asked = {
+        "written": ("SELECT count(*) FROM written", flow.producer),
+        "outbox": ("SELECT count(*), count(published_at) FROM outbox", flow.producer),
+        "acknowledged": (
+            "SELECT partition, base, acknowledged FROM relay_partition WHERE topic LIKE 'risk%'",
+            flow.producer,
+        ),
+        "epoch": ("SELECT epoch FROM relay_topic", flow.producer),
+        "effects": ("SELECT count(*) FROM effect", flow.consumer),
+        "dead": ("SELECT count(*) FROM dead_letter", flow.consumer),
+        "parked": ("SELECT key, number, reason, next_attempt_at FROM parked LIMIT 9", flow.consumer),
+        "positions": ("SELECT partition, epoch, next_offset FROM inbox_position", flow.consumer),
+    }
+    return {name: await flow.rows(*one) for name, one in asked.items()}
 
 
 async def check(flow) -> None:
