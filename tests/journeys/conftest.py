@@ -71,8 +71,12 @@ class House:
         return FrontDoor(self.stack.front_door, lambda: token)
 
     def record(self, **more: Any) -> Body:
-        """The record of the demonstration, at a door of its own."""
-        return {**demonstration(next(SEEDS), now=datetime.now(UTC)), **more}
+        """The record of the demonstration, of a person, a door and a stairwell that no other record has."""
+        number = next(SEEDS)
+        body = demonstration(number, now=datetime.now(UTC))
+        for subject, name in zip(body["subjects"], ("name", "address", "description"), strict=True):
+            subject[name] += chr(0x4E00 + number)
+        return {**body, **more}
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, token: str | None = None, **headers: str
