@@ -91,15 +91,18 @@ class Collector:
         await self._client.close()
 
     async def hand_in(self, body: bytes) -> str:
-        """Hand in a record, again after a moment where the site is busy; gives its id."""
+        """Hand in a record, again where the site is busy or closed the connection just then; gives its id."""
         while True:
-            async with self._client.post("/api/records", data=body) as answer:
-                content = await answer.read()
-                if answer.status == 201:
-                    return str(orjson.loads(content)["record_id"])
-                if answer.status != 503:
-                    raise AssertionError(f"{answer.status}: {content[:200]!r}")
-                self.busy += 1
+            try:
+                async with self._client.post("/api/records", data=body) as answer:
+                    content = await answer.read()
+            except aiohttp.ServerDisconnectedError:
+                continue
+            if answer.status in (200, 201):
+                return str(orjson.loads(content)["record_id"])
+            if answer.status != 503:
+                raise AssertionError(f"{answer.status}: {content[:200]!r}")
+            self.busy += 1
             await asyncio.sleep(0.05)
 
 
