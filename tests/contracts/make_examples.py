@@ -278,7 +278,8 @@ def main() -> None:
         feed = topic.name.startswith("feed.")
         envelope = Envelope(
             id=made_up(event.event_type), source=f"doorstep/{topic.producer}", type=event.event_type, time=AT, key=key,
-            subject=subject, number=number, traceparent=TRACE, content_type=JOSE if feed else "application/json",
+            subject=subject, number=number, traceparent=None if feed else TRACE,
+            content_type=JOSE if feed else "application/json",
         )  # fmt: skip
         value = json.loads(event.model_dump_json(exclude_none=True))
         document: dict[str, Any] = {"topic": topic.name, "key": str(key), "headers": _headers(envelope)}
