@@ -32,8 +32,8 @@ TABLES = (
     "CREATE TABLE effect (place bigint GENERATED ALWAYS AS IDENTITY, serial bigint, key uuid, number bigint)",
 )
 KEYS = [UUID(int=number) for number in range(1, 9)]
-POISONOUS = 97  # every so many events are
-RELUCTANT = 61
+POISONOUS = 37  # every so many events are
+RELUCTANT = 23
 
 
 def assessed(key: UUID, serial: int) -> NeedsAssessed:

@@ -53,7 +53,7 @@ class Victim:
             if provoke is not None:
                 await provoke(step, process)
             try:
-                status = await asyncio.wait_for(process.wait(), 60)
+                status = await asyncio.wait_for(process.wait(), 150)
             except TimeoutError:
                 process.send_signal(signal.SIGUSR1)
                 await asyncio.sleep(1)

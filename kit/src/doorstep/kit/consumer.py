@@ -30,6 +30,7 @@ from doorstep.kit.inbox import Batch, Fate, Message, Position, understood
 from doorstep.kit.parked import Parked
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
+from doorstep.kit.wakeups import sleep_unless
 
 log = logging.getLogger(__name__)
 
@@ -186,9 +187,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     @staticmethod
     async def _rest(stopping: asyncio.Event, taken: float) -> None:
         """Pause for as long as the batch has `taken`, so that under load the next one is larger and costs less each."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(taken, _LONGEST_REST)):
-                await stopping.wait()
+        await sleep_unless(stopping, min(taken, _LONGEST_REST))
 
     def _fresh(
         self, client: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]
@@ -383,13 +382,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         assigned = list(client.assignment())
         await self.on_partitions_assigned(assigned)
         client.resume(*assigned)
-
-
-async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
-    """Sleep, but no longer than until `stopping` is set."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
 
 
 class _Away(Exception):

@@ -28,7 +28,7 @@ from doorstep.kit.leases import Lease, LeaseLost
 from doorstep.kit.relay_state import Unpublished
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import EPOCHS, OUTBOX_AGE, OUTBOX_DEPTH, PUBLISHED, describe, places
-from doorstep.kit.wakeups import Announcer, Listener
+from doorstep.kit.wakeups import Announcer, Listener, sleep_unless
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class Relay:
                     if isinstance(error, KafkaError) and producer is not None:
                         await _stop(producer)
                         producer = None
-                    await _sleep(stopping, 0.5)
+                    await sleep_unless(stopping, 0.5)
             await self._drain(producer)
         finally:
             self.active = False
@@ -336,9 +336,3 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(5):
             await producer.stop()
-
-
-async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopping.wait()
