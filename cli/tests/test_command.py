@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -70,19 +69,14 @@ def test_help_lists_every_command_with_its_first_line(site: Path) -> None:
     assert asked.stderr == ""
 
 
-def test_help_imports_no_member_and_is_quick(site: Path) -> None:
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        doorstep(site, "--help")
-        seconds.append(time.perf_counter() - began)
+def test_help_imports_no_member_so_that_it_is_quick(site: Path) -> None:
+    doorstep(site, "--help")
     listed = subprocess.run(
         [sys.executable, "-X", "importtime", DOORSTEP, "--help"], capture_output=True, text=True, check=True
     )
     imported = {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
     assert "doorstep.cli.members" in imported
     assert imported & {"sqlalchemy", "fastapi", "aiokafka", "doorstep.local.stack", "doorstep.kit.db"} == set()
-    assert min(seconds) < 2.0  # about 0.35 s when the machine is ours alone
 
 
 @pytest.mark.parametrize(

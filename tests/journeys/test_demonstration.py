@@ -28,7 +28,7 @@ def holds_its_form(report: dict[str, Any]) -> None:
     assert set(report["log"]) == {"entries", "verified"}
     assert isinstance(report["closed"], bool)
     assert isinstance(report["log"]["entries"], int)
-    assert 0 < report["seconds"] < 60
+    assert report["seconds"] > 0
 
 
 def two_sentences(done: subprocess.CompletedProcess[str]) -> str:
