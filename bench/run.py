@@ -15,10 +15,11 @@ from bench.journey import check_journey
 from bench.lifecycles import lifecycles
 from bench.loads import Tell, idle, latency, listening, throughput
 from bench.machine import machine
+from bench.meter import until_quiet
 from bench.site import Site, peer, product
 
 ROOT = Path(__file__).parents[1]
-_SETTLES = 3.0
+_SETTLES, _SETTLES_WITHIN, _DEMO_WITHIN = 3.0, 120.0, 120.0
 SELDOM, OFTEN = 100, 20  # milliseconds: how often the departments look
 
 
@@ -88,6 +89,8 @@ async def _measured(
                     found[f"latency_of_{needs}"] = await latency(
                         site, heard, rate=plan.rate, seconds=plan.latency, warm=plan.warm, needs=needs, tell=told
                     )
+            told("until the log and the journeys have all", 0.0)
+            await until_quiet(site.pids, idle=idle_cores, within=_SETTLES_WITHIN)
             found["lifecycles"] = await lifecycles(
                 site, heard, seconds=plan.lifecycles, most=plan.most, at_once=plan.at_once, tell=told
             )
@@ -112,7 +115,13 @@ async def _demo() -> float | None:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(_DEMO_WITHIN):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.terminate()
+        await process.wait()
+        return None
     seconds = time.monotonic() - began
     lines = output.decode().strip().splitlines()
     if process.returncode != 0 or not lines or not json.loads(lines[-1])["closed"]:
