@@ -117,8 +117,10 @@ async def main(role: str) -> None:
     if role == "producer":
         relay = Relay(database, broker, steps=steps, lease_seconds=1.0)
         database.on_commit.append(relay.wake)
-        publishing = asyncio.create_task(relay.run(stopping))
+        written = asyncio.Event()
+        publishing = asyncio.create_task(relay.run(written))
         await produce(database, int(environment["SEED"]), stopping)
+        written.set()
         await publishing
     else:
         handlers = {NeedsAssessed: choosy()}
