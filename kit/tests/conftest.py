@@ -137,7 +137,7 @@ class Flow:
     async def send(self, key: UUID, number: int, serial: int, **changes: Any) -> None:
         """Send a message past the outbox: `headers` and `value` may be given instead of what is right."""
         row = outbox._row(outbox.TOPIC_OF[NeedsAssessed], NeedsAssessed.event_type, key, None, outbox.JSON, b"")
-        envelope = _envelope(_Row(row, number), changes.pop("epoch", 1))
+        envelope = _envelope(_Row(row, number), changes.pop("epoch", 1), first=changes.pop("first", False))
         headers = changes.pop("headers", to_headers(envelope))
         value = changes.pop("value", small.assessed(key, serial).model_dump_json(exclude_none=True).encode())
         raw_key = changes.pop("raw_key", str(key).encode())

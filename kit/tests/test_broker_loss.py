@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from aiokafka import TopicPartition
 
+from doorstep.kit import relay_state
 from doorstep.kit.testing import eventually, running
 
 
@@ -21,7 +22,8 @@ async def test_a_broker_emptied_several_times_under_load_loses_and_doubles_nothi
 
     async def load() -> None:
         while not writing.is_set():
-            await flow.write(*chance.choices(keys, k=3))
+            keys.append(uuid4())
+            await flow.write(*chance.choices(keys, k=2), *chance.choices(keys[-4:], k=2))
             await asyncio.sleep(0.02)
 
     async with running(relay.run, one.run, two.run):
@@ -55,6 +57,40 @@ async def test_a_quiet_topic_is_published_again_although_nothing_new_is_sent(flo
         async with running(flow.taker().run):
             await flow.arrived(1)
     await flow.check_exactly_once()
+
+
+async def test_a_key_that_nobody_saw_is_not_begun_in_its_middle_when_a_topic_is_lost_again(flow):
+    """The new log begins with what was sent before the loss was found, of the epoch that is over."""
+    old, new = uuid4(), uuid4()
+    async with running(flow.taker().run):
+        await flow.send(old, 1, 1, epoch=2)
+        await flow.arrived(1)
+        await flow.send(new, 3, 13, epoch=2)
+        await flow.send(old, 2, 2, epoch=2)
+        await flow.arrived(2)
+        for number in (1, 2, 3):
+            await flow.send(new, number, 10 + number, epoch=3)
+        await flow.arrived(5)
+    assert [serial for serial, key, _ in await flow.effects() if key == new] == [11, 12, 13]
+
+
+async def test_who_knows_nothing_of_a_key_begins_where_the_outbox_does_when_a_topic_was_lost(flow, restart):
+    """What retention deleted cannot come again, and nothing waits for it; what came before it was found waits."""
+    key, other = uuid4(), uuid4()
+    async with running(flow.relay().run):
+        for _ in range(4):
+            await flow.write(key, other)
+        await flow.published()
+        old = "UPDATE outbox SET published_at = now() - interval '400 days' WHERE key = :key AND number < 3"
+        await flow.rows(old, flow.producer, key=key)
+        await relay_state.forget_old(flow.producer)
+        await restart()
+        await flow.send(key, 4, 7)
+        async with running(flow.taker().run):
+            await flow.arrived(6, within=60)
+    effects = await flow.effects()
+    assert [number for _, one, number in effects if one == key] == [3, 4]
+    assert [number for _, one, number in effects if one == other] == [1, 2, 3, 4]
 
 
 async def test_emptiness_is_no_loss(flow):

@@ -35,6 +35,7 @@ def envelopes(draw) -> Envelope:
         subject=draw(st.none() | st.uuids()),
         number=draw(st.none() | st.integers(1, 2**53)),
         epoch=draw(st.integers(1, 1000)),
+        first=draw(st.booleans()),
         traceparent=draw(st.none() | st.just("00-" + "a" * 32 + "-" + "b" * 16 + "-01")),
     )
 

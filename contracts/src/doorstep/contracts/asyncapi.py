@@ -17,8 +17,8 @@ The events of Doorstep: CloudEvents 1.0 on Kafka, in binary mode. Structured mod
 Headers, keys and topics hold nothing personal. Whatever is personal is sealed (AES-256-GCM) under the data key of its
 subject; `x-sealed-content` names what is inside. A department's feed holds JWE for that department's key alone.
 Events of one key are numbered from 1 without a gap (`ce_number`); a topic's epoch (`ce_epoch`) rises when its broker
-lost it and its producer published it anew. A message with a known `ce_id` was delivered before. Unknown fields are to
-be let be: published events change by addition alone."""
+lost it and its producer published it anew, where a key may begin later than with 1 (`ce_first`). A message with a
+known `ce_id` was delivered before. Unknown fields are to be let be: published events change by addition alone."""
 
 
 def document() -> Document:

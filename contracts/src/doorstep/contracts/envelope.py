@@ -27,7 +27,8 @@ class Envelope(Contract):
     """What travels beside an event: CloudEvents attributes and the number of its key.
 
     `number` counts the events of one (topic, key) from 1 without a gap; it is None on topics without order.
-    `epoch` counts how often the topic was published anew after its broker lost it.
+    `epoch` counts how often the topic was published anew after its broker lost it; then `first` marks the event before
+    which the producer holds none of its key any more, so that whoever knows nothing of the key begins there.
     `subject` is a random id, never a person's number or name.
     """
 
@@ -39,5 +40,6 @@ class Envelope(Contract):
     subject: UUID | None = None
     number: int | None = None
     epoch: int = 1
+    first: bool = False
     traceparent: str | None = None
     content_type: str = JSON

@@ -76,6 +76,11 @@ def headers_schema() -> Document:
     optional: dict[str, Document] = {
         "ce_subject": _UUID | {"description": "A random id of what the event is about."},
         "ce_number": _counting("Counts the events of one topic and key from 1 without a gap."),
+        "ce_first": {
+            "type": "string",
+            "const": "true",
+            "description": "The topic was published anew, and the producer holds no earlier event of the key any more.",
+        },
         "ce_traceparent": {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
     }
     return {

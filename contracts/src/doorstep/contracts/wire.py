@@ -37,6 +37,7 @@ def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
         ("ce_subject", envelope.subject),
         ("ce_number", envelope.number),
         ("ce_traceparent", envelope.traceparent),
+        ("ce_first", "true" if envelope.first else None),
     ):
         if value is not None:
             headers.append((name, str(value).encode()))
@@ -90,6 +91,7 @@ def _envelope(attributes: Mapping[str, Any], key: bytes | None, content_type: st
         subject=None if subject is None else UUID(subject),
         number=None if number is None else int(number),
         epoch=int(attributes.get("epoch", 1)),
+        first=attributes.get("first") in ("true", True),
         traceparent=attributes.get("traceparent"),
         content_type=content_type,
     )

@@ -335,14 +335,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return after
 
     async def _is_cut(self, batch: Batch, message: Message) -> bool:
-        """Whether earlier messages of the partition are gone for good: it is republished, or retention cut it.
+        """Whether earlier messages of the key are gone for good: the producer holds none, or retention cut the log.
 
         It matters for keys never seen alone, and only there is the broker asked: on the connection of a fetch that
-        waits, the answer takes as long as the fetch.
+        waits, the answer takes as long as the fetch. An epoch alone tells nothing: until a producer finds that its
+        broker lost a log for the second time, the new one gets what is new, of the epoch that is over.
         """
-        if message.envelope is None or message.number == 1 or message.key in batch.last:
+        if message.envelope is None or message.number == 1:
             return False
-        if message.envelope.epoch > 1 or message.place in self._cut:
+        if message.envelope.first:
+            return True
+        if message.key in batch.last:
+            return False
+        if message.place in self._cut:
             return True
         assert self._client is not None  # noqa: S101
         begins = await self._client.beginning_offsets([message.place])

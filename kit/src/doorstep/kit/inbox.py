@@ -158,16 +158,14 @@ class Batch:
     touched: set[Key] = field(default_factory=set)
 
     def fate(self, message: Message, *, cut: bool) -> Fate:
-        """What is to become of `message`; `cut` says that the beginning of its partition is gone for good."""
+        """What is to become of `message`; `cut` says that what came before it of its key is gone for good."""
         if message.key is None:
             return Fate.FLAWED
-        number, known = message.number, self.last.get(message.key)
+        number, known = message.number, self.last.get(message.key, 0)
         flawed = Fate.FLAWED if message.event is None else Fate.NEXT
-        if known is None and number > 1 and cut:
-            return flawed
-        if number <= (known or 0) or number in self.parked.get(message.key, ()):
+        if number <= known or number in self.parked.get(message.key, ()):
             return Fate.DUPLICATE
-        return flawed if number == (known or 0) + 1 else Fate.EARLY
+        return flawed if number == known + 1 or (cut and not known) else Fate.EARLY
 
     def done(self, message: Message) -> None:
         """`message` was handled, or given up."""

@@ -171,13 +171,15 @@ class Relay:
             return False
         self._steps.passed(Step.RELAY_SELECTED)
         epochs = await state.epochs(self._database)
+        anew = [row for row in rows if row.topic in epochs]
+        first = await state.beginnings(self._database, anew) if anew else set()
         partitions: dict[TopicPartition, list[Unpublished]] = defaultdict(list)
         for row in rows:
             count = len(await producer.partitions_for(row.topic))
             partitions[TopicPartition(row.topic, partition_of(row.key, count))].append(row)
         sent = await asyncio.gather(
             *(
-                self._send(producer, place, some, epochs.get(place.topic, 1))
+                self._send(producer, place, some, epochs.get(place.topic, 1), first)
                 for place, some in partitions.items()
                 if self._held_until.get(place, 0.0) <= now
             ),
@@ -191,9 +193,12 @@ class Relay:
         return bool(blocked) or 0 < settled < len(rows) or (len(rows) == _ROUND and settled > 0)
 
     async def _send(
-        self, producer: AIOKafkaProducer, place: TopicPartition, rows: list[Unpublished], epoch: int
+        self, producer: AIOKafkaProducer, place: TopicPartition, rows: list[Unpublished], epoch: int, first: set[int]
     ) -> int:
-        """Send as many of `rows` as fit into one batch; how many were settled."""
+        """Send as many of `rows` as fit into one batch; how many were settled.
+
+        The keys of those at the positions `first` begin there, in this epoch.
+        """
         batch = producer.create_batch()
         packed: list[int] = []
         passed_over: list[int] = []
@@ -206,7 +211,8 @@ class Relay:
             except Withdrawn:
                 passed_over.append(row.position)
                 continue
-            added = batch.append(key=str(row.key).encode(), value=value, timestamp=None, headers=_headers(row, epoch))
+            headers = _headers(row, epoch, first=row.position in first)
+            added = batch.append(key=str(row.key).encode(), value=value, timestamp=None, headers=headers)
             if added is None:  # the batch is full; the first message always fits
                 break
             packed.append(row.position)
@@ -309,13 +315,13 @@ class Relay:
         return anew
 
 
-def _headers(row: Unpublished, epoch: int) -> list[tuple[str, bytes]]:
+def _headers(row: Unpublished, epoch: int, *, first: bool) -> list[tuple[str, bytes]]:
     if row.headers:
         return [(name, value.encode()) for name, value in row.headers.items()]
-    return to_headers(_envelope(row, epoch))
+    return to_headers(_envelope(row, epoch, first=first))
 
 
-def _envelope(row: Unpublished, epoch: int) -> Envelope:
+def _envelope(row: Unpublished, epoch: int, *, first: bool) -> Envelope:
     """The envelope; what leaves for a recipient names no subject, trace or moment that another could know too."""
     ours = row.recipient is None
     return Envelope.model_construct(
@@ -327,6 +333,7 @@ def _envelope(row: Unpublished, epoch: int) -> Envelope:
         subject=row.subject if ours else None,
         number=row.number,
         epoch=epoch,
+        first=first,
         traceparent=row.traceparent if ours else None,
         content_type=row.content_type,
     )

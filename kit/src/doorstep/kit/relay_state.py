@@ -1,6 +1,6 @@
 """What the relay knows: which rows are published, how far each partition was acknowledged, each topic's epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -21,6 +21,12 @@ from doorstep.kit.outbox import LETTER_ID
 _UNPUBLISHED = """
     SELECT position, id, topic, key, number, type, subject, time, traceparent, content_type, recipient, headers, body
     FROM outbox WHERE published_at IS NULL AND topic <> ALL(CAST(:held AS text[])) ORDER BY position LIMIT :limit
+"""
+_BEGINNINGS = """
+    SELECT r.position FROM unnest(
+        CAST(:topics AS text[]), CAST(:keys AS uuid[]), CAST(:numbers AS bigint[]), CAST(:positions AS bigint[])
+    ) AS r (topic, key, number, position)
+    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.topic = r.topic AND o.key = r.key AND o.number < r.number)
 """
 _ACKNOWLEDGE = """
     INSERT INTO relay_partition (topic, partition, base, acknowledged)
@@ -95,6 +101,21 @@ async def unpublished(database: Database, limit: int, held: list[str]) -> list[U
     """The next rows to publish, in the order in which their keys were locked, without those of `held` topics."""
     rows = [Unpublished(*row) for row in await database.fetch(_UNPUBLISHED, {"limit": limit, "held": held})]
     return [row if row.headers is None else row._replace(headers=orjson.loads(str(row.headers))) for row in rows]
+
+
+async def beginnings(database: Database, rows: Iterable[Unpublished]) -> set[int]:
+    """Positions of those `rows` before which the outbox holds nothing of their key any more, though it once did."""
+    later: dict[tuple[str, UUID], Unpublished] = {}
+    for row in rows:
+        if row.number is not None and row.number > 1:
+            later.setdefault((row.topic, row.key), row)
+    values = {
+        "topics": [topic for topic, _ in later],
+        "keys": [key for _, key in later],
+        "numbers": [row.number for row in later.values()],
+        "positions": [row.position for row in later.values()],
+    }
+    return {position for (position,) in await database.fetch(_BEGINNINGS, values)} if later else set()
 
 
 async def epochs(database: Database) -> dict[str, int]:
