@@ -79,6 +79,6 @@ async def embedded_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def broker(embedded_broker: EmbeddedBroker) -> AsyncIterator[Broker]:
     """A client of the empty broker."""
-    client = Broker(embedded_broker.address, fetch_wait_ms=20)
+    client = Broker(embedded_broker.address, fetch_wait_ms=20, bells=embedded_broker.bells)
     yield client
     await client.close()

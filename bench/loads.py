@@ -49,7 +49,8 @@ class Heard:
 async def listening(site: Site, *, fetch_wait_ms: int) -> AsyncIterator[Heard]:
     """Four departments' systems that take their feeds and do not answer, each a process of its own.
 
-    The embedded broker does not end a fetch when a message comes: `fetch_wait_ms` is how often they look.
+    The embedded broker does not end a fetch when a message comes: the product rings, the peer does not. `fetch_wait_ms`
+    is how often they look.
     """
     heard = Heard()
     async with department_systems(WISHES, heard.told) as systems:
@@ -61,6 +62,7 @@ async def listening(site: Site, *, fetch_wait_ms: int) -> AsyncIterator[Heard]:
                 token=site.officer(one),
                 works=False,
                 fetch_wait_ms=fetch_wait_ms,
+                bells=site.bells,
             )
             for one in WISHES
         )

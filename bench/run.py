@@ -110,7 +110,11 @@ def _ratios(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
 async def _demo() -> float | None:
     """Seconds of `make demo` where everything is installed; None if it did not succeed."""
     make = shutil.which("make")
-    command = [make, "demo", "ARGS=--json"] if make else [sys.executable, "-m", "doorstep.cli", "demo", "--json"]
+    command = (
+        [make, "--no-print-directory", "demo", "ARGS=--json"]
+        if make
+        else [sys.executable, "-m", "doorstep.cli", "demo", "--json"]
+    )
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE

@@ -25,6 +25,7 @@ from doorstep.local.stack import Stack, StackOptions, running_stack
 Report = Callable[[str, str], None]
 PEER_SERVICES = ("gateway", "intake", "registry", "risk", "referral")
 PEER_TOPICS = ("peer.visits", "peer.facts", "peer.needs", "peer.tasks")
+PRODUCT = "product"
 ENGINES = ("postgres", "broker")
 _OF_PRODUCT = "SELECT t.ref, r.record_id FROM request r JOIN task t USING (request_id)"
 _OF_PEER = "SELECT ref, record_id FROM peer_request"
@@ -44,6 +45,11 @@ class Site:
     def kafka(self) -> str:
         """HOST:PORT of the broker."""
         return self.stack.kafka
+
+    @property
+    def bells(self) -> Path | None:
+        """The folder in which its producers ring consumers, if they do."""
+        return self.stack.bells if self.name == PRODUCT else None
 
     @property
     def services(self) -> list[str]:
@@ -80,7 +86,7 @@ async def product(report: Report = lambda step, state: None) -> AsyncIterator[Si
     """The product as `doorstep up` runs it, in a folder that is removed at the end."""
     async with running_stack(StackOptions(port=0), report) as stack:
         pids = _pids(stack, {name: name for name in SERVICES})
-        yield Site("product", stack.front_door, stack, pids, _OF_PRODUCT)
+        yield Site(PRODUCT, stack.front_door, stack, pids, _OF_PRODUCT)
 
 
 @asynccontextmanager

@@ -147,6 +147,7 @@ class Flow:
             count = len(await producer.partitions_for(small.TOPIC))
             place = partition_of(key, count)
             await producer.send_and_wait(small.TOPIC, value, key=raw_key, headers=headers, partition=place)
+            self.broker.ring(small.TOPIC)
         finally:
             await producer.stop()
 
@@ -165,7 +166,7 @@ class _Row:
 @pytest_asyncio.fixture(loop_scope="session")
 async def flow(databases: Databases, embedded_broker: EmbeddedBroker) -> AsyncIterator[Flow]:
     """Two databases around an empty broker."""
-    broker = Broker(embedded_broker.address, fetch_wait_ms=20, session_ms=3000)
+    broker = Broker(embedded_broker.address, fetch_wait_ms=20, bells=embedded_broker.bells, session_ms=3000)
     made = Flow(databases, broker)
     await made.open()
     yield made
@@ -231,7 +232,7 @@ async def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     server = EmbeddedBroker(tmp_path_factory.mktemp("stage") / "broker.log")
     await server.start()
     databases = Databases(postgres.url)
-    flow = Flow(databases, Broker(server.address, fetch_wait_ms=20))
+    flow = Flow(databases, Broker(server.address, fetch_wait_ms=20, bells=server.bells))
     await flow.open()
     made = Stage(flow)
     made.relay, made.taker = flow.relay(), flow.taker(made.handle, max_attempts=3)

@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import text
@@ -112,7 +113,12 @@ async def main(role: str) -> None:
     environment = os.environ
     order = environment.get("DOORSTEP_KILL_AT")
     steps = Steps(die_at(order) if order else None)
-    broker = Broker(environment["DOORSTEP_KAFKA"], fetch_wait_ms=20, session_ms=1500)
+    broker = Broker(
+        environment["DOORSTEP_KAFKA"],
+        bells=Path(environment["DOORSTEP_KAFKA_BELLS"]),
+        fetch_wait_ms=20,
+        session_ms=1500,
+    )
     database = Database(environment["DOORSTEP_DATABASE_URL"], service=PRODUCER if role == "producer" else CONSUMER)
     if role == "producer":
         relay = Relay(database, broker, steps=steps, lease_seconds=1.0)

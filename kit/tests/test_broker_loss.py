@@ -86,11 +86,12 @@ async def test_who_knows_nothing_of_a_key_begins_where_the_outbox_does_when_a_to
         await relay_state.forget_old(flow.producer)
         await restart()
         await flow.send(key, 4, 7)
+        await flow.write(key, other)
         async with running(flow.taker().run):
-            await flow.arrived(6, within=60)
+            await flow.arrived(8, within=60)
     effects = await flow.effects()
-    assert [number for _, one, number in effects if one == key] == [3, 4]
-    assert [number for _, one, number in effects if one == other] == [1, 2, 3, 4]
+    assert [number for _, one, number in effects if one == key] == [3, 4, 5]
+    assert [number for _, one, number in effects if one == other] == [1, 2, 3, 4, 5]
 
 
 async def test_emptiness_is_no_loss(flow):

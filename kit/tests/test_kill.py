@@ -12,6 +12,7 @@ import pytest
 
 from doorstep.kit.steps import Step, die_at
 from doorstep.kit.testing import eventually
+from doorstep.local.broker import EmbeddedBroker
 
 SEED = int(os.environ.get("DOORSTEP_SEED", "20"))
 SMALL_SERVICE = Path(__file__).with_name("small_service.py")
@@ -22,11 +23,11 @@ CONSUMER_STEPS = [step for step in Step if step.startswith("consumer.")]
 class Victim:
     """A process of one role that is started again, with the next step to die at, whenever it died."""
 
-    def __init__(self, role: str, database, kafka: str, folder: Path, chance: random.Random) -> None:
+    def __init__(self, role: str, database, broker: EmbeddedBroker, folder: Path, chance: random.Random) -> None:
         self.role = role
         self.died_at: list[Step] = []
         self._database = database
-        self._kafka = kafka
+        self._broker = broker
         self._log = folder / f"{role}.log"
         self._chance = chance
         self.process: asyncio.subprocess.Process | None = None
@@ -36,7 +37,8 @@ class Victim:
         environment = {
             **os.environ,
             "DOORSTEP_DATABASE_URL": self._database.engine.url.render_as_string(hide_password=False),
-            "DOORSTEP_KAFKA": self._kafka,
+            "DOORSTEP_KAFKA": self._broker.address,
+            "DOORSTEP_KAFKA_BELLS": str(self._broker.bells),
             "SEED": str(self._chance.randrange(1 << 30)),
         }
         if step is not None:
@@ -83,8 +85,8 @@ async def test_killed_at_every_step_in_turn_every_event_has_its_effect_once_and_
     relay_steps, consumer_steps = [list(steps) for steps in (RELAY_STEPS, CONSUMER_STEPS)]
     chance.shuffle(relay_steps)
     chance.shuffle(consumer_steps)
-    producer = Victim("producer", flow.producer, embedded_broker.address, tmp_path, chance)
-    consumer = Victim("consumer", flow.consumer, embedded_broker.address, tmp_path, chance)
+    producer = Victim("producer", flow.producer, embedded_broker, tmp_path, chance)
+    consumer = Victim("consumer", flow.consumer, embedded_broker, tmp_path, chance)
 
     async def empty_the_broker(step: Step, process: asyncio.subprocess.Process) -> None:
         while step is Step.RELAY_EPOCH_RAISED and process.returncode is None:
@@ -151,8 +153,8 @@ async def check(flow) -> None:
 
 async def test_sigterm_finishes_the_batch_at_hand_and_publishes_the_outbox(flow, embedded_broker, tmp_path, chance):
     """Told to end while there is much to do, both end with status 0, and neither leaves half of anything."""
-    producer = Victim("producer", flow.producer, embedded_broker.address, tmp_path, chance)
-    consumer = Victim("consumer", flow.consumer, embedded_broker.address, tmp_path, chance)
+    producer = Victim("producer", flow.producer, embedded_broker, tmp_path, chance)
+    consumer = Victim("consumer", flow.consumer, embedded_broker, tmp_path, chance)
     await producer.start(None)
     await consumer.start(None)
     await flow.arrived(200, within=60)

@@ -60,6 +60,7 @@ async def process(flow, embedded_broker, tmp_path):
             "DOORSTEP_DATABASE_URL": url,
             "DOORSTEP_KEYS_DATABASE_URL": url,
             "DOORSTEP_KAFKA": embedded_broker.address,
+            "DOORSTEP_KAFKA_BELLS": str(embedded_broker.bells),
             "DOORSTEP_KEYSET": str(tmp_path / "keyset.json"),
             "DOORSTEP_ISSUER": "http://127.0.0.1:1",
             "DOORSTEP_JWKS_URL": "http://127.0.0.1:1",

@@ -19,6 +19,8 @@ _LONGEST = 8192
 _KEYS_SERVE = 3600.0
 _SOON = 600.0
 _ASK_AGAIN = 10.0
+_REMEMBERED = 30.0
+_MOST_REMEMBERED = 2048
 
 
 class NotAuthenticated(Exception):
@@ -36,7 +38,10 @@ class Principal:
 
 
 class Authenticator:
-    """Checks tokens of one issuer for one audience; keeps the issuer's keys for an hour, so that it may be away."""
+    """Checks tokens of one issuer for one audience; keeps the issuer's keys for an hour, so that it may be away.
+
+    A token that was accepted is accepted again for half a minute, unless it expires or the keys are asked for anew.
+    """
 
     def __init__(self, *, issuer: str, jwks_url: str, audience: str) -> None:
         """Accept tokens of `issuer` for `audience`, signed by a key published at `jwks_url`."""
@@ -51,6 +56,7 @@ class Authenticator:
             agency={"essential": True},
         )
         self._keys = KeySet([])
+        self._accepted: dict[str, tuple[float, Principal]] = {}
         self._asked = -_ASK_AGAIN
         self._answered = -_KEYS_SERVE
         self._asking = asyncio.Lock()
@@ -94,13 +100,20 @@ class Authenticator:
     def _decode(self, token: str) -> Principal:
         if time.monotonic() - self._answered > _KEYS_SERVE:
             raise ValueError("no keys")
+        until, principal = self._accepted.get(token, (0.0, None))
+        if principal is not None and time.time() < until:
+            return principal
         decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
         self._claims.validate(decoded.claims)
         claims = decoded.claims
         station = claims.get("station")
         if not isinstance(claims["sub"], str) or not isinstance(claims["agency"], str):
             raise ValueError("claims of another type")
-        return Principal(claims["sub"], Role(claims["role"]), claims["agency"], str(station) if station else None)
+        principal = Principal(claims["sub"], Role(claims["role"]), claims["agency"], str(station) if station else None)
+        if len(self._accepted) >= _MOST_REMEMBERED:
+            self._accepted.clear()
+        self._accepted[token] = (min(time.time() + _REMEMBERED, claims["exp"]), principal)
+        return principal
 
     async def _refresh(self, answered: float) -> bool:
         """Ask the issuer for its keys, at most once in ten seconds; whether new keys came since `answered`."""
@@ -115,6 +128,7 @@ class Authenticator:
                 async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self._jwks_url) as answer:
                     answer.raise_for_status()
                     self._keys = KeySet.import_key_set(await answer.json())
+                    self._accepted.clear()
             except (aiohttp.ClientError, JoseError, OSError, ValueError, TimeoutError):
                 return False
             self._answered = time.monotonic()

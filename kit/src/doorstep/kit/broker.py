@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, for_code
 
-from doorstep.contracts.topics import Topic, consumed_by, produced_by
+from doorstep.contracts.topics import TOPICS, Topic, consumed_by, produced_by
+from doorstep.kit.wakeups import Bell, Ringer
 
 _EXISTS = 36
 _TAIL_WAIT_MS = 50
-_LONGEST_WAIT_MS = 300
+_RUNG_WAIT_MS = 10
 _GAP_AFTER = 3.0
 _ANSWERS_WITHIN = 30.0
 
@@ -28,18 +30,22 @@ class Broker:
         *,
         replication: int = 1,
         fetch_wait_ms: int = 500,
+        bells: Path | None = None,
         session_ms: int = 6_000,
         **security: Any,
     ) -> None:
         """Use the cluster at `bootstrap`, with `replication` copies of new topics.
 
-        A fetch waits up to `fetch_wait_ms` for new messages: long for Kafka, which answers as soon as there are any,
-        short for the embedded broker, which looks again only when the time is over. A consumer that says nothing for
-        `session_ms` has left its group; Kafka itself accepts no less than six seconds.
+        A fetch waits up to `fetch_wait_ms` for new messages: Kafka answers as soon as there are any. The embedded
+        broker answers when the time is over; there the producer of messages rings the `bells` of their consumers, in a
+        folder of the machine, and fetches are `fetch_wait_ms` apart. A consumer that says nothing for `session_ms` has
+        left its group; Kafka itself accepts no less than six seconds.
         `security` goes to every client: the SASL and TLS settings of aiokafka.
         """
         self._replication = replication
         self._fetch_wait_ms = fetch_wait_ms
+        self._bells = bells
+        self._ringer = None if bells is None else Ringer(bells)
         self._session_ms = session_ms
         self.bootstrap = bootstrap
         self._security = security
@@ -69,7 +75,7 @@ class Broker:
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._fetch_wait_ms,
+            fetch_max_wait_ms=self._fetch_wait_ms if self._bells is None else _RUNG_WAIT_MS,
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=self._session_ms // 3,
             max_poll_interval_ms=300_000,
@@ -77,14 +83,21 @@ class Broker:
             **self._security,
         )
 
-    def pace(self, client: AIOKafkaConsumer, *, quiet: float) -> None:
-        """Have fetches of `client` wait for a quarter of the `quiet` seconds in which nothing came, within limits.
+    def bell(self, group: str) -> Bell | None:
+        """What has a consumer of `group` fetch when messages came; None where the broker does that itself.
 
-        Where fetches are short because the broker does not end them when messages come, they are most of what an idle
-        process does, and most of what it has the broker do.
+        Raises OSError.
         """
-        wait = max(self._fetch_wait_ms, min(round(quiet * 250), _LONGEST_WAIT_MS))
-        client._fetcher._fetch_max_wait_ms = wait  # noqa: SLF001 — read at every fetch
+        return None if self._bells is None else Bell(self._bells, group, rest=self._fetch_wait_ms / 1000)
+
+    def ring(self, topic: str) -> None:
+        """Tell the consumers of `topic` that the broker has messages for them, if it does not do that itself.
+
+        Who takes a topic without being one of our groups is told by the topic's name.
+        """
+        known = TOPICS.get(topic)
+        if self._ringer is not None and known is not None:
+            self._ringer.ring(known.groups or (topic,))
 
     async def ensure_topics(self, service: str) -> None:
         """Make the topics that `service` produces or consumes, with their dead letters, where they do not exist."""
@@ -125,7 +138,7 @@ class Broker:
         try:
             return dict(await self._observer.end_offsets(list(places)))
         except KafkaError:
-            await self.close()
+            await self._forget_observer()
             raise
 
     async def tails(
@@ -161,7 +174,12 @@ class Broker:
             await reader.stop()
 
     async def close(self) -> None:
-        """Close what was opened to look at the cluster."""
+        """Close what was opened."""
+        if self._ringer is not None:
+            self._ringer.close()
+        await self._forget_observer()
+
+    async def _forget_observer(self) -> None:
         if self._observer is not None:
             observer, self._observer = self._observer, None
             await observer.stop()

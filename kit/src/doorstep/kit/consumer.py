@@ -30,7 +30,7 @@ from doorstep.kit.inbox import Batch, Fate, Message, Position, understood
 from doorstep.kit.parked import Parked
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
-from doorstep.kit.wakeups import sleep_unless
+from doorstep.kit.wakeups import Bell, sleep_unless
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +102,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positions: dict[TopicPartition, Position] = {}
         self._cut: set[TopicPartition] = set()
         self._client: AIOKafkaConsumer | None = None
+        self._bell: Bell | None = None
         self._reported = 0.0
         self._probed = time.monotonic()
         self._probing: set[TopicPartition] = set()
         self._stopping = asyncio.Event()
-        self._came = 0.0
         self.assigned = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -121,6 +121,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._client = self._broker.consumer(self._group)
                 self._client.subscribe([topic.name for topic in consumed_by(self._group)], listener=self)
                 await self._client.start()
+                self._bell = self._broker.bell(self._group)
                 while not stopping.is_set():
                     await self._turn(stopping)
             except Exception as error:  # noqa: BLE001 — the loop of a consumer outlives what is wrong in one turn
@@ -131,6 +132,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _leave(self) -> None:
         client, self._client = self._client, None
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.close()
         if client is not None:
             with suppress(KafkaError, OSError, TimeoutError):
                 await self._commit(client)
@@ -164,9 +168,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _turn(self, stopping: asyncio.Event) -> None:
         client = self._client
         assert client is not None  # noqa: S101
-        fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_TAKE)
-        self._came = time.monotonic() if fetched else self._came
-        self._broker.pace(client, quiet=time.monotonic() - self._came)
+        if self._bell is None:
+            fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_TAKE)
+        else:
+            fetched = await self._bell.fetch(client, _TAKE)
+        came = time.monotonic()
         messages = [
             self.read(record) for place in sorted(fetched) for record in self._fresh(client, place, fetched[place])
         ]
@@ -174,7 +180,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if messages:
                 self._steps.passed(Step.CONSUMER_FETCHED)
                 await self._take(messages)
-                await self._rest(stopping, time.monotonic() - self._came)
+                await self._rest(stopping, time.monotonic() - came)
             self._find_loss(client)
             if not fetched:
                 self._probe_quiet(client)

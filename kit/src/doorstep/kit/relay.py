@@ -77,6 +77,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._announcer = Announcer(database)
         self._listener = Listener(database, self._woken.set)
+        self._epochs: dict[str, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._held_until: dict[TopicPartition, float] = {}
         self._undeliverable: dict[str, float] = {}
@@ -170,7 +171,7 @@ class Relay:
         if not rows:
             return False
         self._steps.passed(Step.RELAY_SELECTED)
-        epochs = await state.epochs(self._database)
+        epochs = self._epochs
         anew = [row for row in rows if row.topic in epochs]
         first = await state.beginnings(self._database, anew) if anew else set()
         partitions: dict[TopicPartition, list[Unpublished]] = defaultdict(list)
@@ -227,6 +228,7 @@ class Relay:
                 self._held_until[place] = time.monotonic() + 0.5
                 return 0
             self._steps.passed(Step.RELAY_ACKNOWLEDGED)
+            self._broker.ring(place.topic)
         return await self._settle(place, epoch, base, packed, passed_over)
 
     async def _settle(
@@ -271,13 +273,13 @@ class Relay:
             if place in ends and (ends[place] <= base or ends[place] < self._ends.get(place, 0))
         }
         self._ends = ends
-        epochs = await state.epochs(self._database) if lost else {}
         for topic in sorted(lost):
-            await self._raise_epoch(topic, epochs.get(topic, 1))
+            await self._raise_epoch(topic, self._epochs.get(topic, 1))
 
     async def _raise_epoch(self, topic: str, known: int) -> None:
         await self._broker.ensure_topics(self._database.service)
         raised = await state.raise_epoch(self._database, self._lease, topic, known)
+        self._epochs = await state.epochs(self._database)
         if raised is None:
             return
         epoch, again = raised
@@ -298,6 +300,7 @@ class Relay:
         anew = await self._adopt(starts, epochs)
         if anew:
             await self._adopt(dict.fromkeys(anew, 0), epochs)
+        self._epochs = await state.epochs(self._database)
 
     async def _adopt(self, starts: dict[TopicPartition, int], epochs: dict[str, int]) -> set[TopicPartition]:
         """Settle what lies behind `starts`; the partitions that were begun anew since."""

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     kafka: str
     kafka_replication: int = 1
     kafka_fetch_wait_ms: int = 500
+    kafka_bells: Path | None = None
     keyset: Path
     issuer: str
     jwks_url: str
@@ -87,7 +88,10 @@ def compose(name: str, settings: Settings) -> Service:
         policy=Policy(),
         authenticator=Authenticator(issuer=settings.issuer, jwks_url=settings.jwks_url, audience=settings.audience),
         broker=Broker(
-            settings.kafka, replication=settings.kafka_replication, fetch_wait_ms=settings.kafka_fetch_wait_ms
+            settings.kafka,
+            replication=settings.kafka_replication,
+            fetch_wait_ms=settings.kafka_fetch_wait_ms,
+            bells=settings.kafka_bells,
         ),
         steps=Steps(watcher),
     )

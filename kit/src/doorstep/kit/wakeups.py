@@ -1,15 +1,21 @@
-"""Tells the relay in another process of a commit: after it, coalesced, never inside the transaction.
+"""Tells the relay in another process of a commit, and consumers of messages where the broker itself does not.
 
-The channel carries no data. A lost notification costs the relay's next look at the outbox, a second, and no event.
+A commit is told after it, coalesced, never inside the transaction; a message after the broker has it. What tells
+carries no data. What is not heard costs the time until the next look, and no event.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from sqlalchemy import text
 
 from doorstep.kit.db import DATABASE_ERRORS, Database, DatabaseAway
@@ -17,8 +23,13 @@ from doorstep.kit.telemetry import describe
 
 log = logging.getLogger(__name__)
 
+Messages = dict[TopicPartition, list[ConsumerRecord[Any, Any]]]
 CHANNEL = "doorstep_outbox"
 _COALESCE = 0.01
+_SOONEST_LOOK, _LATEST_LOOK = 0.05, 2.0
+_ANSWERS_WITHIN_MS = 15
+_LOOK_MS = 10
+_SEPARATOR = "~"
 
 
 class Announcer:
@@ -89,3 +100,72 @@ async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()
+
+
+class Bell:
+    """Has a consumer fetch when a producer rang, where the broker does not end a fetch when messages come.
+
+    A socket of its own in a folder of the machine; in between the consumer is paused, so that nothing is fetched.
+    """
+
+    def __init__(self, folder: Path, group: str, *, rest: float) -> None:
+        """Be rung for `group` in `folder`; fetches are at least `rest` seconds apart. Raises OSError."""
+        self._path = folder / f"{group}{_SEPARATOR}{secrets.token_hex(4)}"
+        self._rest = rest
+        self._rung = asyncio.Event()
+        self._look = _SOONEST_LOOK
+        self._not_before = 0.0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(str(self._path))
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.recv(1)
+                self._rung.set()
+
+    async def fetch(self, client: AIOKafkaConsumer, most: int) -> Messages:
+        """At most so many messages that came when the bell rang, or when it was time to look anyway."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._look):
+                await self._rung.wait()
+        await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+        within = _ANSWERS_WITHIN_MS if self._rung.is_set() else _LOOK_MS
+        self._rung.clear()
+        client.resume(*client.assignment())
+        fetched: Messages = await client.getmany(timeout_ms=within, max_records=most)
+        client.pause(*client.assignment())
+        self._not_before = time.monotonic() + self._rest
+        self._look = _SOONEST_LOOK if fetched else min(2 * self._look, _LATEST_LOOK)
+        if sum(map(len, fetched.values())) >= most:
+            self._rung.set()
+        return fetched
+
+    def close(self) -> None:
+        """Hear no more."""
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Ringer:
+    """Rings the bells of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Ring those in `folder`."""
+        self._folder = folder
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def ring(self, groups: Iterable[str]) -> None:
+        """Tell every consumer of `groups` that there are messages; one that does not hear looks by itself later."""
+        wanted = set(groups)
+        with suppress(OSError):
+            for bell in self._folder.iterdir():
+                if bell.name.partition(_SEPARATOR)[0] in wanted:
+                    with suppress(OSError):  # nobody behind it any more, or rung so often that one more tells nothing
+                        self._socket.sendto(b"\0", str(bell))
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._socket.close()

@@ -35,6 +35,8 @@ async def program(log, databases, embedded_broker, vault, tmp_path):
         "DATABASE_URL": log.url,
         "KEYS_DATABASE_URL": await databases.new(KEY_TABLES),
         "KAFKA": embedded_broker.address,
+        "KAFKA_BELLS": str(embedded_broker.bells),
+        "KAFKA_FETCH_WAIT_MS": "20",
         "KEYSET": str(tmp_path / "keyset.json"),
         "ISSUER": "https://issuer.example",
         "JWKS_URL": "https://issuer.example/jwks",

@@ -141,6 +141,8 @@ async def stage(own_databases, embedded_broker, broker, tmp_path, desk_over):
         "DATABASE_URL": url,
         "KEYS_DATABASE_URL": keys,
         "KAFKA": embedded_broker.address,
+        "KAFKA_BELLS": str(embedded_broker.bells),
+        "KAFKA_FETCH_WAIT_MS": "20",
         "KEYSET": str(tmp_path / "keyset.json"),
         "ISSUER": issuer.url,
         "JWKS_URL": issuer.key_set_url,

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -19,9 +20,9 @@ NAME = "Kafka broker"
 STARTS_WITHIN = 20.0  # seconds
 _ATTEMPTS = 3
 FETCH_WAIT_MS = 10
-"""How long a fetch waits for messages at the embedded broker, which looks again only when the time is over."""
+"""How far fetches from the embedded broker are apart, where a record's way leads on from there."""
 KAFKA_FETCH_WAIT_MS = 500
-"""How long at Apache Kafka, which answers as soon as there are any."""
+"""How long a fetch waits for messages at Apache Kafka, which answers as soon as there are any."""
 
 
 class Broker(Protocol):
@@ -30,6 +31,11 @@ class Broker(Protocol):
     @property
     def address(self) -> str:
         """HOST:PORT for the clients."""
+        ...
+
+    @property
+    def bells(self) -> Path | None:
+        """The folder in which producers ring consumers, if it does not end a fetch itself when messages come."""
         ...
 
     async def start(self) -> None:
@@ -54,18 +60,29 @@ async def answers(address: str) -> bool:
 
 
 class EmbeddedBroker:
-    """A broker of our own; after `stop` or `kill` a new start on the same port finds nothing of what was there."""
+    """A broker of our own; after `stop` or `kill` a new start on the same port finds nothing of what was there.
+
+    It does not end a fetch when messages come: producers ring the consumers' `bells`.
+    """
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self._port = 0
         self._kept_port = False
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.child: Child | None = None
 
     @property
     def address(self) -> str:
         """HOST:PORT for the clients."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def bells(self) -> Path:
+        """The folder in which its consumers are rung: a short path, for it is part of their sockets' addresses."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="doorstep-bells-", ignore_cleanup_errors=True)
+        return Path(self._folder.name)
 
     async def start(self) -> None:
         """Start it and wait until it answers; raises EngineFailed."""
@@ -85,6 +102,9 @@ class EmbeddedBroker:
         """Stop it; nothing is kept."""
         if self.child is not None:
             await self.child.stop(signal.SIGTERM, 5.0)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     async def kill(self) -> None:
         """End it as a crash would."""

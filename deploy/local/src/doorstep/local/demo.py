@@ -145,6 +145,7 @@ async def _prepare(
                     kafka=stack.kafka,
                     token=stack.token("department-system", agency=one),
                     fetch_wait_ms=FETCH_WAIT_MS,
+                    bells=stack.bells,
                 )
                 for one in Department
             ),

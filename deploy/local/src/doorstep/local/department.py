@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
 import uvloop
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from joserfc.jwk import OKPKey
 from pydantic import BaseModel
 
@@ -22,7 +23,9 @@ from doorstep.contracts.codes import Department, Outcome
 from doorstep.contracts.feeds import RequestOffered
 from doorstep.contracts.topics import feed_topic
 from doorstep.contracts.wire import MalformedEvent, from_message
+from doorstep.kit.broker import Broker
 from doorstep.kit.delivery import NotForUs, new_private_key, open_with
+from doorstep.kit.wakeups import Bell
 from doorstep.local.front_door import FrontDoor, Refused, fresh_id
 
 OUTCOMES: dict[Department, Outcome] = {
@@ -35,14 +38,22 @@ OUTCOMES: dict[Department, Outcome] = {
 }
 
 
+_MOST = 200
+
+
 class Orders(BaseModel):
-    """What the department is told; `works` says whether it answers its requests or only takes them."""
+    """What the department is told; `works` says whether it answers its requests or only takes them.
+
+    `bells` is the folder in which it is rung where the broker does not end a fetch when messages come; fetches are then
+    `fetch_wait_ms` apart, and wait so long otherwise.
+    """
 
     department: Department
     front_door: str
     kafka: str
     token: str
-    fetch_wait_ms: int = 20
+    fetch_wait_ms: int = 500
+    bells: Path | None = None
     works: bool = True
 
 
@@ -51,9 +62,19 @@ def _tell(happened: str, **what: Any) -> None:
     sys.stdout.flush()
 
 
-async def offers(consumer: AIOKafkaConsumer, key: OKPKey) -> AsyncIterator[RequestOffered]:
-    """The requests of the feed, decrypted, as they come; told of with the time at which they could be read."""
+async def messages(consumer: AIOKafkaConsumer, bell: Bell | None) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+    """The messages of the feed as they come, without end."""
+    while bell is not None:
+        for some in (await bell.fetch(consumer, _MOST)).values():
+            for message in some:
+                yield message
     async for message in consumer:
+        yield message
+
+
+async def offers(consumer: AIOKafkaConsumer, bell: Bell | None, key: OKPKey) -> AsyncIterator[RequestOffered]:
+    """The requests of the feed, decrypted, as they come; told of with the time at which they could be read."""
+    async for message in messages(consumer, bell):
         try:
             envelope, value = from_message(message.headers, message.key, message.value)
             data = open_with({str(key.kid): key}, value)
@@ -80,12 +101,8 @@ async def work_off(door: FrontDoor, department: Department, offered: RequestOffe
 async def run(orders: Orders) -> None:
     """Publish a key, then take and work off requests until the process is ended."""
     key = new_private_key(f"{orders.department}-{fresh_id()}")
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=orders.kafka,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=orders.fetch_wait_ms,
-    )
+    broker = Broker(orders.kafka, bells=orders.bells, fetch_wait_ms=orders.fetch_wait_ms)
+    consumer, bell = broker.consumer(), broker.bell(feed_topic(orders.department))
     async with FrontDoor(orders.front_door, lambda: orders.token) as door:
         await consumer.start()
         try:
@@ -93,13 +110,15 @@ async def run(orders: Orders) -> None:
             await door.publish_key(orders.department, key.as_dict(private=False))
             _tell("ready")
             working: set[asyncio.Task[None]] = set()
-            async for offered in offers(consumer, key):
+            async for offered in offers(consumer, bell, key):
                 if orders.works:
                     task = asyncio.create_task(work_off(door, orders.department, offered))
                     working.add(task)
                     task.add_done_callback(working.discard)
         finally:
             await consumer.stop()
+            if bell is not None:
+                bell.close()
 
 
 def main() -> None:

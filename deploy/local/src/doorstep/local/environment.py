@@ -14,7 +14,7 @@ from doorstep.local.ports import HOST, free_ports
 LOG_ORIGIN = "doorstep.example/log"
 FRONT_DOOR = "gateway"
 _FOLLOWERS = ("audit", "gateway")  # nobody waits for them on a record's way, and together they follow every partition
-_FOLLOWERS_WAIT_MS = 60
+_FOLLOWERS_WAIT_MS = 300
 _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the services
 
 
@@ -22,7 +22,8 @@ _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the 
 class Engines:
     """Addresses and key files that all services share.
 
-    `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there.
+    `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with `bells`, the
+    folder in which consumers are rung, how far fetches are apart.
     """
 
     databases: Mapping[str, str]
@@ -33,6 +34,7 @@ class Engines:
     log_key: Path
     logs: Path
     fetch_wait_ms: int = 500
+    bells: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         "DOORSTEP_AUDIENCE": AUDIENCE,
         "DOORSTEP_HOST": HOST,
     }
+    if engines.bells is not None:
+        settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
     if service == FRONT_DOOR:
         for other in SERVICES:
             if other != FRONT_DOOR and other in layout.ports:

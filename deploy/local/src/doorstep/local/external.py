@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy.engine import URL, make_url
@@ -53,6 +54,8 @@ class ExternalPostgres:
 
 class ExternalKafka:
     """A cluster named by HOST:PORT, several separated by commas."""
+
+    bells: Path | None = None  # Apache Kafka ends a fetch when messages come
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -70,6 +70,11 @@ class Stack:
         """HOST:PORT of the broker."""
         return self.broker.address
 
+    @property
+    def bells(self) -> Path | None:
+        """The folder in which consumers are rung, if the broker needs it."""
+        return self.broker.bells
+
     def database_url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a service's database, or of `keys`."""
         return self.postgres.url(database)
@@ -149,7 +154,8 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     engines = Engines(
         databases={name: postgres.url(name) for name in (*options.services, KEYS)},
         kafka=broker.address,
-        fetch_wait_ms=FETCH_WAIT_MS if isinstance(broker, EmbeddedBroker) else KAFKA_FETCH_WAIT_MS,
+        fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
+        bells=broker.bells,
         issuer=issuer.url,
         key_set=issuer.key_set_url,
         keyset=keyset,
