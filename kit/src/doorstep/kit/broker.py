@@ -1,5 +1,6 @@
 """The Kafka cluster: producers, consumers, topics, and what lies at the end of a partition."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -83,12 +84,15 @@ class Broker:
             **self._security,
         )
 
-    def bell(self, group: str) -> Bell | None:
-        """What has a consumer of `group` fetch when messages came; None where the broker does that itself.
+    def bell(self, group: str, *, ending: asyncio.Event) -> Bell | None:
+        """What has a consumer of `group` fetch when messages came, and when `ending` is set.
 
-        Raises OSError.
+        None where the broker ends fetches itself. Raises OSError.
         """
-        return None if self._bells is None else Bell(self._bells, group, rest=self._fetch_wait_ms / 1000)
+        if self._bells is None:
+            return None
+        self._bells.mkdir(mode=0o700, exist_ok=True)  # again, if whoever cleans temporary folders was here
+        return Bell(self._bells, group, rest=self._fetch_wait_ms / 1000, ending=ending)
 
     def ring(self, topic: str) -> None:
         """Tell the consumers of `topic` that the broker has messages for them, if it does not do that itself.

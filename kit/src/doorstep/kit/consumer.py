@@ -120,8 +120,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._broker.ensure_topics(self._group)
                 self._client = self._broker.consumer(self._group)
                 self._client.subscribe([topic.name for topic in consumed_by(self._group)], listener=self)
+                self._bell = self._broker.bell(self._group, ending=stopping)
                 await self._client.start()
-                self._bell = self._broker.bell(self._group)
                 while not stopping.is_set():
                     await self._turn(stopping)
             except Exception as error:  # noqa: BLE001 — the loop of a consumer outlives what is wrong in one turn
@@ -157,6 +157,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._probing.clear()
         for place, position in self._positions.items():
             self._probe(client, place, position)
+        if self._bell is not None:
+            self._bell.ring()
         self.assigned.set()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:

@@ -108,16 +108,29 @@ class Bell:
     A socket of its own in a folder of the machine; in between the consumer is paused, so that nothing is fetched.
     """
 
-    def __init__(self, folder: Path, group: str, *, rest: float) -> None:
-        """Be rung for `group` in `folder`; fetches are at least `rest` seconds apart. Raises OSError."""
+    def __init__(self, folder: Path, group: str, *, rest: float, ending: asyncio.Event) -> None:
+        """Be rung for `group` in `folder`, once when `ending` is set; fetches are at least `rest` seconds apart.
+
+        The first fetch does not wait. Raises OSError.
+        """
         self._path = folder / f"{group}{_SEPARATOR}{secrets.token_hex(4)}"
         self._rest = rest
         self._rung = asyncio.Event()
+        self._rung.set()
         self._look = _SOONEST_LOOK
         self._not_before = 0.0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(str(self._path))
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
+        self._ending = asyncio.create_task(self._ring_at(ending))
+
+    async def _ring_at(self, ending: asyncio.Event) -> None:
+        await ending.wait()
+        self.ring()
+
+    def ring(self) -> None:
+        """Have the next fetch begin at once."""
+        self._rung.set()
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -131,19 +144,20 @@ class Bell:
             async with asyncio.timeout(self._look):
                 await self._rung.wait()
         await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
-        within = _ANSWERS_WITHIN_MS if self._rung.is_set() else _LOOK_MS
+        rung = self._rung.is_set()
         self._rung.clear()
         client.resume(*client.assignment())
-        fetched: Messages = await client.getmany(timeout_ms=within, max_records=most)
+        fetched: Messages = await client.getmany(timeout_ms=_ANSWERS_WITHIN_MS if rung else _LOOK_MS, max_records=most)
         client.pause(*client.assignment())
         self._not_before = time.monotonic() + self._rest
-        self._look = _SOONEST_LOOK if fetched else min(2 * self._look, _LATEST_LOOK)
+        self._look = _SOONEST_LOOK if rung or fetched else min(2 * self._look, _LATEST_LOOK)
         if sum(map(len, fetched.values())) >= most:
             self._rung.set()
         return fetched
 
     def close(self) -> None:
         """Hear no more."""
+        self._ending.cancel()
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
         self._socket.close()
         self._path.unlink(missing_ok=True)

@@ -102,7 +102,7 @@ async def run(orders: Orders) -> None:
     """Publish a key, then take and work off requests until the process is ended."""
     key = new_private_key(f"{orders.department}-{fresh_id()}")
     broker = Broker(orders.kafka, bells=orders.bells, fetch_wait_ms=orders.fetch_wait_ms)
-    consumer, bell = broker.consumer(), broker.bell(feed_topic(orders.department))
+    consumer, bell = broker.consumer(), broker.bell(feed_topic(orders.department), ending=asyncio.Event())
     async with FrontDoor(orders.front_door, lambda: orders.token) as door:
         await consumer.start()
         try:
