@@ -20,6 +20,7 @@ from bench.site import Site, peer, product
 
 ROOT = Path(__file__).parents[1]
 _SETTLES, _SETTLES_WITHIN, _DEMO_WITHIN = 3.0, 120.0, 120.0
+_EASE = 0.1  # of the rate
 SELDOM, OFTEN = 100, 20  # milliseconds: how often the departments look
 
 
@@ -85,9 +86,11 @@ async def _measured(
             )
         async with listening(site, fetch_wait_ms=OFTEN) as heard:
             if whole:
-                for needs in (4, 1):
-                    found[f"latency_of_{needs}"] = await latency(
-                        site, heard, rate=plan.rate, seconds=plan.latency, warm=plan.warm, needs=needs, tell=told
+                for name, part, needs in (("at_ease", _EASE, 4), ("of_1", 1.0, 1), ("of_4", 1.0, 4)):
+                    told("until the log and the journeys have all", 0.0)
+                    await until_quiet(site.pids, idle=idle_cores, within=_SETTLES_WITHIN)
+                    found[f"latency_{name}"] = await latency(
+                        site, heard, rate=plan.rate * part, seconds=plan.latency, warm=plan.warm, needs=needs, tell=told
                     )
             told("until the log and the journeys have all", 0.0)
             await until_quiet(site.pids, idle=idle_cores, within=_SETTLES_WITHIN)
