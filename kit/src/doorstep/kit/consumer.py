@@ -136,10 +136,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if bell is not None:
             bell.close()
         if client is not None:
-            with suppress(KafkaError, OSError, TimeoutError):
-                await self._commit(client)
-                async with asyncio.timeout(5):
-                    await client.stop()
+            for last in (self._commit(client), client.stop()):  # it is stopped whether or not it could commit
+                with suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(5):
+                        await last
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Go to the stored positions; waits for the database if it is away."""
