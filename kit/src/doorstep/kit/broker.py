@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, for_code
 
 from doorstep.contracts.topics import TOPICS, Topic, consumed_by, produced_by
-from doorstep.kit.wakeups import Bell, Ringer
+from doorstep.kit.wakeups import Bell, NoBell, Ringer
 
 _EXISTS = 36
 _TAIL_WAIT_MS = 50
@@ -84,13 +84,10 @@ class Broker:
             **self._security,
         )
 
-    def bell(self, group: str, *, ending: asyncio.Event) -> Bell | None:
-        """What has a consumer of `group` fetch when messages came, and when `ending` is set.
-
-        None where the broker ends fetches itself. Raises OSError.
-        """
+    def bell(self, group: str, *, ending: asyncio.Event) -> NoBell:
+        """What has a consumer of `group` fetch when messages came, and when `ending` is set. Raises OSError."""
         if self._bells is None:
-            return None
+            return NoBell()
         self._bells.mkdir(mode=0o700, exist_ok=True)  # again, if whoever cleans temporary folders was here
         return Bell(self._bells, group, rest=self._fetch_wait_ms / 1000, ending=ending)
 

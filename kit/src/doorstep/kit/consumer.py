@@ -30,12 +30,11 @@ from doorstep.kit.inbox import Batch, Fate, Message, Position, understood
 from doorstep.kit.parked import Parked
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
-from doorstep.kit.wakeups import Bell, sleep_unless
+from doorstep.kit.wakeups import NoBell, sleep_unless
 
 log = logging.getLogger(__name__)
 
 _TAKE = 200
-_POLL_MS = 250
 _CONFLICT_TRIES = 5
 _REPORT = 2.0
 _LONGEST_REST = 0.1
@@ -102,7 +101,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positions: dict[TopicPartition, Position] = {}
         self._cut: set[TopicPartition] = set()
         self._client: AIOKafkaConsumer | None = None
-        self._bell: Bell | None = None
+        self._bell = NoBell()
         self._reported = 0.0
         self._probed = time.monotonic()
         self._probing: set[TopicPartition] = set()
@@ -132,9 +131,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _leave(self) -> None:
         client, self._client = self._client, None
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.close()
+        self._bell.close()
+        self._bell = NoBell()
         if client is not None:
             for last in (self._commit(client), client.stop()):  # it is stopped whether or not it could commit
                 with suppress(KafkaError, OSError, TimeoutError):
@@ -157,8 +155,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._probing.clear()
         for place, position in self._positions.items():
             self._probe(client, place, position)
-        if self._bell is not None:
-            self._bell.ring()
+        self._bell.ring()
         self.assigned.set()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
@@ -170,10 +167,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _turn(self, stopping: asyncio.Event) -> None:
         client = self._client
         assert client is not None  # noqa: S101
-        if self._bell is None:
-            fetched = await client.getmany(timeout_ms=_POLL_MS, max_records=_TAKE)
-        else:
-            fetched = await self._bell.fetch(client, _TAKE)
+        fetched = await self._bell.fetch(client, _TAKE)
         came = time.monotonic()
         messages = [
             self.read(record) for place in sorted(fetched) for record in self._fresh(client, place, fetched[place])
@@ -182,7 +176,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if messages:
                 self._steps.passed(Step.CONSUMER_FETCHED)
                 await self._take(messages)
-                await self._rest(stopping, time.monotonic() - came)
+                rest = min(time.monotonic() - came, _LONGEST_REST)
+                await sleep_unless(stopping, rest)  # under load the next batch is larger and costs less each
             self._find_loss(client)
             if not fetched:
                 self._probe_quiet(client)
@@ -191,11 +186,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         except (_Away, *DATABASE_ERRORS) as error:
             log.warning("consumption waits for the database", extra={"error": describe(error)})
             await self._wait_for_database(client, stopping)
-
-    @staticmethod
-    async def _rest(stopping: asyncio.Event, taken: float) -> None:
-        """Pause for as long as the batch has `taken`, so that under load the next one is larger and costs less each."""
-        await sleep_unless(stopping, min(taken, _LONGEST_REST))
 
     def _fresh(
         self, client: AIOKafkaConsumer, place: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]

@@ -196,7 +196,7 @@ class Vault:
         binding = _binding(subject_id, kek, version)
         try:
             return AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
-        except InvalidTag:
+        except (InvalidTag, KeyError):  # another keyset wrapped it
             raise SealBroken("data_key") from None
 
     async def _make(self, subject_ids: list[UUID]) -> dict[UUID, bytes]:

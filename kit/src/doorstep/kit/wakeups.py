@@ -29,6 +29,7 @@ _COALESCE = 0.01
 _SOONEST_LOOK, _LATEST_LOOK = 0.05, 2.0
 _ANSWERS_WITHIN_MS = 15
 _LOOK_MS = 10
+_POLL_MS = 250
 _SEPARATOR = "~"
 
 
@@ -102,7 +103,22 @@ async def sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
             await stopping.wait()
 
 
-class Bell:
+class NoBell:
+    """Where the broker itself ends a fetch when messages come."""
+
+    async def fetch(self, client: AIOKafkaConsumer, most: int) -> Messages:
+        """At most so many messages that have come, or none after a moment."""
+        fetched: Messages = await client.getmany(timeout_ms=_POLL_MS, max_records=most)
+        return fetched
+
+    def ring(self) -> None:
+        """Nothing: the next fetch begins at once anyway."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class Bell(NoBell):
     """Has a consumer fetch when a producer rang, where the broker does not end a fetch when messages come.
 
     A socket of its own in a folder of the machine; in between the consumer is paused, so that nothing is fetched.

@@ -25,7 +25,7 @@ from doorstep.contracts.topics import feed_topic
 from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.kit.broker import Broker
 from doorstep.kit.delivery import NotForUs, new_private_key, open_with
-from doorstep.kit.wakeups import Bell
+from doorstep.kit.wakeups import NoBell
 from doorstep.local.front_door import FrontDoor, Refused, fresh_id
 
 OUTCOMES: dict[Department, Outcome] = {
@@ -62,17 +62,15 @@ def _tell(happened: str, **what: Any) -> None:
     sys.stdout.flush()
 
 
-async def messages(consumer: AIOKafkaConsumer, bell: Bell | None) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+async def messages(consumer: AIOKafkaConsumer, bell: NoBell) -> AsyncIterator[ConsumerRecord[Any, Any]]:
     """The messages of the feed as they come, without end."""
-    while bell is not None:
+    while True:
         for some in (await bell.fetch(consumer, _MOST)).values():
             for message in some:
                 yield message
-    async for message in consumer:
-        yield message
 
 
-async def offers(consumer: AIOKafkaConsumer, bell: Bell | None, key: OKPKey) -> AsyncIterator[RequestOffered]:
+async def offers(consumer: AIOKafkaConsumer, bell: NoBell, key: OKPKey) -> AsyncIterator[RequestOffered]:
     """The requests of the feed, decrypted, as they come; told of with the time at which they could be read."""
     async for message in messages(consumer, bell):
         try:
@@ -117,8 +115,7 @@ async def run(orders: Orders) -> None:
                     task.add_done_callback(working.discard)
         finally:
             await consumer.stop()
-            if bell is not None:
-                bell.close()
+            bell.close()
 
 
 def main() -> None:
