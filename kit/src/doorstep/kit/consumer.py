@@ -7,6 +7,7 @@ the beginning, where numbers tell what is known.
 """
 
 import asyncio
+import heapq
 import logging
 import random
 import time
@@ -26,7 +27,7 @@ from doorstep.contracts.topics import consumed_by
 from doorstep.kit import dead_letter, inbox
 from doorstep.kit.broker import Broker
 from doorstep.kit.db import DATABASE_ERRORS, Database, is_away, is_conflict
-from doorstep.kit.inbox import Batch, Fate, Message, Position, understood
+from doorstep.kit.inbox import Batch, Fate, Message, Position, epoch_of, understood
 from doorstep.kit.parked import Parked
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import CONSUMED, LAG, RETRIES, describe, places, span
@@ -169,9 +170,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         assert client is not None  # noqa: S101
         fetched = await self._bell.fetch(client, _TAKE)
         came = time.monotonic()
-        messages = [
-            self.read(record) for place in sorted(fetched) for record in self._fresh(client, place, fetched[place])
-        ]
+        logs = [self._fresh(client, place, fetched[place]) for place in sorted(fetched)]
+        messages = [self.read(record) for record in heapq.merge(*logs, key=_published)]
         try:
             if messages:
                 self._steps.passed(Step.CONSUMER_FETCHED)
@@ -192,7 +192,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> Sequence[ConsumerRecord[Any, Any]]:
         """`records`, unless they show that the log was begun anew: then none, and the partition is rewound."""
         position = self._positions.setdefault(place, Position())
-        epoch = max(_epoch(record) for record in records)
+        epoch = max(epoch_of(record) for record in records)
         if epoch > position.epoch:
             self._rewind(client, place, epoch)
             return []
@@ -391,8 +391,5 @@ class _Away(Exception):
     """The database cannot be reached."""
 
 
-def _epoch(record: ConsumerRecord[Any, Any]) -> int:
-    for name, value in record.headers:
-        if name == "ce_epoch" and value.isdigit():
-            return int(value)
-    return 1
+def _published(record: ConsumerRecord[Any, Any]) -> int:
+    return int(record.timestamp)  # of several topics what came first is told first; a partition's order stays

@@ -132,6 +132,14 @@ def understood(record: Any) -> Message:
     return Message(**parts, envelope=envelope, event=event)
 
 
+def epoch_of(record: Any) -> int:
+    """The epoch that a record of the broker names; 1 if it names none."""
+    for name, value in record.headers:
+        if name == "ce_epoch" and value.isdigit():
+            return int(value)
+    return 1
+
+
 class Fate(StrEnum):
     """What becomes of a message."""
 

@@ -3,7 +3,11 @@
 import asyncio
 import base64
 import json
+import shutil
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import aiohttp
@@ -17,6 +21,7 @@ from doorstep.audit.commands import application
 from doorstep.audit.domain.checkpoint import open_checkpoint
 from doorstep.audit.domain.merkle import check_inclusion
 from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.domain.receipt import check_receipt, parse_receipt
 
 SIZE = 600
 
@@ -103,9 +108,33 @@ async def test_an_entry_is_proved_to_be_in_the_log(get, log, ids):
         assert (told["entry_id"], told["size"]) == (str(entry_id), signed.size)
 
 
+async def test_a_receipt_is_checked_without_the_log(get, log, url, ids, tmp_path):
+    for number in (0, 300, SIZE - 1):
+        status, headers, body = await get(f"proof/receipt?entry_id={ids[number]}")
+        assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+        entry, checkpoint = check_receipt(parse_receipt(body), log.origin, [log.key.verifier])
+        assert (entry.id, checkpoint.size) == (ids[number], SIZE)
+    file, key = tmp_path / "mine.tlog-proof", str(log.key.verifier)
+    assert (await doorstep("receipt", str(ids[7]), "--url", url, "--out", str(file)))[0] == 0
+    status, out = await doorstep("check-receipt", str(file), "--vkey", key, "--json")
+    assert (status, json.loads(out)["entry_id"], json.loads(out)["verified"]) == (0, str(ids[7]), True)
+    stranger = str(SigningKey.generate(log.origin).verifier)
+    for arguments, expected, said in (
+        ((str(file), "--vkey", key), 0, "Valid: entry "),
+        ((str(file), "--vkey", stranger), 1, "The receipt proves nothing"),
+        ((str(file), "--vkey", "nonsense"), 2, "Wrong request"),
+        ((str(tmp_path / "none"), "--vkey", key), 2, "Wrong request"),
+    ):
+        status, out = await doorstep("check-receipt", *arguments)
+        assert (status, said in out) == (expected, True)
+    status, out = await doorstep("receipt", str(uuid4()), "--url", url, "--out", str(tmp_path / "none"))
+    assert (status, "No receipt" in out, (tmp_path / "none").exists()) == (1, True, False)
+
+
 async def test_what_is_no_entry_has_no_proof(get, ids):
     for query, status in ((f"?entry_id={uuid4()}", 404), ("?entry_id=7", 422), ("", 422)):
         assert (await get(f"proof/inclusion{query}"))[0] == status
+        assert (await get(f"proof/receipt{query}"))[0] == status
 
 
 async def test_a_reader_of_others_reads_all_of_it(get, log, ids):
@@ -125,14 +154,14 @@ async def test_a_reader_of_others_reads_all_of_it(get, log, ids):
 
 
 async def doorstep(*arguments: str) -> tuple[int, str]:
-    """Exit status and what `doorstep log` prints."""
+    """Exit status and what `doorstep audit` prints."""
     result = await asyncio.to_thread(CliRunner().invoke, application, arguments)
     return result.exit_code, result.output
 
 
 async def test_the_command_is_installed(url, log, ids):
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "doorstep.cli", "log", "verify", "--url", url, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "doorstep.cli", "audit", "verify", "--url", url, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await child.communicate()
     assert (child.returncode, "Verified: 600 entries have the signed root." in out.decode()) == (0, True)
@@ -146,6 +175,33 @@ async def test_the_command_verifies_from_outside(url, log, ids, tmp_path):
     await log.drain()
     status, out = await doorstep("verify", "--url", url, "--vkey", str(log.key.verifier), "--saved", str(saved))
     assert (status, out.splitlines()[1]) == (0, "Verified: 650 entries have the signed root.")
+
+
+async def test_an_export_is_a_mirror_on_any_file_server(url, log, ids, tmp_path):
+    key, folder = str(log.key.verifier), tmp_path / "mirror"
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mirror = f"http://127.0.0.1:{server.server_port}"
+        for size in (SIZE, SIZE + 50):
+            status, out = await doorstep("export", str(folder), "--url", url, "--vkey", key, "--json")
+            assert (status, json.loads(out)["entries"]) == (0, size)
+            status, out = await doorstep("verify", "--url", mirror, "--vkey", key, "--json")
+            assert (status, json.loads(out)["entries"]) == (0, size)
+            await log.submit(50)
+            await log.drain()
+        server.shutdown()
+    await log.tamper(log.EDIT.format(300))
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    shutil.rmtree(folder / "tile" / "entries")
+    status, out = await doorstep("export", str(folder), "--url", url, "--vkey", key)
+    assert (status, "entry 300 was edited" in out) == (1, True)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}.items() <= before.items()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that tells nothing."""
+
+    def log_message(self, *_: object) -> None: ...
 
 
 async def test_the_command_names_an_edited_row(url, log, ids):

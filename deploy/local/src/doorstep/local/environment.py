@@ -13,8 +13,10 @@ from doorstep.local.ports import HOST, free_ports
 
 LOG_ORIGIN = "doorstep.example/log"
 FRONT_DOOR = "gateway"
-_FOLLOWERS = ("audit", "gateway")  # nobody waits for them on a record's way, and together they follow every partition
-_FOLLOWERS_WAIT_MS = 300
+_FOLLOWERS_WAIT_MS = {
+    "audit": 300,
+    "gateway": 60,
+}  # on a record's way nobody waits for them; they follow every partition
 _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the services
 
 
@@ -104,4 +106,4 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
 
 
 def _fetch_wait_ms(engines: Engines, service: str) -> int:
-    return max(engines.fetch_wait_ms, _FOLLOWERS_WAIT_MS) if service in _FOLLOWERS else engines.fetch_wait_ms
+    return max(engines.fetch_wait_ms, _FOLLOWERS_WAIT_MS.get(service, 0))

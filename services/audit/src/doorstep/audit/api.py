@@ -3,6 +3,8 @@
 All of it is public: an entry says nothing to whoever does not hold its detail.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit import queries
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import encode_base64
+from doorstep.audit.domain.receipt import SUFFIX
 from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
 from doorstep.audit.errors import EntryPending, EntryUnknown
-from doorstep.audit.operations.proving import prove_inclusion
+from doorstep.audit.operations.proving import prove_inclusion, receipt
 from doorstep.audit.schemas import Inclusion
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import SessionDep
@@ -61,14 +64,8 @@ async def read_tile(path: str, session: SessionDep) -> Response:
 @router.get("/proof/inclusion")
 async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion:
     """A proof that an entry is under the newest checkpoint."""
-    try:
+    with _telling_what_is_not_there():
         proof = await prove_inclusion(session, entry_id=entry_id)
-    except EntryUnknown:
-        zh, en = "日志中没有这一条。", "The log has no such entry."
-        raise Problem(404, "entry-unknown", zh, en) from None
-    except EntryPending:
-        zh, en = "该条已收到，尚未签名，请稍后再试。", "The entry is stored and not signed yet; try again in a moment."
-        raise Problem(404, "entry-pending", zh, en, headers={"Retry-After": "1"}) from None
     return Inclusion(
         entry_id=entry_id,
         index=proof.index,
@@ -77,6 +74,27 @@ async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion
         proof=[encode_base64(hash_) for hash_ in proof.hashes],
         checkpoint=proof.checkpoint.decode(),
     )
+
+
+@router.get("/proof/receipt", response_class=Response, responses=_AS_TEXT)
+async def read_receipt(entry_id: UUID, session: SessionDep) -> Response:
+    """The receipt of an entry (C2SP tlog-proof): checked without the log, it tells nothing to a stranger."""
+    with _telling_what_is_not_there():
+        made = await receipt(session, entry_id=entry_id)
+    named = {"Content-Disposition": f'attachment; filename="{entry_id}{SUFFIX}"'}
+    return Response(made.encode(), media_type=TEXT, headers=named)
+
+
+@contextmanager
+def _telling_what_is_not_there() -> Iterator[None]:
+    try:
+        yield
+    except EntryUnknown:
+        zh, en = "日志中没有这一条。", "The log has no such entry."
+        raise Problem(404, "entry-unknown", zh, en) from None
+    except EntryPending:
+        zh, en = "该条已收到，尚未签名，请稍后再试。", "The entry is stored and not signed yet; try again in a moment."
+        raise Problem(404, "entry-pending", zh, en, headers={"Retry-After": "1"}) from None
 
 
 async def _newest(session: AsyncSession) -> tuple[int, bytes]:

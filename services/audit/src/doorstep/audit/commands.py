@@ -1,17 +1,20 @@
-"""Check the audit log from outside. 从外部验证审计日志。"""
+"""Check the audit log from outside, and mirror it. 从外部验证、镜像审计日志。"""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
 
 import aiohttp
 import typer
 
 from doorstep.audit.domain.errors import LogError, Malformed
 from doorstep.audit.domain.note import SigningKey, VerifierKey, encode_base64
+from doorstep.audit.domain.receipt import check_receipt, parse_receipt
 from doorstep.audit.domain.verify import Fetch, VerificationFailed, VerifiedLog, check_saved, verify_log
+from doorstep.audit.operations.mirroring import mirror_log
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Result = TypeVar("Result")
@@ -28,7 +31,7 @@ class LogUnreachable(Exception):
 
 @application.callback()
 def root() -> None:
-    """Check the audit log from outside. 从外部验证审计日志。"""
+    """Check the audit log from outside, and mirror it. 从外部验证、镜像审计日志。"""
 
 
 @application.command()
@@ -49,18 +52,11 @@ def verify(
 
     Examples:
 
-      doorstep log verify --url http://127.0.0.1:8600/api/log
+      doorstep audit verify --url http://127.0.0.1:8600/api/log
 
-      doorstep log verify --url http://127.0.0.1:8600/api/log --vkey doorstep.example/log+c74f20a3+AR... --json
+      doorstep audit verify --url http://127.0.0.1:8600/api/log --vkey doorstep.example/log+c74f20a3+AR... --json
     """
-    try:
-        log = asyncio.run(_verify(url, vkey, None if saved is None else saved.read_bytes()))
-    except VerificationFailed as error:
-        _fail(as_json, error, f"日志未通过验证：{error}\nThe log does not verify: {error}.", FAILED)
-    except LogUnreachable as error:
-        _fail(as_json, error, f"无法读取日志：{error}\nThe log cannot be read: {error}.", FAILED)
-    except (LogError, OSError) as error:
-        _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+    log = _done(lambda: _verify(url, vkey, None if saved is None else saved.read_bytes()), as_json)
     if save is not None:
         save.write_bytes(log.checkpoint)
     if as_json:
@@ -69,6 +65,88 @@ def verify(
         typer.echo(f"验证通过：{log.size} 条，与签名的树根一致。\nVerified: {log.size} entries have the signed root.")
         if vkey is None:
             typer.echo("The key was the log's own word; give --vkey to rely on nobody.", err=True)
+
+
+@application.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go, or an earlier export that is to grow 目录.")],
+    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    vkey: Annotated[
+        str | None, typer.Option(help="The log's verifier key, got on another way 验证密钥; else the log is asked.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+) -> None:
+    """Write the verified log as files, which any file server serves as a complete mirror. 导出为静态镜像。
+
+    Called again it fetches what is new. An export that the log contradicts stays as it is, and the exit is 1.
+
+    Examples:
+
+      doorstep audit export /srv/mirror --url http://127.0.0.1:8600/api/log
+
+      python -m http.server --directory /srv/mirror 8700
+
+      doorstep audit verify --url http://127.0.0.1:8700
+    """
+    log = _done(lambda: _export(url, vkey, folder), as_json)
+    if as_json:
+        _print_json({"exported": True, "entries": log.size, "root": encode_base64(log.root), "folder": str(folder)})
+    else:
+        typer.echo(f"已导出：{log.size} 条，位于 {folder}。\nExported: {log.size} entries, in {folder}.")
+
+
+@application.command()
+def receipt(
+    entry_id: Annotated[UUID, typer.Argument(help="The entry's id 条目编号.")],
+    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    out: Annotated[Path, typer.Option(help="The file to write; the ending .tlog-proof is usual 凭证文件.")],
+) -> None:
+    """Fetch the receipt of an entry, a proof that is checked without the log. 取得一条日志的凭证。
+
+    Examples:
+
+      doorstep audit receipt 6f9c... --url http://127.0.0.1:8600/api/log --out mine.tlog-proof
+    """
+    data = _done(lambda: _with_log(url, lambda fetch: fetch(f"proof/receipt?entry_id={entry_id}")))
+    if data is None:
+        missing = LogUnreachable("it has no such entry, or has not signed it yet")
+        _fail(False, missing, f"日志中还没有这一条。\nNo receipt: {missing}.", FAILED)
+    out.write_bytes(data)
+    typer.echo(f"凭证已存入 {out}。\nThe receipt is in {out}.")
+
+
+@application.command("check-receipt")
+def check(
+    file: Annotated[Path, typer.Argument(help="The receipt 凭证文件.")],
+    vkey: Annotated[str, typer.Option(help="The log's verifier key, got on another way 验证密钥.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+) -> None:
+    """Check a receipt, without asking the log or anybody. 离线验证凭证。
+
+    Exit 0 if the entry is in the log that the key signed, 1 if the receipt does not prove it.
+
+    Examples:
+
+      doorstep audit check-receipt mine.tlog-proof --vkey doorstep.example/log+c74f20a3+AR...
+    """
+    try:
+        key = VerifierKey.parse(vkey)
+        data = file.read_bytes()
+    except (LogError, OSError) as error:
+        _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+    try:
+        made = parse_receipt(data)
+        entry, checkpoint = check_receipt(made, key.name, [key])
+    except LogError as error:
+        _fail(as_json, error, f"凭证无效：{error}\nThe receipt proves nothing: {error}.", FAILED)
+    if as_json:
+        told = {"entry_id": str(entry.id), "hour": entry.hour, "index": made.index, "size": checkpoint.size}
+        _print_json({"verified": True, **told})
+    else:
+        typer.echo(
+            f"有效：第 {made.index} 条（UTC {entry.hour} 时）在 {checkpoint.size} 条的日志之中。\n"
+            f"Valid: entry {made.index}, of the hour {entry.hour} UTC, is in the log of {checkpoint.size} entries."
+        )
 
 
 @application.command("new-key")
@@ -84,6 +162,25 @@ def new_key(
     except (Malformed, OSError) as error:
         _fail(False, error, f"无法生成密钥：{error}\nNo key was made: {error}.", WRONG_REQUEST)
     typer.echo(str(key.verifier))
+
+
+def _done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False) -> Result:
+    """What `work` with a log gave; ends the program where the log does not verify, or cannot be read."""
+    try:
+        return asyncio.run(work())
+    except VerificationFailed as error:
+        _fail(as_json, error, f"日志未通过验证：{error}\nThe log does not verify: {error}.", FAILED)
+    except LogUnreachable as error:
+        _fail(as_json, error, f"无法读取日志：{error}\nThe log cannot be read: {error}.", FAILED)
+    except (LogError, OSError) as error:
+        _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+
+
+async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
+    async def work(fetch: Fetch) -> VerifiedLog:
+        return await mirror_log(fetch, VerifierKey.parse(vkey or await _own_key(fetch)), folder)
+
+    return await _with_log(url, work)
 
 
 async def _verify(url: str, vkey: str | None, saved: bytes | None) -> VerifiedLog:

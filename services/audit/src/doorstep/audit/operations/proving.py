@@ -1,4 +1,4 @@
-"""Proofs that an entry is in the log, computed from its tiles."""
+"""Proofs that an entry is in the log, computed from its tiles, and receipts made of them."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit import queries
 from doorstep.audit.domain.merkle import inclusion_ranges
 from doorstep.audit.domain.proving import ProofTiles
+from doorstep.audit.domain.receipt import Receipt
 from doorstep.audit.errors import EntryPending, EntryUnknown, LogContradicted
 
 
@@ -40,3 +41,12 @@ async def prove_inclusion(session: AsyncSession, *, entry_id: UUID) -> Inclusion
             raise LogContradicted(f"{tile.path} is missing")
         tiles.add(tile, data)
     return InclusionProof(index, size, leaf, tuple(tiles.hashes(spans)), checkpoint)
+
+
+async def receipt(session: AsyncSession, *, entry_id: UUID) -> Receipt:
+    """The receipt of an entry, with the entry in it; raises EntryUnknown, EntryPending, LogContradicted."""
+    proof = await prove_inclusion(session, entry_id=entry_id)
+    rows = await queries.rows(session, proof.index, proof.index + 1)
+    if not rows:
+        raise LogContradicted(f"entry {proof.index} is missing")
+    return Receipt(proof.index, proof.hashes, proof.checkpoint, extra=rows[0][1])
