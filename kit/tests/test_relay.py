@@ -201,3 +201,12 @@ async def test_published_rows_go_when_their_topic_has_forgotten_them_too(store):
     left = await store.rows("SELECT published_at FROM outbox", store.producer)
     assert left == [(None,)]
     assert kept
+
+
+async def test_two_that_ask_for_ends_at_once_share_one_observer(flow, monkeypatch):
+    await flow.broker.ensure_topics(flow.small.PRODUCER)
+    made = []
+    monkeypatch.setattr(flow.broker, "consumer", lambda *_, make=flow.broker.consumer: made.append(make()) or made[-1])
+    places = [TopicPartition(flow.small.TOPIC, 0)]
+    assert await asyncio.gather(*(flow.broker.ends(places) for _ in range(3))) == [{places[0]: 0}] * 3
+    assert len(made) == 1

@@ -51,6 +51,7 @@ class Broker:
         self.bootstrap = bootstrap
         self._security = security
         self._observer: AIOKafkaConsumer | None = None
+        self._opening = asyncio.Lock()
 
     async def producer(self) -> AIOKafkaProducer:
         """A started producer that waits for all replicas. Raises KafkaError while no broker answers."""
@@ -128,19 +129,24 @@ class Broker:
 
         Raises KafkaError.
         """
-        if self._observer is None:
-            observer = self.consumer()
-            try:
-                await observer.start()
-            except BaseException:
-                await observer.stop()
-                raise
-            self._observer = observer
+        observer = await self._observing()
         try:
-            return dict(await self._observer.end_offsets(list(places)))
+            return dict(await observer.end_offsets(list(places)))
         except KafkaError:
             await self._forget_observer()
             raise
+
+    async def _observing(self) -> AIOKafkaConsumer:
+        async with self._opening:  # two that ask at once share one
+            if self._observer is None:
+                observer = self.consumer()
+                try:
+                    await observer.start()
+                except BaseException:
+                    await observer.stop()
+                    raise
+                self._observer = observer
+            return self._observer
 
     async def tails(
         self, starts: Mapping[TopicPartition, int]

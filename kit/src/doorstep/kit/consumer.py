@@ -135,10 +135,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._bell.close()
         self._bell = NoBell()
         if client is not None:
-            for last in (self._commit(client), client.stop()):  # it is stopped whether or not it could commit
+            try:
                 with suppress(KafkaError, OSError, TimeoutError):
                     async with asyncio.timeout(5):
-                        await last
+                        await self._commit(client)
+            finally:  # it is stopped whether or not it could commit
+                with suppress(KafkaError, OSError, TimeoutError):
+                    async with asyncio.timeout(5):
+                        await client.stop()
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Go to the stored positions; waits for the database if it is away."""
