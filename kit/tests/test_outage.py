@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
+import pytest
 import pytest_asyncio
 
-from doorstep.kit.db import Database
+from doorstep.kit.db import Database, DatabaseAway, run
 from doorstep.kit.migrations import migrate
 from doorstep.kit.testing import KIT_TABLES, eventually, running
 from doorstep.local.folder import DataFolder
@@ -141,3 +143,47 @@ async def test_a_relay_goes_on_when_its_database_is_back(flow, own_server):
         await flow.arrived(8)
     await flow.check_exactly_once()
     assert await flow.rows("SELECT * FROM relay_topic", there) == []
+
+
+class Between:
+    """A server that died while the driver was between two of its states, once."""
+
+    def __init__(self) -> None:
+        self.left = 1
+
+    def strike(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+async def test_a_driver_that_is_caught_between_two_states_costs_no_message(flow):
+    """It is an outage, and no dead letter."""
+    between = Between()
+
+    async def note(session, received) -> None:
+        between.strike()
+        await flow.small.note(session, received)
+
+    async with running(flow.relay().run, flow.taker(note).run):
+        await flow.write(uuid4(), uuid4())
+        await flow.arrived(2)
+        assert between.left == 0
+    await flow.check_exactly_once()
+    assert await flow.rows("SELECT count(*) FROM dead_letter", flow.consumer) == [(0,)]
+
+
+async def test_what_the_driver_says_between_two_states_is_an_outage(store, monkeypatch):
+    async def struck(*_, **__):
+        raise asyncpg.InternalClientError("cannot switch to state 12")
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", struck)
+    with pytest.raises(DatabaseAway):
+        await store.producer.fetch("SELECT 1", {})
+    with pytest.raises(DatabaseAway):
+        async with store.producer.transaction() as session:
+            await run(session, "SELECT 1", {})
+    monkeypatch.undo()
+    assert [tuple(row) for row in await store.producer.fetch("SELECT 1", {})] == [(1,)]
+    async with store.producer.transaction() as session:
+        assert [tuple(row) for row in await run(session, "SELECT 1", {})] == [(1,)]

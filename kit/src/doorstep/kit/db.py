@@ -18,7 +18,14 @@ class DatabaseAway(Exception):
     """No connection to the database could be made."""
 
 
-DATABASE_ERRORS = (DatabaseAway, DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_ERRORS = (
+    DatabaseAway,
+    DBAPIError,
+    PoolTimeout,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server died while the driver was between two of its states
+)
 """All that can come of a statement or a connection."""
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
@@ -73,7 +80,12 @@ class Database:
             async with pool.acquire(timeout=5) as connection:
                 rows: list[asyncpg.Record] = await connection.fetch(sql, *(values[name] for name in names))
                 return rows
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        except (
+            OSError,
+            asyncpg.InterfaceError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.InternalClientError,
+        ) as error:
             if isinstance(error, ValueError):  # the driver could not encode a value: no outage
                 raise
             raise DatabaseAway from error
@@ -122,6 +134,9 @@ async def run(session: AsyncSession, statement: str, values: Mapping[str, Any]) 
         if adapter._transaction is None:  # noqa: SLF001 — SQLAlchemy begins at its own first statement
             await adapter._start_transaction()  # noqa: SLF001
         rows: list[asyncpg.Record] = await adapter.driver_connection.fetch(sql, *(values[name] for name in names))
+    except asyncpg.InternalClientError as error:
+        await (await session.connection()).invalidate()
+        raise DatabaseAway from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, adapter.dbapi.Error) as error:
         raise await _as_execute_would(session, adapter, error, sql) from error
     return rows
@@ -197,4 +212,4 @@ def is_away(error: BaseException) -> bool:
         wrong_value = isinstance(getattr(error.orig, "__cause__", None), ValueError)  # asyncpg could not encode it
         broken = error.connection_invalidated or (isinstance(error, InterfaceError) and not wrong_value)
         return broken or sql_state(error) in _AWAY_STATES
-    return isinstance(error, DatabaseAway | PoolTimeout)
+    return isinstance(error, DatabaseAway | PoolTimeout | asyncpg.InternalClientError)
