@@ -36,6 +36,26 @@ PEOPLE = {
     "police": Principal("police-1", Role.REVIEWER, "police", STATION),
 }
 
+REFUSED = [
+    (None, "triage", 401),
+    ("nobody", "triage", 401),
+    ("reviewer", None, 403),
+    ("reviewer", "curiosity", 403),
+    ("reviewer", "service", 403),
+    ("collector", "triage", 403),
+    ("supervisor", "triage", 403),
+    ("officer", "service", 403),
+    ("resident", "resident-request", 403),
+    ("police", "triage", 403),
+    ("reviewer-elsewhere", "triage", 404),
+]
+
+
+@pytest.fixture(params=REFUSED, ids=lambda one: f"{one[0]}-{one[1]}")
+def refused(request: pytest.FixtureRequest) -> tuple[str | None, str | None, int]:
+    """Who reads what a reviewer of the station reads, for what purpose, and how they are answered."""
+    return request.param
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -174,7 +174,10 @@ async def test_a_driver_that_is_caught_between_two_states_costs_no_message(flow)
 
 
 async def test_what_the_driver_says_between_two_states_is_an_outage(store, monkeypatch):
-    async def struck(*_, **__):
+    broken = []
+
+    async def struck(connection, *_, **__):
+        broken.append(connection._con if hasattr(connection, "_con") else connection)
         raise asyncpg.InternalClientError("cannot switch to state 12")
 
     monkeypatch.setattr(asyncpg.Connection, "fetch", struck)
@@ -184,6 +187,7 @@ async def test_what_the_driver_says_between_two_states_is_an_outage(store, monke
         async with store.producer.transaction() as session:
             await run(session, "SELECT 1", {})
     monkeypatch.undo()
+    assert [connection.is_closed() for connection in broken] == [True, True]
     assert [tuple(row) for row in await store.producer.fetch("SELECT 1", {})] == [(1,)]
     async with store.producer.transaction() as session:
         assert [tuple(row) for row in await run(session, "SELECT 1", {})] == [(1,)]

@@ -396,4 +396,5 @@ class _Away(Exception):
 
 
 def _published(record: ConsumerRecord[Any, Any]) -> int:
-    return int(record.timestamp)  # of several topics what came first is told first; a partition's order stays
+    """Of several topics what came first is told first; a partition's order stays, and a message may have no time."""
+    return int(record.timestamp or 0)

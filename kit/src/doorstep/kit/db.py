@@ -18,14 +18,10 @@ class DatabaseAway(Exception):
     """No connection to the database could be made."""
 
 
-DATABASE_ERRORS = (
-    DatabaseAway,
-    DBAPIError,
-    PoolTimeout,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # the server died while the driver was between two of its states
-)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""All that the driver raises of its own; InternalClientError if the server died while it was between two states."""
+
+DATABASE_ERRORS = (DatabaseAway, DBAPIError, PoolTimeout, *DRIVER_ERRORS)
 """All that can come of a statement or a connection."""
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
@@ -78,14 +74,13 @@ class Database:
         try:
             pool = self._direct or await self._open_direct()
             async with pool.acquire(timeout=5) as connection:
-                rows: list[asyncpg.Record] = await connection.fetch(sql, *(values[name] for name in names))
+                try:
+                    rows: list[asyncpg.Record] = await connection.fetch(sql, *(values[name] for name in names))
+                except asyncpg.InternalClientError as error:
+                    connection.terminate()  # nobody knows what it would answer next
+                    raise DatabaseAway from error
                 return rows
-        except (
-            OSError,
-            asyncpg.InterfaceError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
             if isinstance(error, ValueError):  # the driver could not encode a value: no outage
                 raise
             raise DatabaseAway from error
@@ -177,7 +172,7 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
     """A connection; every failure to make one is told apart from what a handler's own calls may raise."""
     try:
         return await asyncpg.connect(*arguments, **options)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (*DRIVER_ERRORS, OSError) as error:
         raise DatabaseAway from error
 
 

@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from sqlalchemy import text
 
-from doorstep.kit.db import DATABASE_ERRORS, Database, DatabaseAway
+from doorstep.kit.db import DATABASE_ERRORS, DRIVER_ERRORS, Database, DatabaseAway
 from doorstep.kit.telemetry import describe
 
 log = logging.getLogger(__name__)
@@ -85,14 +85,14 @@ class Listener:
         try:
             self._connection = await asyncpg.connect(**options)
             await self._connection.add_listener(CHANNEL, lambda *_: self._heard())
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*DRIVER_ERRORS, OSError) as error:
             raise DatabaseAway from error
 
     async def close(self) -> None:
         """Hear no more."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*DRIVER_ERRORS, OSError):
                 await connection.close(timeout=2)
 
 
@@ -136,7 +136,11 @@ class Bell(NoBell):
         self._look = _SOONEST_LOOK
         self._not_before = 0.0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._socket.bind(str(self._path))
+        try:
+            self._socket.bind(str(self._path))
+        except OSError:
+            self._socket.close()
+            raise
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._hear)
         self._ending = asyncio.create_task(self._ring_at(ending))
 

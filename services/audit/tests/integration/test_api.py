@@ -128,7 +128,9 @@ async def test_a_receipt_is_checked_without_the_log(get, log, url, ids, tmp_path
         status, out = await doorstep("check-receipt", *arguments)
         assert (status, said in out) == (expected, True)
     status, out = await doorstep("receipt", str(uuid4()), "--url", url, "--out", str(tmp_path / "none"))
-    assert (status, "No receipt" in out, (tmp_path / "none").exists()) == (1, True, False)
+    assert (status, "it has no such entry" in out, (tmp_path / "none").exists()) == (1, True, False)
+    status, out = await doorstep("receipt", str(ids[7]), "--url", url, "--out", str(tmp_path / "no" / "folder"))
+    assert (status, "Wrong request" in out) == (2, True)
 
 
 async def test_what_is_no_entry_has_no_proof(get, ids):

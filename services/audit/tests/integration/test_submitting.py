@@ -145,15 +145,18 @@ async def test_whatever_arrives_becomes_an_entry(log, service, vault):
         record(None),
         record(body, headers=headers),
         record(body[:-9], headers=headers, key=key),
-        record(body.replace(b"audit", b"adult"), headers=[("ce_type", b"x")], key=key),
+        record(body.replace(b"details", b"detours"), headers=[("ce_type", b"x")], key=key),
         record(body.replace(good.hour.encode(), b"yesterday"), headers=headers, key=key),
         record(body.replace(b'"details":[', b'"details":[],"more":['), headers=headers, key=key),
     ]
     async with log.database.transaction() as session:
-        for one in [*broken, record(body, headers=headers, key=key)]:
+        for one in [*broken, record(body, headers=headers, key=key), broken[0]]:
             message = consumer.read(one)
             assert message.flaw is None
             await consumer.handle(session, message)
+    await log.drain()
+    async with log.database.transaction() as session:
+        await consumer.handle(session, consumer.read(broken[0]))  # its topic is read again
     await log.drain()
     entries = (await log.verify()).entries
     assert [entry.kind for entry in entries] == [UNREADABLE] * len(broken) + [None]

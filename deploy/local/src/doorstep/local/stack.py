@@ -13,7 +13,7 @@ from doorstep.kit.vault import new_keyset
 from doorstep.local.broker import FETCH_WAIT_MS, KAFKA_FETCH_WAIT_MS, Broker, EmbeddedBroker
 from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
 from doorstep.local.external import ExternalKafka, ExternalPostgres
-from doorstep.local.folder import DataFolder, disk_failure
+from doorstep.local.folder import RUNTIMES, DataFolder, disk_failure
 from doorstep.local.guard import guarded
 from doorstep.local.issuer import Issuer
 from doorstep.local.log_key import new_log_key
@@ -24,8 +24,6 @@ from doorstep.local.processes import Supervisor
 
 Report = Callable[[str, str], None]
 """Told (step, "starting" | "ready" | "stopping" | "stopped"); steps: issuer postgres kafka migrations, the services."""
-
-RUNTIMES = "/tmp"  # noqa: S108 - folders are made safely there, under random names
 
 
 @dataclass(frozen=True)

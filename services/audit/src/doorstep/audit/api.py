@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit import queries
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import encode_base64
-from doorstep.audit.domain.receipt import SUFFIX
 from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
 from doorstep.audit.errors import EntryPending, EntryUnknown
 from doorstep.audit.operations.proving import prove_inclusion, receipt
@@ -81,8 +80,7 @@ async def read_receipt(entry_id: UUID, session: SessionDep) -> Response:
     """The receipt of an entry (C2SP tlog-proof): checked without the log, it tells nothing to a stranger."""
     with _telling_what_is_not_there():
         made = await receipt(session, entry_id=entry_id)
-    named = {"Content-Disposition": f'attachment; filename="{entry_id}{SUFFIX}"'}
-    return Response(made.encode(), media_type=TEXT, headers=named)
+    return Response(made.encode(), media_type=TEXT)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def verify(
     """
     log = _done(lambda: _verify(url, vkey, None if saved is None else saved.read_bytes()), as_json)
     if save is not None:
-        save.write_bytes(log.checkpoint)
+        _write(save, log.checkpoint, as_json)
     if as_json:
         _print_json({"verified": True, "entries": log.size, "root": encode_base64(log.root)})
     else:
@@ -107,11 +107,8 @@ def receipt(
 
       doorstep audit receipt 6f9c... --url http://127.0.0.1:8600/api/log --out mine.tlog-proof
     """
-    data = _done(lambda: _with_log(url, lambda fetch: fetch(f"proof/receipt?entry_id={entry_id}")))
-    if data is None:
-        missing = LogUnreachable("it has no such entry, or has not signed it yet")
-        _fail(False, missing, f"日志中还没有这一条。\nNo receipt: {missing}.", FAILED)
-    out.write_bytes(data)
+    data = _done(lambda: _receive(url, entry_id))
+    _write(out, data)
     typer.echo(f"凭证已存入 {out}。\nThe receipt is in {out}.")
 
 
@@ -176,6 +173,19 @@ def _done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False
         _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
 
 
+async def _receive(url: str, entry_id: UUID) -> bytes:
+    async def work(fetch: Fetch) -> bytes:
+        data = await fetch(f"proof/receipt?entry_id={entry_id}")
+        if data is None:
+            raise LogUnreachable("it has no such entry, or has not signed it yet")
+        try:
+            return parse_receipt(data).encode()
+        except Malformed as error:
+            raise LogUnreachable(f"what it answered is no receipt ({error})") from error
+
+    return await _with_log(url, work)
+
+
 async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
     async def work(fetch: Fetch) -> VerifiedLog:
         return await mirror_log(fetch, VerifierKey.parse(vkey or await _own_key(fetch)), folder)
@@ -227,6 +237,13 @@ async def _with_log(url: str, work: Callable[[Fetch], Awaitable[Result]]) -> Res
             if isinstance(error, LogError):
                 raise
             raise LogUnreachable(f"{url} does not answer ({type(error).__name__})") from error
+
+
+def _write(file: Path, data: bytes, as_json: bool = False) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
 
 
 def _fail(as_json: bool, error: Exception, message: str, exit_code: int) -> NoReturn:

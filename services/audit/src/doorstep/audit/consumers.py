@@ -29,6 +29,7 @@ class LogConsumer(Consumer):
     def __init__(self, service: Service) -> None:
         """Take what is submitted, and store it in the service's database."""
         handlers: dict[type[Event], Handler] = {AuditEntrySubmitted: storing(service.vault)}
+        self._vault = service.vault
         super().__init__(service.database, service.broker, handlers, steps=service.steps)
 
     def read(self, record: Any) -> Message:
@@ -48,7 +49,7 @@ class LogConsumer(Consumer):
                 return
         except Malformed:
             pass
-        await submit_unreadable(session, topic=message.topic, message=message.value)
+        await submit_unreadable(session, topic=message.topic, message=message.value, vault=self._vault)
 
 
 def storing(vault: Vault) -> Handler:

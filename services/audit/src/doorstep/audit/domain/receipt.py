@@ -14,7 +14,6 @@ from doorstep.audit.domain.merkle import check_inclusion, leaf_hash, require_has
 from doorstep.audit.domain.note import NOTE_LIMIT, VerifierKey, decode_base64, encode_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
-SUFFIX = ".tlog-proof"
 HASHES_LIMIT = 64
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})", re.ASCII)
 _EXTRA = "extra "

@@ -28,7 +28,7 @@ async def mirror_log(fetch: Fetch, key: VerifierKey, folder: Path) -> VerifiedLo
 
     Raises VerificationFailed, LogForked and LogShrunk too, if it is not what the mirror has; FolderNotAMirror; OSError.
     """
-    saved = _saved(folder, key)
+    saved, old_size = _saved(folder, key)
     if saved is not None:
         await check_saved(fetch, key, saved)
     parts = _Parts(fetch, folder)
@@ -39,7 +39,7 @@ async def mirror_log(fetch: Fetch, key: VerifierKey, folder: Path) -> VerifiedLo
             raise
         parts = _Parts(fetch, None)  # what is damaged may be the mirror
         log = await verify_log(parts.fetch, key)
-    _write(folder, parts.fetched, log, key, old_size=0 if saved is None else _size(saved, key))
+    _write(folder, parts.fetched, log, key, old_size)
     return log
 
 
@@ -65,26 +65,21 @@ class _Parts:
         return data
 
 
-def _saved(folder: Path, key: VerifierKey) -> bytes | None:
-    """The checkpoint of the mirror in `folder`; None if nothing is there yet."""
+def _saved(folder: Path, key: VerifierKey) -> tuple[bytes | None, int]:
+    """The checkpoint of the mirror in `folder` and its size; None and 0 if nothing is there yet."""
     file = folder / CHECKPOINT
     if not file.exists():
         if folder.exists() and any(one.name not in _BEGUN for one in folder.iterdir()):
             raise FolderNotAMirror(f"{folder} holds something else than a mirror")
-        return None
+        return None, 0
     saved = file.read_bytes()
-    _size(saved, key)
-    return saved
-
-
-def _size(saved: bytes, key: VerifierKey) -> int:
     try:
-        return open_checkpoint(saved, key.name, [key]).size
+        return saved, open_checkpoint(saved, key.name, [key]).size
     except LogError as error:
         raise FolderNotAMirror(f"the mirror's own checkpoint is not of this log: {error}") from error
 
 
-def _write(folder: Path, parts: dict[str, bytes], log: VerifiedLog, key: VerifierKey, *, old_size: int) -> None:
+def _write(folder: Path, parts: dict[str, bytes], log: VerifiedLog, key: VerifierKey, old_size: int) -> None:
     for path, data in parts.items():
         if path != CHECKPOINT:
             _replace(folder / path, data)
@@ -102,7 +97,7 @@ def _tiles(size: int) -> Iterator[Tile]:
 
 
 def _replace(file: Path, data: bytes) -> None:
-    """Put `data` in the place of `file`, whole and on the disk, or not at all."""
+    """Put `data` in the place of `file`, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.fresh")
     with fresh.open("wb") as writing:

@@ -7,10 +7,11 @@ here names a subject.
 
 import base64
 import binascii
+import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,7 +46,12 @@ _STORE = """
     ) AS new (entry_id, position, subject, sealed) JOIN fresh USING (entry_id)
     ON CONFLICT DO NOTHING
 """
-_KEEP = text("INSERT INTO unreadable (entry_id, nonce, topic, message) VALUES (:entry_id, :nonce, :topic, :message)")
+_KEEP = text(
+    """
+    INSERT INTO unreadable (entry_id, nonce, topic, message) VALUES (:entry_id, :nonce, :topic, :message)
+    ON CONFLICT DO NOTHING
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +112,14 @@ async def _store(session: AsyncSession) -> None:
     )
 
 
-async def submit_unreadable(session: AsyncSession, *, topic: str, message: bytes) -> UUID:
-    """Store an entry that stands for a message nobody can read, and the message; gives the entry's random id."""
-    entry_id, nonce = uuid4(), secrets.token_bytes(NONCE_BYTES)
+async def submit_unreadable(session: AsyncSession, *, topic: str, message: bytes, vault: Vault) -> UUID:
+    """Store an entry that stands for a message nobody can read, and the message; gives the entry's id.
+
+    A message that comes once more, by a sender's second try or from a topic that is read again, has the same id: it
+    is kept, and in the log, once.
+    """
+    entry_id = vault.pairwise("audit.unreadable", f"{topic} {hashlib.sha256(message).hexdigest()}")
+    nonce = secrets.token_bytes(NONCE_BYTES)
     commitment = commit(nonce, {"topic": topic, "message": base64.b64encode(message).decode()})
     entry = Entry(entry_id, datetime.now(UTC).strftime("%Y-%m-%dT%H"), (commitment,), UNREADABLE)
     await session.execute(_KEEP, {"entry_id": entry_id, "nonce": nonce, "topic": topic, "message": message})
