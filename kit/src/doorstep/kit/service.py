@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from doorstep.kit.wakeups import Announcer
 
 __all__ = [
     "DEVELOPMENT_PROFILE",
+    "Migrate",
     "PrincipalDep",
     "Program",
     "PurposeDep",
@@ -98,15 +99,23 @@ def _health() -> APIRouter:
     return router
 
 
+Migrate = Callable[..., Coroutine[Any, Any, None]]
+"""Brings the database at an address to the newest version of some packages."""
+
+
 @dataclass(frozen=True)
 class Program:
-    """What `python -m doorstep.<name>` runs: how the service is composed, its edge, its work, its migrations."""
+    """What `python -m doorstep.<name>` runs: how the service is composed, its edge, its work, its migrations.
+
+    `also` does what else there is to `migrate`, such as a store outside the service's own database.
+    """
 
     name: str
     compose: Callable[[], Service]
     app: Callable[[Service], FastAPI]
     work: Callable[[Service], None]
     migrations: str
+    also: Callable[[Service, Migrate], Coroutine[Any, Any, None]] | None = None
 
 
 def main(program: Program, arguments: Sequence[str]) -> int:
@@ -129,6 +138,8 @@ def main(program: Program, arguments: Sequence[str]) -> int:
             migrations = importlib.import_module("doorstep.kit.migrations")  # here, to start a service without Alembic
             packages = ("doorstep.kit:migrations/service", program.migrations)
             runner.run(migrations.migrate(service.settings.database_url, *packages))
+            if program.also is not None:
+                runner.run(program.also(service, migrations.migrate))
             return 0
         return 0 if runner.run(serve(service, program, mode)) else 1
 

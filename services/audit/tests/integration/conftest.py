@@ -12,9 +12,11 @@ import uvicorn
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
 from doorstep.audit.domain.entry import Entry
+from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
+from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.audit.operations.submitting import Submission, submit
 from doorstep.audit.settings import LogSettings
@@ -37,12 +39,21 @@ class StoredLog:
     """
     REHASH = r"UPDATE entry SET leaf = sha256('\x00'::bytea || body) WHERE index = {}"
 
-    def __init__(self, database: Database, url: str) -> None:
+    def __init__(self, database: Database, url: str, second: Database, second_url: str) -> None:
         self.database = database
         self.url = url
+        self.second = second
+        self.second_url = second_url
+        self.anchor = Anchor(second, origin=self.origin)
 
-    def sequencer(self, *, batch: int = 100, watch: Callable[[SequencerStep], None] | None = None) -> Sequencer:
-        return Sequencer(self.database, self.key, origin=self.origin, batch=batch, watch=watch)
+    def sequencer(
+        self,
+        *,
+        batch: int = 100,
+        watch: Callable[[SequencerStep], None] | None = None,
+        keys: LogKeys | None = None,
+    ) -> Sequencer:
+        return Sequencer(self.database, keys or LogKeys((self.key,)), self.anchor, batch=batch, watch=watch)
 
     async def submit(self, count: int) -> list[UUID]:
         """Submit so many new entries in one transaction and return their ids."""
@@ -97,9 +108,11 @@ class StoredLog:
 async def log(databases):
     """The empty log of a fresh database."""
     url = await databases.new("doorstep.kit:migrations/service", "doorstep.audit:migrations")
-    database = Database(url, service="audit")
-    yield StoredLog(database, url)
+    second_url = await databases.new("doorstep.audit:migrations/anchor")
+    database, second = Database(url, service="audit"), Database(second_url, service="audit", pool_size=2)
+    yield StoredLog(database, url, second, second_url)
     await database.close()
+    await second.close()
 
 
 @pytest.fixture
@@ -116,6 +129,7 @@ def service(log, vault, tmp_path):
         jwks_url="https://issuer.example/jwks",
         log_origin=log.origin,
         log_key=key_file,
+        log_anchor_url=log.second_url,
     )
     service = compose("audit", settings)
     service.database, service.vault = log.database, vault

@@ -11,12 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from doorstep.audit.domain.entry import Entry
+from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.merkle import EMPTY_ROOT, leaf_hash, root_of
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.verify import EntryEdited, PartMissing, RootWrong, check_saved
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
 from doorstep.audit.operations.duty import SequencerDuty
-from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
+from doorstep.audit.operations.sequencing import SequencerStep
 from doorstep.audit.operations.submitting import Submission
 from doorstep.kit.testing import eventually
 
@@ -127,18 +128,19 @@ async def test_killed_between_any_two_steps_it_goes_on_without_gap_or_repetition
 
 CHILD = """
 import asyncio, os, signal, sys
-from doorstep.audit.domain.note import SigningKey
-from doorstep.audit.operations.duty import SequencerDuty
+from doorstep.audit.domain.keys import LogKeys
+from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.kit.db import Database
 
 def watch(step):
-    if step is SequencerStep(sys.argv[2]):
+    if step is SequencerStep(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
-    key = SigningKey.parse(sys.stdin.read())
-    sequencer = Sequencer(Database(sys.argv[1], service="audit"), key, origin=key.name, batch=300, watch=watch)
+    keys = LogKeys.parse(sys.stdin.read())
+    database, second = (Database(url, service="audit") for url in sys.argv[1:3])
+    sequencer = Sequencer(database, keys, Anchor(second, origin=keys.name), batch=300, watch=watch)
     while await sequencer.turn():
         pass
 
@@ -146,12 +148,12 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("step", [SequencerStep.MOVED, SequencerStep.COMMITTED, SequencerStep.SIGNED])
+@pytest.mark.parametrize("step", SequencerStep)
 async def test_a_process_killed_with_nine_leaves_a_log_that_goes_on(log, step):
     await log.sequencer().turn()
     ids = await log.submit(400)
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, log.url, step, stdin=asyncio.subprocess.PIPE
+        sys.executable, "-c", CHILD, log.url, log.second_url, step, stdin=asyncio.subprocess.PIPE
     )
     await child.communicate(log.key.encode().encode())
     assert child.returncode == -9
@@ -322,6 +324,6 @@ async def test_no_sequencer_signs_on_over_rows_that_do_not_have_the_signed_root(
 async def test_a_checkpoint_of_another_key_stops_the_sequencer(log):
     await log.submit(3)
     await log.drain()
-    stranger = Sequencer(log.database, SigningKey.generate(log.origin), origin=log.origin)
+    stranger = log.sequencer(keys=LogKeys((SigningKey.generate(log.origin),)))
     with pytest.raises(LogContradicted):
         await stranger.turn()

@@ -42,6 +42,7 @@ async def program(log, databases, embedded_broker, vault, tmp_path):
         "JWKS_URL": "https://issuer.example/jwks",
         "LOG_KEY": str(tmp_path / "log.key"),
         "LOG_ORIGIN": log.origin,
+        "LOG_ANCHOR_URL": log.second_url,
         "PORT": str(port),
     }
     started = []

@@ -18,6 +18,8 @@ _TIMEOUT = 10.0  # seconds
 class ExternalPostgres:
     """A server named by a URL whose role may create databases; the databases are made where they are missing."""
 
+    log_role: str | None = None  # we do not make roles on a server that is not ours
+
     def __init__(self, address: str) -> None:
         try:
             given = make_url(address)
@@ -27,8 +29,8 @@ class ExternalPostgres:
             raise ExternalUnreachable("PostgreSQL", _shown(given), "postgresql://USER:PASSWORD@HOST:PORT/postgres")
         self._given = given.set(drivername="postgresql+asyncpg")
 
-    def url(self, database: str) -> str:
-        """Return the SQLAlchemy URL (asyncpg) of a database."""
+    def url(self, database: str, role: str | None = None) -> str:
+        """Return the SQLAlchemy URL (asyncpg) of a database; its role is the one of the given address."""
         return self._given.set(database=database).render_as_string(hide_password=False)
 
     async def start(self) -> None:

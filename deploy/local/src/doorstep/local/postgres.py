@@ -18,6 +18,8 @@ from doorstep.local.folder import DataFolder, disk_failure
 
 NAME = "PostgreSQL"
 ROLE = "doorstep"
+LOG_ROLE = "doorstep_log"
+"""The role of the log's service, which can add to the log and not change it."""
 SUPERUSER = "postgres"
 DATABASES = ("intake", "registry", "risk", "referral", "audit", "gateway", "keys")
 STARTS_WITHIN = 120.0  # seconds; after a crash the log is replayed first
@@ -29,10 +31,15 @@ _SETTINGS = ("listen_addresses=", "max_connections=300", "timezone=UTC", "log_ti
 
 
 class Postgres(Protocol):
-    """The database server of a stack, ours or the caller's."""
+    """The database server of a stack, ours or the caller's.
 
-    def url(self, database: str) -> str:
-        """Return the SQLAlchemy URL (asyncpg) of a database."""
+    `log_role` is the role under which the log's service runs, None if it is the one that owns the tables.
+    """
+
+    log_role: str | None
+
+    def url(self, database: str, role: str | None = None) -> str:
+        """Return the SQLAlchemy URL (asyncpg) of a database, for the role that owns it if none is named."""
         ...
 
     async def start(self) -> None:
@@ -54,6 +61,8 @@ class EmbeddedPostgres:
     server runs on these files, and may remove what a killed one left behind.
     """
 
+    log_role: str | None = LOG_ROLE
+
     def __init__(self, folder: DataFolder, runtime: Path, *, durable: bool = True, kept: bool = True) -> None:
         self._folder = folder
         self._runtime = runtime
@@ -64,12 +73,12 @@ class EmbeddedPostgres:
         self.sockets = runtime / "s"
         self.child: Child | None = None
 
-    def url(self, database: str) -> str:
-        """Return the SQLAlchemy URL (asyncpg) of a database."""
-        return f"postgresql+asyncpg://{ROLE}@/{database}?host={quote(str(self.sockets))}"
+    def url(self, database: str, role: str | None = None) -> str:
+        """Return the SQLAlchemy URL (asyncpg) of a database, for the role that owns it if none is named."""
+        return f"postgresql+asyncpg://{role or ROLE}@/{database}?host={quote(str(self.sockets))}"
 
     async def start(self) -> None:
-        """Make the cluster on the first start, start the server, make the role and the databases.
+        """Make the cluster on the first start, start the server, make the roles and the databases.
 
         Raises EngineFailed, DiskFull, FolderUnusable, NoUnprivilegedUser.
         """
@@ -184,8 +193,10 @@ class EmbeddedPostgres:
             host=str(self.sockets), port=5432, user=SUPERUSER, database="postgres", password=None
         )
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", ROLE):
-                await connection.execute(f"CREATE ROLE {ROLE} LOGIN")
+            roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+            for role in (ROLE, LOG_ROLE):
+                if role not in roles:
+                    await connection.execute(f"CREATE ROLE {role} LOGIN")
             there = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
             for database in DATABASES:
                 if database not in there:

@@ -141,7 +141,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     postgres, broker = _engines(folder, options, closing)
     await _start_engines(postgres, broker, report, closing)
     report("migrations", "starting")
-    await migrate_all(postgres.url, options.services)
+    await migrate_all(postgres, options.services)
     report("migrations", "ready")
 
     supervisor = Supervisor()
@@ -150,7 +150,10 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
             supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
     closing.push_async_callback(_stopping("services", supervisor.stop, report))
     engines = Engines(
-        databases={name: postgres.url(name) for name in (*options.services, KEYS)},
+        databases={
+            **{name: postgres.url(name) for name in (*options.services, KEYS)},
+            "audit": postgres.url("audit", postgres.log_role),
+        },
         kafka=broker.address,
         fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
         bells=broker.bells,

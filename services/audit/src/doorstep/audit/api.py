@@ -42,8 +42,15 @@ async def read_checkpoint(session: SessionDep) -> Response:
 
 @router.get("/vkey", response_class=Response, responses=_AS_TEXT)
 async def read_verifier_key(request: Request) -> Response:
-    """The key that verifies checkpoints. Whoever relies on it gets it on another way than from here."""
-    return Response(f"{request.app.state.verifier_key}\n", media_type=TEXT, headers={"Cache-Control": MOMENT})
+    """The newest key that verifies checkpoints. Whoever relies on it gets it on another way than from here."""
+    return Response(f"{request.app.state.verifier_keys[0]}\n", media_type=TEXT, headers={"Cache-Control": MOMENT})
+
+
+@router.get("/vkeys", response_class=Response, responses=_AS_TEXT)
+async def read_verifier_keys(request: Request) -> Response:
+    """The keys that verify checkpoints, old ones too: one a line, the newest first."""
+    keys = "".join(f"{key}\n" for key in request.app.state.verifier_keys)
+    return Response(keys, media_type=TEXT, headers={"Cache-Control": MOMENT})
 
 
 @router.get("/tile/{path:path}", response_class=Response, responses=_AS_BYTES)

@@ -24,7 +24,7 @@ def new_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def with_key(app: FastAPI) -> AsyncIterator[None]:
-        app.state.verifier_key = settings_of(service).verifier_key()
+        app.state.verifier_keys = settings_of(service).verifier_keys()
         yield
 
     return create_app(service, router, title="Doorstep audit log", lifespan=with_key)

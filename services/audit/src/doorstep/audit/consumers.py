@@ -49,7 +49,7 @@ class LogConsumer(Consumer):
                 return
         except Malformed:
             pass
-        await submit_unreadable(session, topic=message.topic, message=message.value, vault=self._vault)
+        await submit_unreadable(session, message, vault=self._vault)
 
 
 def storing(vault: Vault) -> Handler:

@@ -2,34 +2,49 @@
 
 from pathlib import Path
 
-from doorstep.audit.domain.note import SigningKey, VerifierKey
+from doorstep.audit.domain.keys import LogKeys
+from doorstep.audit.domain.note import VerifierKey
 from doorstep.kit.service import Service, Settings
 
 
 class LogSettings(Settings):
-    """DOORSTEP_LOG_KEY is a file with the signing key, DOORSTEP_LOG_ORIGIN the log's name.
+    """DOORSTEP_LOG_KEY is a file with the log's keys, one a line, DOORSTEP_LOG_ORIGIN the log's name.
 
-    A process that only answers needs no secret: it can be given DOORSTEP_LOG_VKEY instead of the file. Entries that
-    arrive within `log_window` seconds are signed together.
+    A process that only answers needs no secret: it can be given DOORSTEP_LOG_VKEY instead of the file, several keys
+    with spaces between them. Entries that arrive within `log_window` seconds are signed together. The anchor lies in
+    the database DOORSTEP_LOG_ANCHOR_URL, else beside the key store. `migrate` gives the role DOORSTEP_LOG_ROLE, under
+    which the service is to run, the right to add to the log, and none to change it.
     """
 
     log_origin: str
     log_key: Path | None = None
     log_vkey: str | None = None
+    log_anchor_url: str | None = None
+    log_role: str | None = None
     log_window: float = 0.05
 
-    def signing_key(self) -> SigningKey:
-        """The key that signs checkpoints; raises ValueError if there is none."""
-        if self.log_key is None:
-            raise ValueError("DOORSTEP_LOG_KEY does not name the file with the log's signing key")
-        try:
-            return SigningKey.parse(self.log_key.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"no signing key in {self.log_key.name}: {type(error).__name__}") from None
+    @property
+    def anchor_url(self) -> str:
+        """The database in which the anchor lies."""
+        return self.log_anchor_url or self.keys_database_url
 
-    def verifier_key(self) -> VerifierKey:
-        """The key that verifies checkpoints; raises ValueError if it is neither given nor derived."""
-        return self.signing_key().verifier if self.log_vkey is None else VerifierKey.parse(self.log_vkey)
+    def log_keys(self) -> LogKeys:
+        """The keys that sign checkpoints and those that did; raises ValueError if there are none."""
+        if self.log_key is None:
+            raise ValueError("DOORSTEP_LOG_KEY does not name the file with the log's keys")
+        try:
+            keys = LogKeys.parse(self.log_key.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"no keys of a log in {self.log_key.name}: {type(error).__name__}") from None
+        if keys.name != self.log_origin:
+            raise ValueError(f"the keys in {self.log_key.name} are those of another log than DOORSTEP_LOG_ORIGIN")
+        return keys
+
+    def verifier_keys(self) -> tuple[VerifierKey, ...]:
+        """The keys under which checkpoints verify, the newest first; raises ValueError if there are none."""
+        if self.log_vkey is None:
+            return self.log_keys().verifiers
+        return tuple(VerifierKey.parse(one) for one in self.log_vkey.split())
 
 
 def settings_of(service: Service) -> LogSettings:

@@ -116,6 +116,11 @@ class SigningKey:
         """Make a new key; raise Malformed for a name no key can have."""
         return cls(require_name(name), Ed25519PrivateKey.generate().private_bytes_raw())
 
+    @staticmethod
+    def is_secret(text: str) -> bool:
+        """Say whether `text` is meant to be a signing key."""
+        return text.startswith(_PRIVATE)
+
     @classmethod
     def parse(cls, text: str) -> "SigningKey":
         """Read PRIVATE+KEY+name+hexid+base64(type || seed); raise Malformed for anything else."""

@@ -1,10 +1,10 @@
 """The sequencer: gives pending entries their place in the tree, and signs what is stored.
 
 In order: entries and full tiles commit in one transaction; the root is computed from the rows as they were read back;
-then it is signed; then the checkpoint is stored, if the newest is still the one that it grew from. Invariants: an index
-is given once (it is the primary key); nothing is signed unless the rows still have the root of the newest checkpoint,
-whose own signature is checked first; of several instances one holds the lock. Whatever fails, the state in memory is
-dropped and read again from the rows: a process may die between any two steps.
+the anchor moves to it; then it is signed; then the checkpoint is stored, if the newest is still the one that it grew
+from. Invariants: an index is given once (it is the primary key); nothing is signed unless the rows still have the root
+of the newest checkpoint, whose own signature is checked first, and of the anchor; of several instances one holds the
+lock. Whatever fails, the state in memory is dropped and read again: a process may die between any two steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,11 @@ from doorstep.audit import queries
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from doorstep.audit.domain.edge import FullTile, RightEdge
 from doorstep.audit.domain.errors import LogError, Malformed
+from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.merkle import leaf_hash
-from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.tiles import encode_hashes
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.anchoring import Anchor, Anchored
 from doorstep.kit.db import Database
 
 BATCH = 4096
@@ -63,6 +64,7 @@ class SequencerStep(StrEnum):
     READ_BACK = "read-back"
     TILES_WRITTEN = "tiles-written"
     COMMITTED = "committed"
+    ANCHORED = "anchored"
     SIGNED = "signed"
     PUBLISHED = "published"
 
@@ -76,16 +78,16 @@ class Sequencer:
     def __init__(
         self,
         database: Database,
-        key: SigningKey,
+        keys: LogKeys,
+        anchor: Anchor,
         *,
-        origin: str,
         batch: int = BATCH,
         watch: Callable[[SequencerStep], None] | None = None,
     ) -> None:
-        """Append at most `batch` entries a transaction and sign with `key` as `origin`; `watch` is told each step."""
+        """Append at most `batch` entries a transaction and sign with `keys`; `watch` is told each step."""
         self._database = database
-        self._key = key
-        self._origin = origin
+        self._keys = keys
+        self._anchor = anchor
         self._batch = batch
         self._watch = watch or (lambda _: None)
         self._edge: RightEdge | None = None
@@ -103,7 +105,7 @@ class Sequencer:
             return 0
         taken, grown = await self._append(edge)
         if grown.size > edge.size:
-            await self._publish(edge.size, grown)
+            await self._publish(edge.size, _anchored(edge), grown)
         self._edge = grown
         return taken
 
@@ -116,29 +118,46 @@ class Sequencer:
             return await queries.anything_pending(session)
 
     async def _open(self) -> RightEdge:
-        """Read the edge from the rows, check it against the newest checkpoint, and sign what was stored after it."""
+        """Read the edge from the rows, check it against checkpoint and anchor, and sign what was stored after it."""
+        anchored = await self._anchor.read()
         async with self._database.transaction() as session:
             newest = await queries.newest_checkpoint(session)
             size = newest[0] if newest else 0
-            try:
-                edge = RightEdge(size, await queries.edge(session, size))
-            except Malformed as error:
-                raise LogContradicted("rows under the newest checkpoint are missing") from error
+            edge = await _edge(session, size)
             if newest is not None:
                 self._check(newest[1], edge)
-            rows = await queries.rows(session, size, await queries.stored_size(session))
-            grown = edge.copy()
-            for tile in grown.append(_leaves(rows, size)):
+            if anchored is None and newest is not None:
+                anchored = _anchored(edge)
+                await self._anchor.move(None, anchored)
+            grown = await self._grow(session, edge, anchored)
+        if newest is None or grown.size > size:
+            await self._publish(None if newest is None else size, anchored, grown)
+        return grown
+
+    async def _grow(self, session: AsyncSession, edge: RightEdge, anchored: Anchored | None) -> RightEdge:
+        """The edge with all stored rows behind it; raises LogContradicted if they do not lead over the anchor."""
+        stored = await queries.stored_size(session)
+        stops = {edge.size, stored}
+        if anchored is not None:
+            if anchored.size > stored:
+                raise LogContradicted(f"{stored} entries are stored, and {anchored.size} were anchored")
+            if anchored.size < edge.size:
+                _require_anchored(await _edge(session, anchored.size), anchored)
+            stops.add(max(anchored.size, edge.size))
+        grown = edge.copy()
+        for stop in sorted(stops):
+            rows = await queries.rows(session, grown.size, stop)
+            for tile in grown.append(_leaves(rows, grown.size)):
                 found = await queries.hashes(session, tile.level + 1, tile.index, tile.index + 1)
                 if found != [tile.root]:
                     raise LogContradicted(f"tile {tile.index} of level {tile.level} is not what its entries make")
-        if newest is None or grown.size > size:
-            await self._publish(None if newest is None else size, grown)
+            if anchored is not None and grown.size == anchored.size:
+                _require_anchored(grown, anchored)
         return grown
 
     def _check(self, note: bytes, edge: RightEdge) -> None:
         try:
-            signed = open_checkpoint(note, self._origin, [self._key.verifier])
+            signed = open_checkpoint(note, self._keys.name, self._keys.verifiers)
         except LogError as error:
             raise LogContradicted(f"the newest checkpoint is not ours: {error}") from error
         if (signed.size, signed.root) != (edge.size, edge.root()):
@@ -161,14 +180,35 @@ class Sequencer:
         self._watch(SequencerStep.COMMITTED)
         return taken, grown
 
-    async def _publish(self, before: int | None, edge: RightEdge) -> None:
-        note = Checkpoint(self._origin, edge.size, edge.root()).sign(self._key)
+    async def _publish(self, before: int | None, anchored: Anchored | None, edge: RightEdge) -> None:
+        """Move the anchor to `edge`, sign it, and store the checkpoint behind the one of the size `before`."""
+        target = _anchored(edge)
+        if anchored != target:
+            await self._anchor.move(anchored, target)
+        self._watch(SequencerStep.ANCHORED)
+        note = Checkpoint(self._keys.name, target.size, target.root).sign(*self._keys.signing)
         self._watch(SequencerStep.SIGNED)
         async with self._database.transaction() as session:
             stored = await session.execute(_PUBLISH, {"size": edge.size, "note": note, "before": before})
             if stored.first() is None:
                 raise SequencedElsewhere
         self._watch(SequencerStep.PUBLISHED)
+
+
+def _anchored(edge: RightEdge) -> Anchored:
+    return Anchored(edge.size, edge.root())
+
+
+def _require_anchored(edge: RightEdge, anchored: Anchored) -> None:
+    if _anchored(edge) != anchored:
+        raise LogContradicted(f"the first {edge.size} stored entries do not have the root that was anchored")
+
+
+async def _edge(session: AsyncSession, size: int) -> RightEdge:
+    try:
+        return RightEdge(size, await queries.edge(session, size))
+    except Malformed as error:
+        raise LogContradicted(f"rows under the first {size} entries are missing") from error
 
 
 def _leaves(rows: Sequence[tuple[int, bytes, bytes]], start: int) -> list[bytes]:

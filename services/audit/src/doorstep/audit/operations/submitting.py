@@ -22,11 +22,13 @@ from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import before_commit, run
+from doorstep.kit.inbox import Message
 from doorstep.kit.vault import KeyRing, Vault
 
 SUBMITTED = "log_submitted"
 """Under this a session's `info` has what it submitted; the sequencer is woken by it after the commit."""
 
+_OF_THE_WAY = ("ce_epoch", "ce_first")
 _SUBJECT_FIELD = "audit.subject"
 
 _STORE = """
@@ -112,19 +114,25 @@ async def _store(session: AsyncSession) -> None:
     )
 
 
-async def submit_unreadable(session: AsyncSession, *, topic: str, message: bytes, vault: Vault) -> UUID:
+async def submit_unreadable(session: AsyncSession, message: Message, *, vault: Vault) -> UUID:
     """Store an entry that stands for a message nobody can read, and the message; gives the entry's id.
 
     A message that comes once more, by a sender's second try or from a topic that is read again, has the same id: it
     is kept, and in the log, once.
     """
-    entry_id = vault.pairwise("audit.unreadable", f"{topic} {hashlib.sha256(message).hexdigest()}")
+    entry_id, topic = vault.pairwise("audit.unreadable", _fingerprint(message)), message.topic
     nonce = secrets.token_bytes(NONCE_BYTES)
-    commitment = commit(nonce, {"topic": topic, "message": base64.b64encode(message).decode()})
+    commitment = commit(nonce, {"topic": topic, "message": base64.b64encode(message.value).decode()})
     entry = Entry(entry_id, datetime.now(UTC).strftime("%Y-%m-%dT%H"), (commitment,), UNREADABLE)
-    await session.execute(_KEEP, {"entry_id": entry_id, "nonce": nonce, "topic": topic, "message": message})
+    await session.execute(_KEEP, {"entry_id": entry_id, "nonce": nonce, "topic": topic, "message": message.value})
     submit(session, Submission(entry_id, entry.encode()))
     return entry_id
+
+
+def _fingerprint(message: Message) -> str:
+    """What is the same whenever a message comes again: not where it lies, nor how often its topic was begun anew."""
+    headers = sorted(header for header in message.headers if header[0] not in _OF_THE_WAY)
+    return hashlib.sha256(repr((message.topic, message.raw_key, headers, message.value)).encode()).hexdigest()
 
 
 def submit_own(
