@@ -14,6 +14,7 @@ from bench.ceilings import ceilings
 from bench.journey import check_journey
 from bench.lifecycles import lifecycles
 from bench.loads import Tell, idle, latency, listening, throughput
+from bench.log import log_figures
 from bench.machine import machine
 from bench.meter import until_quiet
 from bench.site import Site, peer, product
@@ -26,7 +27,7 @@ SELDOM, OFTEN = 100, 20  # milliseconds: how often the departments look
 
 @dataclass(frozen=True)
 class Plan:
-    """How long each part lasts, in seconds; `most` bounds the records of a part."""
+    """How long each part lasts, in seconds; `most` bounds the records of a part, `entries` are those of the log."""
 
     ceiling: float
     idle: float
@@ -34,17 +35,41 @@ class Plan:
     through: float
     latency: float
     lifecycles: float
+    log: float
     most: int = 30_000
+    entries: int = 200_000
     rate: float = 50.0
     at_once: int = 32
     peer: bool = True
     demo: bool = True
 
 
-SMOKE = Plan(ceiling=0.3, idle=0.5, warm=0.2, through=1.0, latency=1.0, lifecycles=1.0, most=40, rate=5.0, demo=False)
-QUICK = Plan(ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0)
-USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0)
-FULL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=600.0, lifecycles=20.0, most=60_000)
+SMOKE = Plan(
+    ceiling=0.3,
+    idle=0.5,
+    warm=0.2,
+    through=1.0,
+    latency=1.0,
+    lifecycles=1.0,
+    log=1.0,
+    most=40,
+    entries=2000,
+    rate=5.0,
+    demo=False,
+)
+QUICK = Plan(ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0, log=4.0, entries=100_000)
+USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0, log=10.0)
+FULL = Plan(
+    ceiling=4.0,
+    idle=10.0,
+    warm=5.0,
+    through=20.0,
+    latency=600.0,
+    lifecycles=20.0,
+    log=30.0,
+    most=60_000,
+    entries=10_000_000,
+)
 
 
 async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
@@ -52,6 +77,7 @@ async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
     began = time.monotonic()
     found: dict[str, Any] = {"machine": machine()}
     found["ceilings"] = await ceilings(plan.ceiling, tell)
+    found["log"] = await log_figures(plan.log, plan.entries, tell)
     found["product"] = await _measured(product(), plan, tell, whole=True)
     if plan.peer:
         found["peer"] = await _measured(peer(), plan, tell, whole=False)

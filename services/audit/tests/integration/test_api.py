@@ -22,6 +22,7 @@ from doorstep.audit.domain.checkpoint import open_checkpoint
 from doorstep.audit.domain.merkle import check_inclusion
 from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.domain.receipt import check_receipt, parse_receipt
+from doorstep.audit.settings import settings_of
 
 SIZE = 600
 
@@ -57,6 +58,17 @@ async def test_the_verifier_key_is_told(get, log):
     status, headers, body = await get("vkey")
     assert (status, body.decode()) == (200, f"{log.key.verifier}\n")
     assert headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_old_keys_are_told_beside_the_new_one(get, service, log, tmp_path):
+    old = SigningKey.generate(log.origin).verifier
+    assert (await get("vkeys"))[2].decode() == f"{log.key.verifier}\n"
+    service.settings.log_key.write_text(f"{log.key.encode()}\n{old}\n")
+    assert settings_of(service).verifier_keys() == (log.key.verifier, old)
+    for text in ("", f"{old}\n", "PRIVATE+KEY+nonsense", SigningKey.generate("another.example/log").encode()):
+        service.settings.log_key.write_text(text)
+        with pytest.raises(ValueError, match=r"log\.key"):
+            settings_of(service).verifier_keys()
 
 
 async def test_tiles_are_bytes_that_never_change(get, ids):

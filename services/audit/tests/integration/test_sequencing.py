@@ -11,10 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from doorstep.audit.domain.entry import Entry
+from doorstep.audit.domain.errors import SignatureRejected
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.merkle import EMPTY_ROOT, leaf_hash, root_of
 from doorstep.audit.domain.note import SigningKey
-from doorstep.audit.domain.verify import EntryEdited, PartMissing, RootWrong, check_saved
+from doorstep.audit.domain.verify import CheckpointRejected, EntryEdited, PartMissing, RootWrong, check_saved
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
 from doorstep.audit.operations.duty import SequencerDuty
 from doorstep.audit.operations.sequencing import SequencerStep
@@ -327,3 +328,28 @@ async def test_a_checkpoint_of_another_key_stops_the_sequencer(log):
     stranger = log.sequencer(keys=LogKeys((SigningKey.generate(log.origin),)))
     with pytest.raises(LogContradicted):
         await stranger.turn()
+
+
+async def test_a_key_is_changed_while_the_log_goes_on(log):
+    old, new = log.key, SigningKey.generate(log.origin)
+    ids = []
+    for keys in (LogKeys((old,)), LogKeys((new, old)), LogKeys((new,), (old.verifier,))):
+        ids += await log.submit(130)
+        await log.drain(log.sequencer(keys=keys))
+    sizes = {
+        key: {checkpoint.size for note in await notes(log) if (checkpoint := opened(note, key)) is not None}
+        for key in (old, new)
+    }
+    assert sizes == {old: {0, 100, 130, 230, 260}, new: {230, 260, 360, 390}}
+    log.key = new
+    assert {entry.id for entry in (await log.verify()).entries} == set(ids)
+    log.key = old
+    with pytest.raises(CheckpointRejected, match="no signature of a trusted key"):
+        await log.verify()
+
+
+def opened(note: bytes, key: SigningKey) -> Checkpoint | None:
+    try:
+        return open_checkpoint(note, key.name, [key.verifier])
+    except SignatureRejected:
+        return None
