@@ -173,6 +173,33 @@ async def test_a_driver_that_is_caught_between_two_states_costs_no_message(flow)
     assert await flow.rows("SELECT count(*) FROM dead_letter", flow.consumer) == [(0,)]
 
 
+REFUSING = """
+    CREATE FUNCTION refusing() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM nextval('tries'); RAISE EXCEPTION 'No space left on device' USING ERRCODE = '{}'; END $$
+"""
+
+
+@pytest.mark.parametrize("state", ["disk_full", "out_of_memory", "io_error", "read_only_sql_transaction"])
+async def test_a_database_that_can_do_no_work_now_costs_no_message(flow, state):
+    """Its disk is full, say: consumption waits, nothing becomes a dead letter, and it goes on when there is room."""
+    await flow.rows("CREATE SEQUENCE tries", flow.consumer)
+    await flow.rows(REFUSING.format(state), flow.consumer)
+    await flow.rows("CREATE TRIGGER refusing BEFORE INSERT ON effect EXECUTE FUNCTION refusing()", flow.consumer)
+    async with running(flow.relay().run, flow.taker().run):
+        await flow.write(uuid4(), uuid4(), uuid4())
+
+        async def tried() -> bool:
+            return (await flow.rows("SELECT last_value FROM tries", flow.consumer))[0][0] >= 3
+
+        await eventually(tried)
+        assert await flow.effects() == []
+        await flow.rows("DROP TRIGGER refusing ON effect", flow.consumer)
+        await flow.arrived(3)
+    await flow.check_exactly_once()
+    assert await flow.rows("SELECT count(*) FROM dead_letter", flow.consumer) == [(0,)]
+    assert await flow.rows("SELECT count(*) FROM parked", flow.consumer) == [(0,)]
+
+
 async def test_what_the_driver_says_between_two_states_is_an_outage(store, monkeypatch):
     broken = []
 

@@ -26,7 +26,8 @@ DATABASE_ERRORS = (DatabaseAway, DBAPIError, PoolTimeout, *DRIVER_ERRORS)
 
 BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 _RETRY_STATES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
-_AWAY_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "08000", "08001", "08003", "08004", "08006"})
+# connection lost; read-only, as a standby is; out of disk, memory or connections; shutting down; a disk that fails
+_AWAY_STATES = ("08", "25006", "53", "57P", "58")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _DIRECT_CONNECTIONS = 8
 
@@ -85,7 +86,7 @@ class Database:
                 raise
             raise DatabaseAway from error
         except asyncpg.PostgresError as error:
-            if error.sqlstate in _AWAY_STATES:
+            if _cannot_now(error):
                 raise DatabaseAway from error
             raise
 
@@ -196,15 +197,19 @@ def sql_state(error: BaseException) -> str | None:
     return getattr(original, "sqlstate", None) or getattr(getattr(original, "__cause__", None), "sqlstate", None)
 
 
+def _cannot_now(error: BaseException) -> bool:
+    return (sql_state(error) or "").startswith(_AWAY_STATES)
+
+
 def is_conflict(error: BaseException) -> bool:
     """Whether the same transaction may succeed when run again: a serialization failure or a deadlock."""
     return isinstance(error, DBAPIError | asyncpg.PostgresError) and sql_state(error) in _RETRY_STATES
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether a database could not be reached or is going down, so that nothing was decided on the message."""
+    """Whether a database could not be reached, or can do no work now, so that nothing was decided on the message."""
     if isinstance(error, DBAPIError):
         wrong_value = isinstance(getattr(error.orig, "__cause__", None), ValueError)  # asyncpg could not encode it
         broken = error.connection_invalidated or (isinstance(error, InterfaceError) and not wrong_value)
-        return broken or sql_state(error) in _AWAY_STATES
+        return broken or _cannot_now(error)
     return isinstance(error, DatabaseAway | PoolTimeout | asyncpg.InternalClientError)

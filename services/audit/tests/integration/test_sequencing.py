@@ -353,3 +353,26 @@ def opened(note: bytes, key: SigningKey) -> Checkpoint | None:
         return open_checkpoint(note, key.name, [key.verifier])
     except SignatureRejected:
         return None
+
+
+async def test_a_clock_that_jumps_back_stops_nothing(log):
+    sequencer = log.sequencer()
+    hours = ["2026-11-21T10", "2026-11-21T11", "2026-11-21T09", "2025-01-01T00"]
+    ids = []
+    for hour in hours:
+        entry = Entry(uuid4(), hour, ())
+        await log.submit_these([Submission(entry.id, entry.encode())])
+        await log.drain(sequencer)
+        ids.append(entry.id)
+    async with log.database.transaction() as session:
+        future = "INSERT INTO lease VALUES ('sequencer', gen_random_uuid(), now() + interval '1 hour')"
+        await session.execute(text(future))  # taken by an instance that died, before the clock was put back
+    ids += await log.submit(5)
+
+    async def signed() -> bool:
+        return (await checkpoints(log))[-1].size == len(ids)
+
+    await running(SequencerDuty(log.database, log.sequencer(), window=0.01), signed)
+    verified = await log.verify()
+    assert [entry.hour for entry in verified.entries][: len(hours)] == hours
+    await holds_exactly(log, ids)
