@@ -35,9 +35,19 @@ _AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"s
 
 @router.get("/checkpoint", response_class=Response, responses=_AS_TEXT)
 async def read_checkpoint(session: SessionDep) -> Response:
-    """The newest signed checkpoint."""
-    _, note = await _newest(session)
-    return Response(note, media_type=TEXT, headers={"Cache-Control": MOMENT})
+    """The newest signed checkpoint, with the cosignatures that are there for it."""
+    size, note = await _newest(session)
+    return Response(await queries.cosigned(session, size, note), media_type=TEXT, headers={"Cache-Control": MOMENT})
+
+
+@router.get("/witnessed-checkpoint", response_class=Response, responses=_AS_TEXT)
+async def read_witnessed_checkpoint(request: Request, session: SessionDep) -> Response:
+    """The newest checkpoint that a quorum of the log's witnesses cosigned, with their cosignatures."""
+    witnessed = await queries.newest_witnessed(session, request.app.state.trusted)
+    if witnessed is None:
+        zh, en = "尚无足够见证方联署的检查点。", "No checkpoint has the cosignatures of enough witnesses yet."
+        raise Problem(404, "not-witnessed", zh, en)
+    return Response(witnessed[1], media_type=TEXT, headers={"Cache-Control": MOMENT})
 
 
 @router.get("/vkey", response_class=Response, responses=_AS_TEXT)
@@ -76,10 +86,10 @@ async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion
 
 
 @router.get("/proof/receipt", response_class=Response, responses=_AS_TEXT)
-async def read_receipt(entry_id: UUID, session: SessionDep) -> Response:
+async def read_receipt(entry_id: UUID, request: Request, session: SessionDep) -> Response:
     """The receipt of an entry (C2SP tlog-proof): checked without the log, it tells nothing to a stranger."""
     with _telling_what_is_not_there():
-        made = await receipt(session, entry_id=entry_id)
+        made = await receipt(session, entry_id=entry_id, trusted=request.app.state.trusted)
     return Response(made.encode(), media_type=TEXT)
 
 

@@ -40,6 +40,10 @@ class SequencerDuty:
         if info.get(SUBMITTED):
             self._woken.set()
 
+    def on_duty(self) -> bool:
+        """Whether this instance is the one that sequences."""
+        return self._held
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Sequence until `stopping` is set; what is stored by then gets its place first."""
         while not stopping.is_set():
