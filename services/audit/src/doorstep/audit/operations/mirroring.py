@@ -13,10 +13,19 @@ from doorstep.audit.domain.checkpoint import open_checkpoint
 from doorstep.audit.domain.errors import LogError
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.tiles import BUNDLE, Tile, levels_of, tiles_of_level
-from doorstep.audit.domain.verify import Fetch, VerificationFailed, VerifiedLog, check_saved, verify_log
+from doorstep.audit.domain.verify import (
+    CHECKPOINT,
+    WITNESSED,
+    Fetch,
+    VerificationFailed,
+    VerifiedLog,
+    check_saved,
+    verify_log,
+)
 
-CHECKPOINT, VKEY = "checkpoint", "vkey"
-_BEGUN = {"tile", VKEY, f".{VKEY}.fresh", f".{CHECKPOINT}.fresh"}  # what a first export leaves that was broken off
+VKEY = "vkey"
+_BEGUN = {"tile", *(name for one in (VKEY, WITNESSED, CHECKPOINT) for name in (one, f".{one}.fresh"))}
+# what a first export leaves that was broken off
 
 
 class FolderNotAMirror(LogError):

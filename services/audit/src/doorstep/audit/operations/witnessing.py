@@ -156,6 +156,7 @@ class Witnessing:
                 asked.turn_to(_State.COSIGNS)
             asked.retry_at = -math.inf
         except WitnessRefused as refused:
+            asked.size = 0  # it is asked again what it has
             asked.turn_to(_State.REFUSES, str(refused))
         except (aiohttp.ClientError, TimeoutError, LogError) as error:
             asked.turn_to(_State.AWAY, str(error) if isinstance(error, LogError) else describe(error))

@@ -60,7 +60,8 @@ def run(
 
       doorstep witness run --data justice --key justice.key --log doorstep.example/log+c74f20a3+AR... --port 8651
     """
-    logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    said = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stdout, format=said, level=logging.INFO, force=True)
     logging.getLogger("aiohttp.access").disabled = True
     try:
         signing_key = WitnessSigningKey.parse(key.read_text(encoding="utf-8"))
