@@ -14,10 +14,10 @@ import uvicorn
 
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
-from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.cosignature import WitnessSigningKey
+from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.note import SigningKey, VerifierKey
-from doorstep.audit.domain.quorum import Quorum, Witness
+from doorstep.audit.domain.quorum import Witness
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
@@ -182,20 +182,19 @@ def new_witness(tmp_path):
 
 
 @pytest.fixture
-async def witnesses(log, new_witness):
-    """Three running witnesses of the log."""
-    made = [new_witness(name, log.key.verifier) for name in ("justice", "fire", "health")]
-    for one in made:
-        one.begin()
-    for one in made:
-        await one.answers()
-    return made
+def three(new_witness):
+    """Three witnesses of the log, not running."""
+    return [new_witness(name, StoredLog.key.verifier) for name in ("justice", "fire", "health")]
 
 
 @pytest.fixture
-def quorum(witnesses):
-    """Two of the three."""
-    return Quorum(tuple(one.key.verifier for one in witnesses), 2)
+async def witnesses(three):
+    """Three running witnesses of the log."""
+    for one in three:
+        one.begin()
+    for one in three:
+        await one.answers()
+    return three
 
 
 @pytest.fixture
@@ -208,7 +207,12 @@ async def log(databases):
 
 
 @pytest.fixture
-def service(log, vault, tmp_path):
+def witnesses_file():
+    """The file that names the log's witnesses; most logs here have none."""
+
+
+@pytest.fixture
+def service(log, vault, tmp_path, witnesses_file):
     """The log's service over the database of `log`, with no broker to reach."""
     key_file = tmp_path / "log.key"
     key_file.write_text(log.key.encode() + "\n")
@@ -221,6 +225,7 @@ def service(log, vault, tmp_path):
         jwks_url="https://issuer.example/jwks",
         log_origin=log.origin,
         log_key=key_file,
+        log_witnesses=witnesses_file,
     )
     service = compose("audit", settings)
     service.database, service.vault = log.database, vault

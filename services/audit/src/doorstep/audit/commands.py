@@ -2,7 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
@@ -10,10 +13,19 @@ from uuid import UUID
 import aiohttp
 import typer
 
-from doorstep.audit.domain.errors import LogError, Malformed
-from doorstep.audit.domain.note import SigningKey, VerifierKey, encode_base64
+from doorstep.audit.domain.checkpoint import parse_body
+from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed
+from doorstep.audit.domain.note import Note, SigningKey, VerifierKey, encode_base64
+from doorstep.audit.domain.quorum import DAY, Quorum, check_witnessed, late
 from doorstep.audit.domain.receipt import check_receipt, parse_receipt
-from doorstep.audit.domain.verify import Fetch, VerificationFailed, VerifiedLog, check_saved, verify_log
+from doorstep.audit.domain.verify import (
+    Fetch,
+    VerificationFailed,
+    VerifiedLog,
+    check_saved,
+    verify_log,
+    verify_witnessed,
+)
 from doorstep.audit.operations.mirroring import mirror_log
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -23,6 +35,13 @@ FAILED = 1
 WRONG_REQUEST = 2
 PART_LIMIT = 64 * 1024 * 1024
 WAIT = 30.0
+
+WitnessOption = Annotated[
+    list[str] | None, typer.Option(help="A witness's verifier key that counts; again for more 见证方验证公钥.")
+]
+QuorumOption = Annotated[
+    int | None, typer.Option(help="How many of them must have cosigned 所需见证数; else more than half.")
+]
 
 
 class LogUnreachable(Exception):
@@ -40,6 +59,9 @@ def verify(
     vkey: Annotated[
         str | None, typer.Option(help="The log's verifier key, got on another way 验证密钥; else the log is asked.")
     ] = None,
+    witness: WitnessOption = None,
+    quorum: QuorumOption = None,
+    max_age: Annotated[int, typer.Option(min=0, help="How old a cosignature may be, in seconds 联署时限（秒）.")] = DAY,
     saved: Annotated[
         Path | None, typer.Option(help="A checkpoint kept from before, which the log must still begin with 旧检查点.")
     ] = None,
@@ -48,6 +70,7 @@ def verify(
 ) -> None:
     """Read the whole log, compute everything anew, and compare with what was signed. 通读并重算整个日志。
 
+    With --witness the log is read up to its newest witnessed checkpoint: too few cosignatures, or stale ones, are 1.
     Exit 0 if the log is what was signed, 1 if it is not or cannot be read, 2 for a wrong request.
 
     Examples:
@@ -56,15 +79,20 @@ def verify(
 
       doorstep audit verify --url http://127.0.0.1:8600/api/log --vkey doorstep.example/log+c74f20a3+AR... --json
     """
-    log = _done(lambda: _verify(url, vkey, None if saved is None else saved.read_bytes()), as_json)
+    trusted, now = _quorum(witness, quorum, max_age, as_json), time.time()
+    log = _done(lambda: _verify(url, vkey, None if saved is None else saved.read_bytes(), trusted, now), as_json)
     if save is not None:
         _write(save, log.checkpoint, as_json)
+    told: dict[str, Any] = {"verified": True, "entries": log.size, "root": encode_base64(log.root)}
+    if trusted is not None:
+        cosigners = check_witnessed(log.checkpoint, trusted, now)
+        told |= {"witnesses": list(cosigners.names), "witnessed_at": cosigners.time}
+        if saved is not None:
+            told["late"] = _late(log, saved.read_bytes(), trusted)
     if as_json:
-        _print_json({"verified": True, "entries": log.size, "root": encode_base64(log.root)})
+        _print_json(told)
     else:
-        typer.echo(f"验证通过：{log.size} 条，与签名的树根一致。\nVerified: {log.size} entries have the signed root.")
-        if vkey is None:
-            typer.echo("The key was the log's own word; give --vkey to rely on nobody.", err=True)
+        _tell_verified(told, vkey)
 
 
 @application.command()
@@ -116,10 +144,16 @@ def receipt(
 def check(
     file: Annotated[Path, typer.Argument(help="The receipt 凭证文件.")],
     vkey: Annotated[str, typer.Option(help="The log's verifier key, got on another way 验证密钥.")],
+    witness: WitnessOption = None,
+    quorum: QuorumOption = None,
+    max_age: Annotated[
+        int | None, typer.Option(min=0, help="How old a cosignature may be, in seconds 联署时限（秒）; else any age.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
 ) -> None:
     """Check a receipt, without asking the log or anybody. 离线验证凭证。
 
+    With --witness its checkpoint must have been cosigned by enough of them. A receipt does not grow old by itself.
     Exit 0 if the entry is in the log that the key signed, 1 if the receipt does not prove it.
 
     Examples:
@@ -131,19 +165,24 @@ def check(
         data = file.read_bytes()
     except (LogError, OSError) as error:
         _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+    trusted = _quorum(witness, quorum, max_age, as_json)
     try:
         made = parse_receipt(data)
         entry, checkpoint = check_receipt(made, key.name, [key])
+        cosigners = None if trusted is None else check_witnessed(made.checkpoint, trusted, time.time())
     except LogError as error:
         _fail(as_json, error, f"凭证无效：{error}\nThe receipt proves nothing: {error}.", FAILED)
     if as_json:
         told = {"entry_id": str(entry.id), "hour": entry.hour, "index": made.index, "size": checkpoint.size}
-        _print_json({"verified": True, **told})
+        seen = {} if cosigners is None else {"witnesses": list(cosigners.names), "witnessed_at": cosigners.time}
+        _print_json({"verified": True, **told, **seen})
     else:
         typer.echo(
             f"有效：第 {made.index} 条（UTC {entry.hour} 时）在 {checkpoint.size} 条的日志之中。\n"
             f"Valid: entry {made.index}, of the hour {entry.hour} UTC, is in the log of {checkpoint.size} entries."
         )
+        if cosigners is not None:
+            typer.echo(_cosigned_by(cosigners.names, cosigners.time))
 
 
 @application.command("new-key")
@@ -161,11 +200,49 @@ def new_key(
     typer.echo(str(key.verifier))
 
 
+def _quorum(witness: list[str] | None, needed: int | None, max_age: int | None, as_json: bool) -> Quorum | None:
+    """What the options ask of witnesses; None if nothing, and the end of the program if what cannot be."""
+    if not witness and needed is None:
+        return None
+    try:
+        return Quorum.of(witness or [], needed, max_age)
+    except Malformed as error:
+        _fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+
+
+def _late(log: VerifiedLog, saved: bytes, trusted: Quorum) -> list[int]:
+    """Entries that say an hour from before the saved checkpoint was cosigned, and were not under it."""
+    try:
+        time_ = check_witnessed(saved, replace(trusted, max_age=None), time.time()).time
+    except NotWitnessed:
+        return []
+    return late([entry.hour for entry in log.entries], parse_body(Note.parse(saved).text).size, time_)
+
+
+def _tell_verified(told: dict[str, Any], vkey: str | None) -> None:
+    size = told["entries"]
+    typer.echo(f"验证通过：{size} 条，与签名的树根一致。\nVerified: {size} entries have the signed root.")
+    if "witnesses" in told:
+        typer.echo(_cosigned_by(told["witnesses"], told["witnessed_at"]))
+    if late_ := told.get("late"):
+        typer.echo(
+            f"迟到或倒填的条目：{late_}，所称时间早于上次见证，当时并不在日志中。\n"
+            f"Late or back-dated: {late_} say an hour before the saved checkpoint was cosigned, and were not in it."
+        )
+    if vkey is None:
+        typer.echo("The key was the log's own word; give --vkey to rely on nobody.", err=True)
+
+
+def _cosigned_by(names: Sequence[str], at: int) -> str:
+    when = datetime.fromtimestamp(at, UTC).isoformat()
+    return f"见证方联署：{'、'.join(names)}。\nCosigned by {', '.join(names)}, since {when} by as many as are needed."
+
+
 def _done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False) -> Result:
     """What `work` with a log gave; ends the program where the log does not verify, or cannot be read."""
     try:
         return asyncio.run(work())
-    except VerificationFailed as error:
+    except (VerificationFailed, NotWitnessed) as error:
         _fail(as_json, error, f"日志未通过验证：{error}\nThe log does not verify: {error}.", FAILED)
     except LogUnreachable as error:
         _fail(as_json, error, f"无法读取日志：{error}\nThe log cannot be read: {error}.", FAILED)
@@ -193,10 +270,13 @@ async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
     return await _with_log(url, work)
 
 
-async def _verify(url: str, vkey: str | None, saved: bytes | None) -> VerifiedLog:
+async def _verify(url: str, vkey: str | None, saved: bytes | None, trusted: Quorum | None, now: float) -> VerifiedLog:
     async def work(fetch: Fetch) -> VerifiedLog:
         key = VerifierKey.parse(vkey or await _own_key(fetch))
-        log = await verify_log(fetch, key)
+        if trusted is None:
+            log = await verify_log(fetch, key)
+        else:
+            log = await verify_witnessed(fetch, key, trusted, now)
         if saved is not None:
             await check_saved(fetch, key, saved)
         return log

@@ -24,7 +24,7 @@ from uuid import UUID
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from doorstep.audit.domain.edge import RightEdge
 from doorstep.audit.domain.entry import Entry, parse_entry
-from doorstep.audit.domain.errors import LogError, Malformed, ProofRejected
+from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed, ProofRejected
 from doorstep.audit.domain.merkle import check_consistency, consistency_ranges, leaf_hash
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.proving import ProofTiles
@@ -160,6 +160,8 @@ async def verify_witnessed(fetch: Fetch, verifier_key: VerifierKey, quorum: Quor
 
     Raises VerificationFailed, NotWitnessed if fewer than `quorum` cosigned it, or too long ago.
     """
+    if await fetch(WITNESSED) is None:
+        raise NotWitnessed("the log has no checkpoint that enough witnesses cosigned")
     signed, _ = await _checkpoint(fetch, verifier_key, None, WITNESSED)
     check_witnessed(signed, quorum, now)
     log = await verify_log(_with(signed, fetch), verifier_key, under=WITNESSED)
