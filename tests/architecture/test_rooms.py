@@ -10,6 +10,7 @@ SERVICES = ("audit", "gateway", "intake", "referral", "registry", "risk")
 ROOMS = {
     "__init__", "__main__", "settings", "app", "worker", "api", "schemas", "consumers", "timers", "views",
     "operations", "queries", "tables", "columns", "errors", "domain", "migrations", "commands",
+    "witness",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
 KIT_ROOMS = 27

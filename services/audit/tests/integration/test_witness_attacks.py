@@ -29,6 +29,15 @@ from doorstep.audit.witness.commands import application as witness_application
 from doorstep.kit.db import Database
 
 SIZE = 300
+NEW_TILE = r"INSERT INTO tile VALUES (0, 0, '\x{}', '\x{}')"
+NEW_CHECKPOINT = r"INSERT INTO checkpoint (size, note) VALUES ({}, '\x{}')"
+NEW_COSIGNATURE = "INSERT INTO cosignature VALUES ({}, '{}', {}, '{}')"
+CUT = (
+    "DELETE FROM cosignature WHERE size > {}",
+    "DELETE FROM entry WHERE index >= {}",
+    "DELETE FROM tile",
+    "DELETE FROM checkpoint WHERE size > {}",
+)
 
 
 @pytest.fixture
@@ -60,9 +69,9 @@ async def rebuild(log, *, also: int = 0) -> None:
     async with log.database.transaction() as session:
         leaves = [leaf_hash(body) for _, body, _ in await queries.rows(session, 0, SIZE + also)]
     hashes, root = encode_hashes(leaves[:256]).hex(), complete_root(leaves[:256]).hex()
-    await log.run(f"INSERT INTO tile VALUES (0, 0, '\\x{hashes}', '\\x{root}')")
+    await log.run(NEW_TILE.format(hashes, root))
     note = Checkpoint(log.origin, len(leaves), root_of(leaves)).sign(log.key).hex()
-    await log.run(f"INSERT INTO checkpoint (size, note) VALUES ({len(leaves)}, '\\x{note}')")
+    await log.run(NEW_CHECKPOINT.format(len(leaves), note))
 
 
 async def doorstep(*arguments: str) -> tuple[int, str]:
@@ -115,8 +124,7 @@ async def test_the_old_cosignatures_under_a_checkpoint_signed_anew_are_no_cosign
     await log.tamper(log.EDIT.format(7), log.REHASH.format(7))
     await rebuild(log)
     for one, line in zip(sorted(witnesses, key=lambda one: str(one.key.verifier)), lines, strict=True):
-        values = f"{SIZE}, '{one.key.verifier}', {int(time.time())}, '{line.line()}'"
-        await log.run(f"INSERT INTO cosignature VALUES ({values})")
+        await log.run(NEW_COSIGNATURE.format(SIZE, one.key.verifier, int(time.time()), line.line()))
     assert (await verify(url))[0] == 0
     status, out = await verify(url, witnesses)
     assert (status, "it carries a cosignature that is none" in out) == (1, True)
@@ -139,12 +147,7 @@ async def test_a_log_edited_and_grown_is_refused_though_its_size_was_never_seen(
 async def test_a_log_cut_back_with_all_its_checkpoints_is_seen_by_the_witnesses(witnessed, url, witnesses):
     log = witnessed
     cut = SIZE // 2
-    await log.tamper(
-        f"DELETE FROM cosignature WHERE size > {cut}",
-        f"DELETE FROM entry WHERE index >= {cut}",
-        "DELETE FROM tile",
-        f"DELETE FROM checkpoint WHERE size > {cut}",
-    )
+    await log.tamper(*(statement.format(cut) for statement in CUT))
     status, out = await verify(url)
     assert (status, f"Verified: {cut} entries" in out) == (0, True), "a lone verifier cannot see it"
     await ask(log, witnesses)

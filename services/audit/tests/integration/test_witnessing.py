@@ -259,7 +259,7 @@ async def test_an_answer_that_is_none_is_told_and_stored_nowhere(log, serving, l
 
 @pytest.mark.parametrize(("status", "told"), [(422, ""), (409, "9\n"), (409, "3\n")])
 async def test_a_witness_with_another_history_is_an_alarm_until_it_cosigns_again(
-    log, monkeypatch, caplog, status, told
+    log, serving, monkeypatch, caplog, status, told
 ):
     refusing = True
 

@@ -31,14 +31,16 @@ class StackOptions:
     """What kind of stack: without `data` it lives in a temporary folder that is removed at the end.
 
     `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
-    `postgres` (a URL) name engines that the caller runs. `environment` is added to every service's. `instances` says
-    how many processes of a service run. `durable=False` saves the database the trips to the disk, for tests.
+    `postgres` (a URL) name engines that the caller runs, `witnesses` a file with those of the log. `environment` is
+    added to every service's. `instances` says how many processes of a service run. `durable=False` saves the database
+    the trips to the disk, for tests.
     """
 
     data: Path | None = None
     port: int | None = None
     kafka: str | None = None
     postgres: str | None = None
+    witnesses: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     instances: Mapping[str, int] = field(default_factory=dict)
     services: Sequence[str] = SERVICES
@@ -159,6 +161,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
         keyset=keyset,
         log_key=log_key,
         logs=folder.logs,
+        log_witnesses=options.witnesses,
     )
     programs = service_programs(engines, layout, options.environment)
     for program in programs:
