@@ -106,6 +106,26 @@ async def test_whatever_is_no_request_is_one_sentence(add):
     assert (await add(good, 8))[0] == 200
 
 
+BROKEN = (
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+    b"Content-Length: -1\r\n\r\nabc",
+    b"Content-Length: 500\r\n\r\nabc",
+    b"\xff\xff\r\n\r\n",
+)
+
+
+async def test_what_is_broken_on_the_wire_is_refused_and_tells_no_traceback(add, witness):
+    for rest in BROKEN:
+        reader, writer = await asyncio.open_connection("127.0.0.1", witness.port)
+        writer.write(b"POST /add-checkpoint HTTP/1.1\r\nHost: witness\r\n" + rest)
+        if b"500" not in rest:
+            assert b" 400 " in await reader.readline(), rest
+        writer.close()
+    assert (await add(request(0, 8), 8))[0] == 200
+    assert "Traceback" not in witness.said
+
+
 async def test_signatures_of_strangers_are_ignored_and_one_wrong_signature_refuses(add):
     strange, body = SigningKey.generate(ORIGIN), tree(8).body()
     both = Note(body, (strange.sign(body), LOG.sign(body))).encode()
@@ -126,8 +146,8 @@ async def test_its_key_and_its_health_are_told(witness):
 
 async def test_a_fork_is_kept_once_and_anybody_can_check_it(add, witness):
     assert (await add(request(0, 8)))[0] == 200
-    for old in (8, 0, 8):
-        assert (await add(request(old, 8, FORKED)))[0] in (409, 422)
+    for old, status in ((9, 400), (8, 422), (0, 409)):
+        assert (await add(request(old, 8, FORKED)))[0] == status
     [fork] = kept(witness)
     assert (fork["kind"], fork["size"], fork["origin"]) == ("fork", 8, ORIGIN)
     texts = [Note.parse(fork[side].encode()) for side in ("held", "offered")]

@@ -15,7 +15,7 @@ from aiohttp import web
 from doorstep.audit.domain.cosignature import WitnessSigningKey
 from doorstep.audit.domain.errors import LogError
 from doorstep.audit.domain.note import VerifierKey
-from doorstep.audit.witness.server import WitnessServer
+from doorstep.audit.witness.server import WitnessServer, is_worth_a_line
 from doorstep.audit.witness.store import FILE, Evidence, KeyChanged, Kind, WitnessStore
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -63,6 +63,7 @@ def run(
     said = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stdout, format=said, level=logging.INFO, force=True)
     logging.getLogger("aiohttp.access").disabled = True
+    logging.getLogger("aiohttp.server").addFilter(is_worth_a_line)
     try:
         signing_key = WitnessSigningKey.parse(key.read_text(encoding="utf-8"))
         watched = [VerifierKey.parse(one) for one in log]

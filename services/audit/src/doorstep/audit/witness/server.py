@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from doorstep.audit.domain.checkpoint import Checkpoint, parse_body
 from doorstep.audit.domain.cosignature import WitnessSigningKey
@@ -62,12 +63,9 @@ class WitnessServer:
 
     async def _add_checkpoint(self, request: web.Request) -> web.Response:
         try:
-            async with asyncio.timeout(READ_WITHIN):
-                data = await request.read()
+            data = await _read(request)
             # One after the other in the store, each to its end: an answer that nobody waits for changes nothing.
             signature = await asyncio.shield(asyncio.to_thread(self._cosign, data))
-        except TimeoutError:
-            return _answer(408, "请求未及时送达。", "The request did not come in time.")
         except Malformed as error:
             return _answer(400, f"请求有误：{error}", f"Malformed: {error}")
         except LogUnknown:
@@ -97,6 +95,22 @@ class WitnessServer:
         open_note(data, keys.values())
         trusted = tuple(one for one in note.signatures if (one.name, one.key_id) in keys)
         return checkpoint, Note(note.text, trusted).encode()
+
+
+async def _read(request: web.Request) -> bytes:
+    """The body, whole; raises Malformed."""
+    try:
+        async with asyncio.timeout(READ_WITHIN):
+            return await request.read()
+    except TimeoutError as error:
+        raise Malformed("request: it did not come in time") from error
+    except (web.RequestPayloadError, ConnectionResetError) as error:
+        raise Malformed("request: it did not come whole") from error
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a log line of the HTTP server tells more than that somebody does not speak HTTP."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
 
 
 def _away(error: sqlite3.Error) -> web.Response:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from doorstep.audit.domain.checkpoint import Checkpoint, parse_body
 from doorstep.audit.domain.cosignature import WitnessKey, WitnessSigningKey
-from doorstep.audit.domain.errors import ProofRejected
+from doorstep.audit.domain.errors import Malformed, ProofRejected
 from doorstep.audit.domain.note import Note, Signature
 from doorstep.audit.domain.submission import AddCheckpoint, OldSizeWrong, check_growth, forked
 
@@ -159,14 +159,14 @@ class WitnessStore:
 
     def _check(
         self, held: Checkpoint | None, note: bytes, offered: Checkpoint, request: AddCheckpoint, now: int
-    ) -> OldSizeWrong | ProofRejected | None:
-        """Why `offered` is refused, its evidence kept; None if it may be cosigned. Raises Malformed."""
+    ) -> Malformed | OldSizeWrong | ProofRejected | None:
+        """Why `offered` is refused, its evidence kept; None if it may be cosigned."""
         fork = forked(held, offered)
         if fork:
             self._keep(Kind.FORK, offered, note, request, now)
         try:
             check_growth(held, offered, request.old_size, request.proof)
-        except OldSizeWrong as wrong:
+        except (Malformed, OldSizeWrong) as wrong:
             return wrong
         except ProofRejected as error:
             if held is not None and offered.size > held.size:
