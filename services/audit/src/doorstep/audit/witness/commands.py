@@ -60,10 +60,6 @@ def run(
 
       doorstep witness run --data justice --key justice.key --log doorstep.example/log+c74f20a3+AR... --port 8651
     """
-    said = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stdout, format=said, level=logging.INFO, force=True)
-    logging.getLogger("aiohttp.access").disabled = True
-    logging.getLogger("aiohttp.server").addFilter(is_worth_a_line)
     try:
         signing_key = WitnessSigningKey.parse(key.read_text(encoding="utf-8"))
         watched = [VerifierKey.parse(one) for one in log]
@@ -129,6 +125,10 @@ def _show(one: Evidence, *, whole: bool, as_json: bool) -> None:
 
 
 async def _serve(application: web.Application, host: str, port: int) -> None:
+    said = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stdout, format=said, level=logging.INFO, force=True)
+    logging.getLogger("aiohttp.access").disabled = True
+    logging.getLogger("aiohttp.server").addFilter(is_worth_a_line)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

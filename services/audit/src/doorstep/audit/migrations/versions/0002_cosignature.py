@@ -10,7 +10,7 @@ depends_on = None
 STATEMENTS = (
     """
     CREATE TABLE cosignature (
-        size bigint REFERENCES checkpoint,
+        size bigint CHECK (size >= 0),
         witness text,
         cosigned_at bigint CHECK (cosigned_at >= 0),
         line text NOT NULL,
