@@ -18,20 +18,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.auth import NotAuthenticated, Principal
-from doorstep.kit.intents import Intent
+from doorstep.kit.intents import Intent, concerned, distinct
 from doorstep.kit.problems import Problem
 from doorstep.kit.resources import Service
 from doorstep.kit.telemetry import REFUSALS
-from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
-REFUSALS_A_MINUTE = 60
+REFUSALS_A_MINUTE = 600
 """So many entries one caller can make in a minute at one process; after that nothing is looked at for them."""
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Find = Callable[[AsyncSession, UUID], Awaitable[Iterable[UUID]]]
 
 _MINUTE = 60.0
-_STAFF = "audit.staff"
 _DECLARED = "doorstep_attempt"
 _TOO_MANY = "too-many-refusals"
 
@@ -80,15 +78,16 @@ class _Minute:
 class Refusals:
     """The refusals of one service's edge. For a minute at a time it knows what of whom is in the log already."""
 
-    def __init__(self, service: Service) -> None:
-        """Log on behalf of `service`."""
+    def __init__(self, service: Service, *, a_minute: int = REFUSALS_A_MINUTE) -> None:
+        """Log on behalf of `service`, for one caller at most so many a minute."""
         self._service = service
+        self._a_minute = a_minute
         self._minutes: dict[str, _Minute] = {}
 
     def closed_for(self, principal: Principal) -> int:
         """For how many seconds nothing is looked at for `principal`, who was refused too often; mostly 0."""
         minute = self._minutes.get(principal.subject)
-        if minute is None or len(minute.logged) < REFUSALS_A_MINUTE:
+        if minute is None or len(minute.logged) < self._a_minute:
             return 0
         return max(0, math.ceil(minute.ends - time.monotonic()))
 
@@ -108,7 +107,7 @@ class Refusals:
             return
         async with self._service.database.transaction() as session:
             known = await _subjects(session, tried)
-            ring, subjects = await _whose(self._service.vault, known, principal)
+            ring, subjects = await concerned(self._service.vault, known, principal)
             intent = Intent(
                 tried.attempt.action,
                 subjects,
@@ -150,23 +149,7 @@ async def _subjects(session: AsyncSession, tried: _Try) -> tuple[UUID, ...]:
     """Whom the thing is about; nobody if there is none, or no such thing here."""
     if tried.thing is None or tried.attempt.subjects is None:
         return ()
-    return tuple(dict.fromkeys(await tried.attempt.subjects(session, tried.thing)))
-
-
-async def _whose(vault: Vault, known: tuple[UUID, ...], principal: Principal) -> tuple[KeyRing, tuple[UUID, ...]]:
-    """Whom the entry is about, with their keys: of the known those that are not erased, else the caller."""
-    caller = staff_subject(vault, principal)
-    own = await vault.ring([caller, NOBODY], create=True)  # in any case, so that a thing unknown takes no longer
-    ring = await vault.ring(known)
-    readable = tuple(one for one in known if one in ring)
-    if readable:
-        return ring, readable
-    return own, (caller if caller in own else NOBODY,)  # a caller may have been erased too
-
-
-def staff_subject(vault: Vault, principal: Principal) -> UUID:
-    """The subject of entries about a caller alone: names nobody, and is no pseudonym that stands elsewhere."""
-    return vault.pairwise(_STAFF, principal.subject)
+    return distinct(await tried.attempt.subjects(session, tried.thing))
 
 
 def service_of(request: Request) -> Service:
