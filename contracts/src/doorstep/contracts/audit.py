@@ -12,7 +12,8 @@ class AuditDetail(Contract):
     """What was done, by whom, to whose data and why. Read by auditors; the log holds a commitment to it alone.
 
     `at_us` counts microseconds since 1970 in UTC. `nonce` is base64 of the 32 bytes that key the commitment.
-    `actor` is the random id of a staff member or system; None when a service acted on an event.
+    `actor` is the random id of a staff member or system; None when a service acted on an event. `outcome` is `done`,
+    what was decided, `nothing-shown`, or of a try that was refused `refused:<problem>`.
     """
 
     nonce: str
