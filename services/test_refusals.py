@@ -23,11 +23,13 @@ from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.domain.routes import outside
 from doorstep.intake.app import new_app as intake
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import Database
 from doorstep.kit.delivery import new_private_key
 from doorstep.kit.intents import staff_subject
 from doorstep.kit.policy import Forbidden
 from doorstep.kit.service import PrincipalDep, Service, attempts, create_app
 from doorstep.kit.testing import KIT_TABLES
+from doorstep.local.ports import free_ports
 from doorstep.local.records import demonstration
 from doorstep.referral.app import new_app as referral
 from doorstep.registry.app import new_app as registry
@@ -80,6 +82,13 @@ class Walk:
         kind, _, subject = token.partition(" ")
         return Principal(subject, *KINDS[int(kind)])
 
+    async def ask(self, method: str, path: str, kind: int, subject: str, purpose: str | None) -> Any:
+        """What somebody of a kind is answered who calls a route for things that nobody knows."""
+        headers = {"if_match": '"1"'} | ({"doorstep_purpose": purpose} if purpose else {})
+        address = re.sub(r"{(\w+)}", lambda found: PARAMETERS.get(found[1], str(uuid4())), path)
+        token = f"{kind} {subject}"
+        return await self.desk.call(method.upper(), address, token, body_for(method, path), **headers)
+
     async def refusals(self, principal: Principal) -> list[tuple[str, str]]:
         """Action and outcome of what is logged about somebody alone, also in the log's own tables."""
         subject = staff_subject(self.desk.vault, principal)
@@ -94,14 +103,9 @@ class Walk:
         """The tries that were refused without exactly one entry that says what was tried, and why not."""
         missed = []
         for path, method, asks in self.routes():
-            path = outside("gateway", path) if self.desk.service.name == "gateway" else path
             for kind, purpose in itertools.product(range(len(KINDS)), PURPOSES if asks else [None]):
                 subject = str(uuid4())
-                headers = {"if_match": '"1"'} | ({"doorstep_purpose": purpose} if purpose else {})
-                address = re.sub(r"{(\w+)}", lambda found: PARAMETERS.get(found[1], str(uuid4())), path)
-                answer = await self.desk.call(
-                    method.upper(), address, f"{kind} {subject}", body_for(method, path), **headers
-                )
+                answer = await self.ask(method, path, kind, subject, purpose)
                 logged = await self.refusals(Principal(subject, *KINDS[kind]))
                 told = [f"refused:{answer.body['type'].rpartition(':')[2]}"] if answer.status in (403, 404) else []
                 known = [action in set(Action) - {Action.REFUSE} for action, _ in logged]
@@ -113,6 +117,7 @@ class Walk:
         """Path and method of all routes that ask who calls, and whether they ask why."""
         found = []
         for path, methods in self.app.openapi()["paths"].items():
+            path = outside("gateway", path) if self.desk.service.name == "gateway" else path
             for method, operation in methods.items():
                 names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
                 if "authorization" in names:
@@ -140,9 +145,25 @@ async def test_every_refusal_of_every_route_is_in_the_log(walk: Walk) -> None:
     assert await walk.silent() == []
 
 
+async def test_without_its_database_no_route_of_a_service_refuses(walk: Walk) -> None:
+    """What cannot be logged is not answered: also where to refuse takes no look at anything."""
+    mine, port = walk.desk.service.database, free_ports(1)[0]
+    walk.desk.service.database = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing", service=mine.service)
+    try:
+        for path, method, _ in walk.routes():
+            for purpose in PURPOSES:
+                answer = await walk.ask(method, path, 0, str(uuid4()), purpose)
+                assert (answer.status, answer.body["type"]) == (503, "urn:doorstep:problem:database-away"), path
+    finally:
+        await walk.desk.service.database.close()
+        walk.desk.service.database = mine
+
+
 async def test_every_route_asks_who_calls_or_is_known_to_be_public(walk: Walk) -> None:
     asking = {path for path, _, _ in walk.routes()}
-    assert set(walk.app.openapi()["paths"]) - asking <= OPEN
+    name = walk.desk.service.name
+    every = {outside(name, path) if name == "gateway" else path for path in walk.app.openapi()["paths"]}
+    assert every - asking <= OPEN
     assert len(asking) >= 4
 
 
