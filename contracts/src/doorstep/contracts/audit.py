@@ -3,6 +3,8 @@
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from doorstep.contracts.codes import Action, Coded
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.sealed import Sealed
@@ -42,3 +44,21 @@ class AuditEntrySubmitted(Event):
     hour: str
     commitments: tuple[str, ...]
     details: tuple[Sealed[AuditDetail], ...]
+
+
+class AuditManifestPublished(Event):
+    """How many entries a service submitted in some minutes, and their digest, so that the log can tell what is missing.
+
+    `number` counts the service's manifests from 1 without a gap. It promises the entries whose `ce_time` is at or after
+    `begins` and before `ends`, both whole minutes in UTC; a manifest begins where the one before it ends. `digest` is
+    64 hex digits: the sum, modulo 2^256, of the SHA-256 of each entry's message value read as a big-endian number.
+    """
+
+    event_type: ClassVar[str] = "audit.manifest-published.v1"
+
+    service: str
+    number: int
+    begins: AwareDatetime
+    ends: AwareDatetime
+    count: int
+    digest: str
