@@ -52,7 +52,10 @@ def after(minutes: int, database, **options) -> Manifests:
 
 async def moved(store, delta: timedelta) -> None:
     """Have all that was written so far be so much older."""
-    for statement in ("UPDATE outbox SET time = time - :delta", "UPDATE manifest_state SET ends = ends - :delta"):
+    for statement in (
+        "UPDATE outbox SET time = time - CAST(:delta AS interval)",
+        "UPDATE manifest_state SET ends = ends - CAST(:delta AS interval)",
+    ):
         await store.rows(statement, store.producer, delta=delta)
 
 
@@ -162,14 +165,14 @@ async def test_what_dies_between_counting_and_committing_leaves_nothing_behind(s
     engine = create_async_engine(store.producer.engine.url)
     async with engine.begin() as other:
         await other.execute(text("LOCK TABLE outbox IN EXCLUSIVE MODE"))
-        dying = asyncio.create_task(after(1, store.producer).close())
-        waiting = text(
+        dying = asyncio.create_task(after(1, store.producer, reading=-1.0).close())
+        waiting = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO outbox%'"
+            " AND wait_event_type = 'Lock' AND query LIKE '%unnest%'"
         )
 
         async def killed() -> bool:
-            return (await other.execute(waiting)).first() is not None
+            return await store.rows(waiting, store.producer) != []
 
         await eventually(killed)
         with pytest.raises(DATABASE_ERRORS):
@@ -198,10 +201,8 @@ async def test_the_relay_publishes_manifests_while_it_is_active(flow, ring):
     async with running(relay.run):
 
         async def sent() -> bool:
-            return (
-                len(await flow.rows(MANIFESTS.replace("WHERE", "WHERE published_at IS NOT NULL AND"), flow.producer))
-                >= 1
-            )
+            unsent = MANIFESTS.replace("WHERE", "WHERE published_at IS NULL AND")
+            return len(await manifests(flow)) >= 1 and await flow.rows(unsent, flow.producer) == []
 
         await eventually(sent)
     assert await promised(flow) == 3
@@ -219,31 +220,39 @@ async def backup(flow) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
+async def left(flow, ring, count: int, minutes: int) -> None:
+    """Submit so many entries, as of so many minutes ago, and have a relay publish them and what else is there."""
+    await submitted(flow.producer, ring, count)
+    older = "UPDATE outbox SET time = now() - CAST(:ago AS interval) WHERE published_at IS NULL"
+    await flow.rows(older, flow.producer, ago=timedelta(minutes=minutes))
+    async with running(flow.relay().run):
+        await flow.published()
+
+
 async def test_a_restored_database_takes_back_what_it_forgot_and_promises_it(flow, ring):
-    """After the backup: an entry under a manifest, and one under none yet. No number is used twice, none is left out."""
-    await submitted(flow.producer, ring)
-    await after(1, flow.producer).close()
-    async with running(flow.relay().run):
-        await flow.published()
+    """After the backup came entries under a manifest and some under none: no number is used twice, none is left out."""
+    await flow.rows("UPDATE manifest_state SET ends = ends - interval '20 minutes'", flow.producer)
+    await left(flow, ring, 1, 15)
+    await after(-10, flow.producer).close()
+    await left(flow, ring, 0, 0)
     older = await backup(flow)
-    await submitted(flow.producer, ring, 2)
-    await after(2, flow.producer).close()
-    await submitted(flow.producer, ring, 4)
-    async with running(flow.relay().run):
-        await flow.published()
+    await left(flow, ring, 2, 9)
+    await after(-5, flow.producer).close()
+    await left(flow, ring, 4, 3)
     again = await flow.database("risk", older)
-    await submitted(again, ring, 8)
-    async with running(flow.relay(again, manifests=after(3, again)).run):
+    await submitted(again, ring, 8)  # before its relay had a look
+    async with running(flow.relay(again, manifests=after(1, again)).run):
 
         async def three() -> bool:
             return len(await manifests(flow, again)) >= 3
 
         await eventually(three)
-    async with running(flow.relay(again).run):  # what was taken back is known now
-        pass
+    async with running(flow.relay(again, manifests=after(1, again)).run):  # what was taken back is known now
+        await submitted(again, ring)
+    await after(3, again).close()
     assert await manifests(flow) == (await manifests(flow, again))[:2]
     assert [one.count for one in await manifests(flow, again)][:3] == [1, 2, 12]
-    assert await promised(flow, again) == 15
+    assert await promised(flow, again) == 16
 
 
 async def test_a_database_of_the_version_before_goes_on_with_its_rows(databases, ring):

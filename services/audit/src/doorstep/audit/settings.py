@@ -10,13 +10,16 @@ class LogSettings(Settings):
     """DOORSTEP_LOG_KEY is a file with the signing key, DOORSTEP_LOG_ORIGIN the log's name.
 
     A process that only answers needs no secret: it can be given DOORSTEP_LOG_VKEY instead of the file. Entries that
-    arrive within `log_window` seconds are signed together.
+    arrive within `log_window` seconds are signed together. Entries may come `log_grace` seconds later than their
+    manifest, and a service's manifests `log_silence` seconds late, before that is told.
     """
 
     log_origin: str
     log_key: Path | None = None
     log_vkey: str | None = None
     log_window: float = 0.05
+    log_grace: float = 120.0
+    log_silence: float = 300.0
 
     def signing_key(self) -> SigningKey:
         """The key that signs checkpoints; raises ValueError if there is none."""
