@@ -146,7 +146,7 @@ class Desk:
         subject = UUID(str(subject))
         ring = await self.vault.ring([subject])
         found = []
-        query = "SELECT body FROM outbox WHERE topic LIKE 'audit.entry.%' ORDER BY position"
+        query = "SELECT body FROM outbox WHERE type = 'audit.entry-submitted.v1' ORDER BY position"
         for row in await self.rows(query):
             for detail in orjson.loads(bytes(row.body))["details"]:
                 if detail["subject_id"] == str(subject):

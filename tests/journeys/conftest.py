@@ -199,8 +199,8 @@ class House:
         finally:
             await keys.close()
         found = []
-        topic = f"audit.entry.{service}"
-        for row in await self.rows(service, "SELECT body FROM outbox WHERE topic = $1 ORDER BY position", topic):
+        kind = "audit.entry-submitted.v1"
+        for row in await self.rows(service, "SELECT body FROM outbox WHERE type = $1 ORDER BY position", kind):
             for detail in orjson.loads(row["body"])["details"]:
                 if detail["subject_id"] == subject:
                     blob = detail["key_version"].to_bytes(4) + base64.b64decode(detail["ciphertext"])

@@ -1,14 +1,15 @@
 """The log over HTTP: checkpoint, tiles and entry bundles as C2SP tlog-tiles names them, and proofs of inclusion.
 
-All of it is public: an entry says nothing to whoever does not hold its detail.
+All of that is public: an entry says nothing to whoever does not hold its detail. How the log fits what services
+promised is for auditors and operators; there are numbers in it and nothing else.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit import queries
@@ -16,10 +17,12 @@ from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import encode_base64
 from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
 from doorstep.audit.errors import EntryPending, EntryUnknown
+from doorstep.audit.operations.matching import SENDERS
 from doorstep.audit.operations.proving import prove_inclusion, receipt
-from doorstep.audit.schemas import Inclusion
+from doorstep.audit.schemas import GapShown, Inclusion, Promises, PromisesOf
+from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import SessionDep
+from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep
 
 router = APIRouter(prefix="/api/log", tags=["log"])
 
@@ -81,6 +84,21 @@ async def read_receipt(entry_id: UUID, session: SessionDep) -> Response:
     with _telling_what_is_not_there():
         made = await receipt(session, entry_id=entry_id)
     return Response(made.encode(), media_type=TEXT)
+
+
+@router.get("/manifests")
+async def read_manifests(
+    service: ServiceDep,
+    session: SessionDep,
+    principal: PrincipalDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Promises:
+    """How the log fits what services promised in their manifests, and at most `limit` gaps."""
+    service.policy.authorize(principal, "read-manifests", Resource("manifest"))
+    return Promises(
+        services=[PromisesOf.model_validate(row) for row in await queries.promises(session, SENDERS)],
+        gaps=[GapShown.model_validate(row) for row in await queries.gaps(session, limit=limit)],
+    )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from doorstep.audit.domain.note import SigningKey, VerifierKey, encode_base64
 from doorstep.audit.domain.receipt import check_receipt, parse_receipt
 from doorstep.audit.domain.verify import Fetch, VerificationFailed, VerifiedLog, check_saved, verify_log
 from doorstep.audit.operations.mirroring import mirror_log
+from doorstep.audit.schemas import Promises
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Result = TypeVar("Result")
@@ -146,6 +147,37 @@ def check(
         )
 
 
+@application.command()
+def gaps(
+    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    token: Annotated[str, typer.Option(envvar="DOORSTEP_TOKEN", help="An auditor's or operator's token 令牌.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+) -> None:
+    """Say whether the log holds what services promised in their manifests. 核对各服务的登记清单与日志。
+
+    Exit 0 if it does, 1 if a gap is open or the log cannot be asked, 2 for a wrong request.
+
+    Examples:
+
+      doorstep audit gaps --url http://127.0.0.1:8600/api/log
+    """
+    told = _done(lambda: _ask_promises(url, token), as_json)
+    open_ = [gap for gap in told.gaps if gap.closed_at is None]
+    if as_json:
+        _print_json(told.model_dump(mode="json"))
+    else:
+        for one in told.services:
+            until = "-" if one.promised_until is None else f"{one.promised_until:%Y-%m-%dT%H:%MZ}"
+            typer.echo(f"{one.service}  {one.last_number or 0}  {until}  {one.waiting} waiting, {one.gaps} gaps")
+        for gap in open_:
+            begins = "-" if gap.begins is None else f"{gap.begins:%Y-%m-%dT%H:%MZ}"
+            counts = "" if gap.promised is None else f"  {gap.stored or 0}/{gap.promised}"
+            typer.echo(f"{gap.service}  {gap.kind}  {gap.number}  {begins}{counts}")
+        typer.echo(f"{len(open_)} 处缺漏。\n{len(open_)} gaps are open.")
+    if open_:
+        raise typer.Exit(FAILED)
+
+
 @application.command("new-key")
 def new_key(
     out: Annotated[Path, typer.Option(help="The file to make; it must not exist 密钥文件.")],
@@ -193,6 +225,16 @@ async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
     return await _with_log(url, work)
 
 
+async def _ask_promises(url: str, token: str) -> Promises:
+    async def work(fetch: Fetch) -> Promises:
+        data = await fetch("manifests?limit=1000")
+        if data is None:
+            raise LogUnreachable("it tells nothing of manifests")
+        return Promises.model_validate_json(data)
+
+    return await _with_log(url, work, {"Authorization": f"Bearer {token}"})
+
+
 async def _verify(url: str, vkey: str | None, saved: bytes | None) -> VerifiedLog:
     async def work(fetch: Fetch) -> VerifiedLog:
         key = VerifierKey.parse(vkey or await _own_key(fetch))
@@ -214,9 +256,11 @@ async def _own_key(fetch: Fetch) -> str:
         raise LogUnreachable("it has no verifier key") from error
 
 
-async def _with_log(url: str, work: Callable[[Fetch], Awaitable[Result]]) -> Result:
+async def _with_log(
+    url: str, work: Callable[[Fetch], Awaitable[Result]], headers: dict[str, str] | None = None
+) -> Result:
     """Do `work` with the log at `url`; raises LogUnreachable."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT)) as session:
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=WAIT)) as session:
 
         async def fetch(path: str) -> bytes | None:
             async with session.get(f"{url.rstrip('/')}/{path}") as response:

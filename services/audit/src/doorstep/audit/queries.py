@@ -1,8 +1,10 @@
 """What is read from the log's tables. A partial tile is the beginning of a full one, made from the rows below it."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
@@ -15,6 +17,23 @@ _FULL = text("SELECT hashes FROM tile WHERE level = :level AND index = :index")
 _SIZE = text("SELECT coalesce(max(index) + 1, 0) FROM entry")
 _PLACE = text(
     "SELECT index, leaf FROM entry WHERE entry_id = :id UNION ALL SELECT NULL, NULL FROM pending WHERE entry_id = :id"
+)
+_PROMISES = text(
+    """
+    SELECT s.service, l.number AS last_number, l.ends AS promised_until,
+        (SELECT count(*) FROM manifest m WHERE NOT matched AND m.service = s.service) AS waiting,
+        (SELECT count(*) FROM gap g WHERE closed_at IS NULL AND g.service = s.service) AS gaps
+    FROM unnest(CAST(:services AS text[])) AS s (service) LEFT JOIN LATERAL (
+        SELECT number, ends FROM manifest m WHERE m.service = s.service ORDER BY number DESC LIMIT 1
+    ) AS l ON true
+    ORDER BY s.service
+    """
+)
+_GAPS = text(
+    """
+    SELECT service, kind, number, begins, ends, promised, stored, opened_at, closed_at
+    FROM gap ORDER BY closed_at IS NOT NULL, id DESC LIMIT :limit
+    """
 )
 
 
@@ -72,3 +91,13 @@ async def place(session: AsyncSession, entry_id: UUID) -> tuple[int | None, byte
     """Index and leaf hash of an entry; two None while it is pending; None if it was never submitted."""
     row = (await session.execute(_PLACE, {"id": entry_id})).first()
     return None if row is None else (row[0], row[1])
+
+
+async def promises(session: AsyncSession, services: Sequence[str]) -> Sequence[Row[Any]]:
+    """The last manifest of each of `services`, how many of its manifests are unmatched, how many gaps are open."""
+    return (await session.execute(_PROMISES, {"services": list(services)})).all()
+
+
+async def gaps(session: AsyncSession, *, limit: int) -> Sequence[Row[Any]]:
+    """Gaps, open ones first and then the latest."""
+    return (await session.execute(_GAPS, {"limit": limit})).all()
