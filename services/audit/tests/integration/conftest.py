@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from uuid import UUID, uuid4
 
+import aiohttp
 import pytest
 import uvicorn
 
@@ -18,6 +19,8 @@ from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.audit.operations.submitting import Submission, submit
 from doorstep.audit.settings import LogSettings
+from doorstep.contracts.codes import Role
+from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
 from doorstep.kit.service import compose
 
@@ -134,3 +137,26 @@ async def url(service):
     server.should_exit = True
     await serving
     listener.close()
+
+
+class Tokens:
+    """Takes the name of a role for its token."""
+
+    async def verify(self, token: str) -> Principal:
+        if token not in set(Role):
+            raise NotAuthenticated("no such token")
+        return Principal("somebody", Role(token), "station")
+
+
+@pytest.fixture
+async def ask(service, url):
+    """Gives status and body of GET /api/log/manifests for a role."""
+    service.authenticator = Tokens()
+    async with aiohttp.ClientSession() as client:
+
+        async def ask(role: str | None, query: str = ""):
+            headers = {} if role is None else {"Authorization": f"Bearer {role}"}
+            async with client.get(f"{url}/manifests{query}", headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        yield ask

@@ -40,7 +40,7 @@ _LINK = text(
 _OPEN = text(
     """
     SELECT id, service, number, begins, ends, count AS promised, digest, matched, linked, contradicts,
-        arrived_at < now() - :grace AS late, begins < (SELECT since FROM tally_begin) AS uncounted,
+        arrived_at < now() - CAST(:grace AS interval) AS late, begins < (SELECT since FROM tally_begin) AS uncounted,
         (
             SELECT p.ends FROM manifest p WHERE p.service = m.service AND p.number < m.number
             ORDER BY p.number DESC LIMIT 1
@@ -58,7 +58,7 @@ _TALLIES = text(
 _MATCHED = text("UPDATE manifest SET matched = true WHERE id = ANY(CAST(:ids AS bigint[]))")
 _LAST = text(
     """
-    SELECT s.service, l.ends, coalesce(l.ends < now() - :silence, true) AS overdue
+    SELECT s.service, l.ends, coalesce(l.ends < now() - CAST(:silence AS interval), true) AS overdue
     FROM unnest(CAST(:services AS text[])) AS s (service) LEFT JOIN LATERAL (
         SELECT ends FROM manifest m WHERE m.service = s.service ORDER BY number DESC LIMIT 1
     ) AS l ON true
@@ -76,13 +76,13 @@ _CLOSE = text("UPDATE gap SET closed_at = now() WHERE id = :id")
 _FORGET = (
     text(
         """
-        DELETE FROM manifest m WHERE matched AND linked AND NOT contradicts AND ends < now() - :kept
+        DELETE FROM manifest m WHERE matched AND linked AND NOT contradicts AND ends < now() - CAST(:kept AS interval)
         AND EXISTS (SELECT FROM manifest n WHERE n.service = m.service AND n.number > m.number)
         """
     ),
     text(
         """
-        DELETE FROM tally t WHERE minute < now() - :kept AND NOT EXISTS (
+        DELETE FROM tally t WHERE minute < now() - CAST(:kept AS interval) AND NOT EXISTS (
             SELECT FROM manifest m WHERE m.service = t.service AND m.begins <= t.minute AND t.minute < m.ends
         )
         """
