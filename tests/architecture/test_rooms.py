@@ -12,7 +12,7 @@ ROOMS = {
     "operations", "queries", "tables", "columns", "errors", "domain", "migrations", "commands",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
-KIT_ROOMS = 27
+KIT_ROOMS = 28
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|base|core|managers?|misc|stuff)($|_)")
 FOREIGN_TO_DOMAIN = {"sqlalchemy", "fastapi", "starlette", "aiokafka", "httpx", "aiohttp", "asyncpg", "alembic"}
 COMMITTING = {"commit", "rollback"}

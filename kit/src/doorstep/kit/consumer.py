@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -55,7 +55,7 @@ class Received:
     envelope: Envelope
     event: Any
     topic: str = ""
-    value: bytes = b""
+    value: bytes = field(default=b"", compare=False, repr=False)
 
 
 Handler = Callable[[AsyncSession, Received], Awaitable[None]]

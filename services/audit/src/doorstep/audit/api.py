@@ -94,7 +94,7 @@ async def read_manifests(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Promises:
     """How the log fits what services promised in their manifests, and at most `limit` gaps."""
-    service.policy.authorize(principal, "read-manifests", Resource("manifest"))
+    service.policy.authorize(principal, "list-gaps", Resource("manifest"))
     return Promises(
         services=[PromisesOf.model_validate(row) for row in await queries.promises(session, SENDERS)],
         gaps=[GapShown.model_validate(row) for row in await queries.gaps(session, limit=limit)],
