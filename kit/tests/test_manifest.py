@@ -208,6 +208,19 @@ async def test_the_relay_publishes_manifests_while_it_is_active(flow, ring):
     assert await promised(flow) == 3
 
 
+async def test_events_leave_also_while_no_manifest_can_be_made(flow):
+    await flow.rows("ALTER TABLE manifest_state RENAME number TO lost", flow.producer)
+    manifests = after(1, flow.producer)
+    async with running(flow.relay(manifests=manifests).run):
+
+        async def tried() -> bool:
+            return manifests._due > 0
+
+        await eventually(tried)
+        await flow.write(uuid4())
+        await flow.published()
+
+
 async def backup(flow) -> str:
     """A copy of the producer's database as it is now; its url."""
     await flow.producer.close()

@@ -6,6 +6,7 @@ the manifest itself change in one transaction. A service that was off sends one 
 last. If the database is older than its topic, entries and manifests that it has forgotten are taken back from there.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +20,10 @@ from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import TOPICS, audit_topic
 from doorstep.kit import outbox
-from doorstep.kit.db import Database
+from doorstep.kit.db import DATABASE_ERRORS, Database
+from doorstep.kit.telemetry import describe
+
+log = logging.getLogger(__name__)
 
 _MINUTE = 60.0
 _HELD = 1.0
@@ -78,8 +82,13 @@ class Manifests:
 
     async def turn(self) -> None:
         """Publish a manifest if one is due. For whoever publishes the outbox, and knows what lies in its topics."""
-        if time.monotonic() >= self._due:
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _MINUTE
+        try:
             self._due = time.monotonic() + await self.close()
+        except DATABASE_ERRORS as error:  # events leave all the same; the log tells that we are silent
+            log.warning("manifest not published", extra={"error": describe(error)})
 
     async def close(self) -> float:
         """Close the minutes that can get no more entries; gives the seconds until it is worth looking again."""

@@ -11,7 +11,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import text
@@ -36,7 +35,7 @@ _STORE = """
         SELECT entry_id, body, service, minute, digest
         FROM unnest(
             CAST(:ids AS uuid[]), CAST(:bodies AS bytea[]),
-            CAST(:services AS text[]), CAST(:minutes AS timestamptz[]), CAST(:digests AS numeric[])
+            CAST(:services AS text[]), CAST(:minutes AS timestamptz[]), CAST(CAST(:digests AS text[]) AS numeric[])
         ) WITH ORDINALITY AS new (entry_id, body, service, minute, digest, at)
         WHERE NOT EXISTS (SELECT FROM entry WHERE entry.entry_id = new.entry_id)
         ORDER BY at
@@ -124,7 +123,7 @@ async def _store(session: AsyncSession) -> None:
             "bodies": [one.body for one in submissions],
             "services": [one.service if one else None for one in counted],
             "minutes": [one.minute if one else None for one in counted],
-            "digests": [Decimal(one.share) if one else None for one in counted],
+            "digests": [str(one.share) if one else None for one in counted],
             "owners": [row[0] for row in numbered],
             "positions": [row[1] for row in numbered],
             "subjects": [row[2] for row in numbered],
