@@ -266,9 +266,9 @@ async def test_a_log_that_is_already_at_work_does_not_judge_what_it_did_not_coun
     await migrate(log.url, "doorstep.kit:migrations/service", "doorstep.audit:migrations")
     await log.drain()
     matcher = Matcher(log.database, grace=0.0, silence=5400.0)
-    await intake.promise(1, 0, b"stored before it was counted", minutes=60)
-    ahead = 61
-    await intake.promise(2, 60, minutes=1)
+    ahead = (datetime.now(UTC) - BEGINS) // timedelta(minutes=1) + 2
+    await intake.promise(1, 0, b"stored before it was counted", minutes=ahead - 1)
+    await intake.promise(2, ahead - 1)
     await intake.promise(3, ahead, b"lost")
     assert told(await matcher.turn()) == [("intake", "entries-missing", 3, 1, 0)]
     matcher.rest()
