@@ -16,6 +16,7 @@ from sqlalchemy import text
 from doorstep.contracts.codes import Role
 from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
+from doorstep.kit.intents import staff_subject
 from doorstep.kit.policy import Policy
 from doorstep.kit.service import Service
 from doorstep.kit.testing import Databases
@@ -146,13 +147,32 @@ class Desk:
         subject = UUID(str(subject))
         ring = await self.vault.ring([subject])
         found = []
-        query = "SELECT body FROM outbox WHERE topic LIKE 'audit.entry.%' ORDER BY position"
+        query = "SELECT body FROM outbox WHERE type = 'audit.entry-submitted.v1' ORDER BY position"
         for row in await self.rows(query):
             for detail in orjson.loads(bytes(row.body))["details"]:
                 if detail["subject_id"] == str(subject):
                     blob = detail["key_version"].to_bytes(4) + base64.b64decode(detail["ciphertext"])
                     found.append(orjson.loads(ring.decrypt(subject, "AuditDetail", blob)))
         return found
+
+    async def refusals(self, subject: UUID | str) -> list[dict[str, Any]]:
+        """Which tries at a subject the log was told to have been refused, oldest first."""
+        return [one for one in await self.logged(subject) if one["outcome"].startswith("refused:")]
+
+    async def about(self, who: str) -> list[dict[str, Any]]:
+        """What the log was told about one of the people alone, oldest first."""
+        return await self.logged(staff_subject(self.vault, PEOPLE[who]))
+
+    async def unlogged(self, answer: Answer, who: str | None, action: str, case: Any, *subjects: Any) -> list[Any]:
+        """What is logged otherwise than the one refusal, or for nobody none, that `answer` told about `subjects`."""
+        names = ("action", "outcome", "case", "actor", "role", "agency")
+        expected = []
+        if answer.status != 401:
+            known, code = PEOPLE[who or ""], answer.body["type"].rpartition(":")[2]
+            told = (action, f"refused:{code}", str(case), known.subject, known.role, known.agency)
+            expected = [dict(zip(names, told, strict=True))]
+        found = [[{name: one.get(name) for name in names} for one in await self.refusals(each)] for each in subjects]
+        return [one for one in found if one != expected]
 
 
 NewDesk = Callable[..., Any]

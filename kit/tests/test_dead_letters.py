@@ -187,10 +187,10 @@ async def test_nobody_but_operators_sees_dead_letters(desk, role):
 async def test_an_operator_needs_the_purpose_of_repair(stage, desk):
     _, letter = await dead(stage)
     before = len(await entries(stage))
-    for headers in ({}, {"Doorstep-Purpose": "triage"}):
+    for tries, headers in enumerate(({}, {"Doorstep-Purpose": "triage"}), start=1):
         status, _, _ = await desk.ask("GET", f"{PATH}/{letter}", role="operator", headers=headers)
         assert status == 403
-    assert len(await entries(stage)) == before
+        assert len(await entries(stage)) == before + tries
     assert (await desk.ask("GET", f"{PATH}/{uuid4()}", role="operator", headers=REPAIR))[0] == 404
 
 

@@ -14,6 +14,7 @@ POLICY = Policy()
 NAMED = (
     "record-visit read-record read-file read-assessment decide-need list-requests read-request transition-task"
     " direct-request assign-request register-key read-journey read-dead-letter replay-dead-letter list-dead-letters"
+    " list-gaps"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -41,6 +42,8 @@ PERMITTED = [
     (FIRE, "read-request", Resource("request", department="fire"), Purpose.SERVICE, "department-reads-its-own"),
     (FIRE, "transition-task", Resource("task", department="fire"), None, "department-answers-its-own"),
     (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, "operator-mends"),
+    (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
+    (STAFF[Role.AUDITOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
     (STAFF[Role.OPERATOR], "read-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
     (STAFF[Role.OPERATOR], "replay-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
 ]

@@ -17,7 +17,7 @@ from doorstep.contracts.topics import TOPICS
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 CODE = re.compile(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
-VERBS = r"(?:list|show|replay|pass-over|verify|new-key)"
+VERBS = r"(?:list|show|replay|pass-over|verify|export|new-key|run|evidence)"
 COMMAND = re.compile(rf"(?:^|\n|\$ )(?:\.venv/bin/)?doorstep ([a-z][a-z-]*(?: {VERBS}\b)?)")
 METRIC = re.compile(r"\bdoorstep_[a-z_]+\b")
 VARIABLE = re.compile(r"\bDOORSTEP_[A-Z_]+\b")

@@ -46,6 +46,7 @@ def test_the_import_contracts_hold(root: Path) -> None:
         ("contracts", "doorstep/contracts/topics.py", "import doorstep.kit", "Services stand on the kit"),
         ("services/risk", "doorstep/risk/queries.py", "import doorstep.risk.api", "Rooms of a service"),
         ("services/risk", "doorstep/risk/domain/pack.py", "import sqlalchemy", "The domain is pure"),
+        ("services/audit", "doorstep/audit/witness/store.py", "import doorstep.kit.db", "The witness knows"),
         ("deploy/local", "doorstep/local/up.py", "import doorstep.risk.api", "The command and the local"),
     ],
 )

@@ -10,9 +10,10 @@ SERVICES = ("audit", "gateway", "intake", "referral", "registry", "risk")
 ROOMS = {
     "__init__", "__main__", "settings", "app", "worker", "api", "schemas", "consumers", "timers", "views",
     "operations", "queries", "tables", "columns", "errors", "domain", "migrations", "commands",
+    "witness",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
-KIT_ROOMS = 27
+KIT_ROOMS = 28
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|base|core|managers?|misc|stuff)($|_)")
 FOREIGN_TO_DOMAIN = {"sqlalchemy", "fastapi", "starlette", "aiokafka", "httpx", "aiohttp", "asyncpg", "alembic"}
 COMMITTING = {"commit", "rollback"}

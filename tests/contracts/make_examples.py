@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc.jwk import OKPKey
 
-from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
+from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.codes import (
     Action,
     Channel,
@@ -234,14 +234,24 @@ def of_the_log() -> AuditEntrySubmitted:
     )
 
 
+def promising() -> AuditManifestPublished:
+    """A manifest of the one entry that there is as an example."""
+    entry = FOLDER / f"{AuditEntrySubmitted.event_type}.json"
+    value = json.dumps(json.loads(entry.read_text(encoding="utf-8"))["value"], separators=(",", ":"))
+    digest = hashlib.sha256(value.encode()).hexdigest()
+    ends = AT + timedelta(minutes=1)
+    return AuditManifestPublished(service="intake", number=7, begins=AT, ends=ends, count=1, digest=digest)
+
+
 def messages() -> list[Made]:
     made: list[Made] = [
         (TOPIC_OF[type(event)], event, FILE, RECORD, TOPIC_OF[type(event)].events.index(type(event)) + 1)
         for event in [*from_record_to_needs(), *of_the_request()]
     ]
     made += [(TOPICS[feed_topic(DEPARTMENT)], event, REF, None, i) for i, event in enumerate(of_the_feed(), start=1)]
-    entry = of_the_log()
-    return [*made, (TOPICS[audit_topic("intake")], entry, entry.entry_id, None, None)]
+    entry, topic = of_the_log(), TOPICS[audit_topic("intake")]
+    made.append((topic, entry, entry.entry_id, None, None))
+    return [*made, (topic, promising(), made_up("manifest"), None, None)]
 
 
 def sealed_in(value: Any, at: str = "") -> dict[str, Any]:

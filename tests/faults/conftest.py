@@ -117,7 +117,7 @@ class Station:
         submitted: set[str] = set()
         for service in SERVICES:
             if service != "audit":
-                query = f"SELECT key FROM outbox WHERE topic = 'audit.entry.{service}'"  # noqa: S608
+                query = "SELECT key FROM outbox WHERE type = 'audit.entry-submitted.v1'"
                 submitted |= {str(row["key"]) for row in await self.rows(service, query)}
 
         async def all_logged() -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -91,7 +92,7 @@ async def test_a_reviewer_reads_for_triage_or_follow_up_alone(house, story, purp
 
 @pytest.mark.parametrize("who", [None, *PEOPLE])
 async def test_what_is_done_is_done_by_those_alone_whose_part_it_is(house, story, who) -> None:
-    before = await house.still(2)
+    before = await house.still()
     key = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
     need = story["needs"][0]["need_id"]
     commands: list[tuple[str, str, dict[str, Any], set[str]]] = [
@@ -109,7 +110,9 @@ async def test_what_is_done_is_done_by_those_alone_whose_part_it_is(house, story
         answer = await ask(house, who, method, path.format(**story), named)
         expected = {401} if who is None else {403, 404} if "elsewhere" in who else {403}
         assert answer.status in expected, (who, path, answer.raw)
-    assert await house.counts() == before
+    after = await house.counts()
+    assert house.beside_the_log(after) == house.beside_the_log(before)
+    assert (after == before) == (who is None)
 
 
 async def test_who_took_the_record_is_not_its_reviewer(house, story) -> None:
@@ -173,11 +176,51 @@ async def test_a_refused_look_at_ones_own_record_is_logged_too(house, story) -> 
         ("gateway", "/api/journeys/{record}"),
     ):
         told = await house.logged(service, subject)
-        assert (await house.ask("GET", path.format(**story), token=own, doorstep_purpose="triage")).status == 403
+        assert (await house.ask("GET", path.format(**story), token=own, doorstep_purpose="follow-up")).status == 403
         (fresh,) = (await house.logged(service, subject))[len(told) :]
-        assert (fresh["action"], fresh["outcome"], fresh["actor"]) == (
-            "refuse", "own-record", house.subjects["collector of it"],
+        assert fresh["action"].startswith("read-")
+        assert (fresh["outcome"], fresh["actor"]) == ("refused:own-record", house.subjects["collector of it"])
+
+
+async def test_a_police_reviewer_tries_to_read_a_record_and_the_log_gets_the_entry(house, story) -> None:
+    """In each service of the way, under the resident's own key; and the log that anybody can verify grows by it."""
+    token = house.outsider("police", who="police reviewer")
+    subject, entries = story["person"]["subject_id"], await house.entries()
+    reads = [("intake", "the record"), ("registry", "the file"), ("risk", "the assessment"), ("gateway", "the journey"),
+             ("referral", "its requests"), ("referral", "a request of justice")]  # fmt: skip
+    for service, what in reads:
+        path, purpose, _ = READS[what]
+        told = await house.logged(service, subject)
+        for _ in range(2):
+            answer = await house.ask("GET", path.format(**story), token=token, doorstep_purpose=purpose)
+            assert (answer.status, answer.body["type"]) == (403, "urn:doorstep:problem:forbidden")
+            assert story["person"]["name"] not in answer.raw.decode()
+        (fresh,) = (await house.logged(service, subject))[len(told) :]
+        assert (fresh["outcome"], fresh["actor"], fresh["agency"], fresh["purpose"]) == (
+            "refused:forbidden", house.subjects["police reviewer"], "police", purpose,
         )  # fmt: skip
+        assert fresh["policies"] == ["never-police-or-petitions"]
+
+    async def all_in_the_log() -> bool:
+        return bool(await house.entries() >= entries + len(reads))
+
+    await eventually(all_in_the_log, within=30)
+    assert await house.entries() == entries + len(reads)
+
+
+async def test_a_hidden_record_is_answered_to_the_byte_like_one_that_is_not_there(house, story) -> None:
+    stranger = house.token("reviewer", station="station-2", who="reviewer of another station")
+    for what in ("the record", "the file", "the assessment", "the journey"):
+        path, purpose, _ = READS[what]
+        hidden, none = [
+            await house.ask("GET", path.format(record=one, file=two), token=stranger, doorstep_purpose=purpose)
+            for one, two in ((story["record"], story["file"]), (uuid4(), uuid4()))
+        ]
+        assert (hidden.status, hidden.raw) == (404, none.raw)
+        volatile = {"date", "traceparent"}
+        assert {name: value for name, value in hidden.headers.items() if name not in volatile} == {
+            name: value for name, value in none.headers.items() if name not in volatile
+        }
 
 
 async def test_every_write_of_the_way_is_in_the_log_of_its_service(house, story) -> None:

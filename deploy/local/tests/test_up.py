@@ -110,3 +110,18 @@ def test_ctrl_c_in_the_middle_of_a_start_ends_it_cleanly(tmp_path: Path) -> None
         assert running.end(signal.SIGINT) == 0
         assert "Stopped; the data is kept." in running.said
         assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_witnesses_that_cannot_be_used_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "witnesses.txt"
+    for content, said in (
+        (None, "FileNotFoundError"),
+        ("a b c\n", "line 1: not a verifier key"),
+        ("", "2 of 0 is no quorum"),
+    ):
+        if content is not None:
+            file.write_text(content)
+        with up(tmp_path / "data", "--witnesses", str(file)) as refused:
+            assert refused.process.wait(60) == 2
+            assert said in refused.said
+    assert not (tmp_path / "data").exists()

@@ -3,6 +3,8 @@
 from typing import ClassVar
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from doorstep.contracts.codes import Action, Coded
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.sealed import Sealed
@@ -12,7 +14,8 @@ class AuditDetail(Contract):
     """What was done, by whom, to whose data and why. Read by auditors; the log holds a commitment to it alone.
 
     `at_us` counts microseconds since 1970 in UTC. `nonce` is base64 of the 32 bytes that key the commitment.
-    `actor` is the random id of a staff member or system; None when a service acted on an event.
+    `actor` is the random id of a staff member or system; None when a service acted on an event. `outcome` is `done`,
+    what was decided, `nothing-shown`, or of a try that was refused `refused:<problem>`.
     """
 
     nonce: str
@@ -42,3 +45,21 @@ class AuditEntrySubmitted(Event):
     hour: str
     commitments: tuple[str, ...]
     details: tuple[Sealed[AuditDetail], ...]
+
+
+class AuditManifestPublished(Event):
+    """How many entries a service submitted in some minutes, and their digest, so that the log can tell what is missing.
+
+    `number` counts the service's manifests from 1 without a gap. It promises the entries whose `ce_time` is at or after
+    `begins` and before `ends`, both whole minutes in UTC; a manifest begins where the one before it ends. `digest` is
+    64 hex digits: the sum, modulo 2^256, of the SHA-256 of each entry's message value read as a big-endian number.
+    """
+
+    event_type: ClassVar[str] = "audit.manifest-published.v1"
+
+    service: str
+    number: int
+    begins: AwareDatetime
+    ends: AwareDatetime
+    count: int
+    digest: str

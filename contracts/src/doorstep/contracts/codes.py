@@ -173,6 +173,8 @@ class Action(StrEnum):
     LIST_REQUESTS = "list-requests"
     READ_JOURNEY = "read-journey"
     FOLLOW_REQUEST = "follow-request"
+    LIST_GAPS = "list-gaps"
+    LIST_DEAD_LETTERS = "list-dead-letters"
     READ_DEAD_LETTER = "read-dead-letter"
     REPLAY_DEAD_LETTER = "replay-dead-letter"
     REFUSE = "refuse"

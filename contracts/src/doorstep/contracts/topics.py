@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from doorstep.contracts.audit import AuditEntrySubmitted
+from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.codes import Department
 from doorstep.contracts.envelope import Event
 from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
@@ -63,7 +63,15 @@ _TOPICS = (
         for department in Department
     ),
     *(
-        Topic(audit_topic(service), "entry", (AuditEntrySubmitted,), service, ("audit",), ordered=False, partitions=1)
+        Topic(
+            audit_topic(service),
+            "entry",
+            (AuditEntrySubmitted, AuditManifestPublished),
+            service,
+            ("audit",),
+            ordered=False,
+            partitions=1,
+        )
         for service in SERVICES
         if service != "audit"
     ),

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -50,10 +50,12 @@ class TryAgain(Exception):
 
 @dataclass(frozen=True)
 class Received:
-    """An event with its envelope."""
+    """An event with its envelope, its topic, and the bytes that it came as."""
 
     envelope: Envelope
     event: Any
+    topic: str = ""
+    value: bytes = field(default=b"", compare=False, repr=False)
 
 
 Handler = Callable[[AsyncSession, Received], Awaitable[None]]
@@ -248,7 +250,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         parent = message.envelope.traceparent
         with span(f"{self._group} {message.envelope.type}", parent=parent, kind=SpanKind.CONSUMER):
-            await known[1](session, Received(message.envelope, message.event))
+            await known[1](session, Received(message.envelope, message.event, message.topic, message.value))
 
     async def _take(self, messages: Sequence[Message]) -> None:
         for attempt in range(_CONFLICT_TRIES):
@@ -309,8 +311,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _fail(self, message: Message, error: Exception) -> None:
         """Park the message for another attempt, or give it up, and move past it."""
-        reason = describe(error)
-        passing = is_passing(error)
+        reason, passing = describe(error), is_passing(error)
         extra = {"topic": message.topic, "error": reason, "at": places(error), "retried": passing}
         log.warning("message not handled", extra=extra)
         async with self._database.transaction() as session:
@@ -370,9 +371,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._commit(client)
 
     async def _commit(self, client: AIOKafkaConsumer) -> None:
-        offsets = {
-            place: self._positions[place].next_offset for place in client.assignment() if place in self._positions
-        }
+        known = self._positions
+        offsets = {place: known[place].next_offset for place in client.assignment() if place in known}
         if offsets:
             await client.commit(offsets)
 

@@ -115,6 +115,16 @@ async def shown(session: AsyncSession, letter_id: UUID) -> DeadLetterShown:
     return DeadLetterShown(**values)
 
 
+async def subjects(session: AsyncSession, letter_id: UUID) -> list[UUID]:
+    """Whom a dead letter says that it is about; nobody if it does not say, or there is none."""
+    query = text("SELECT headers->>'ce_subject' FROM dead_letter WHERE id = :id")
+    named = (await session.execute(query, {"id": letter_id})).scalar_one_or_none()
+    try:
+        return [UUID(named or "")]
+    except ValueError:
+        return []
+
+
 async def request_replay(session: AsyncSession, letter_id: UUID) -> None:
     """Have the consumer try `letter_id` again, after what is parked of its key. Raises NoSuchDeadLetter."""
     updated = await session.execute(

@@ -1,15 +1,155 @@
-"""What endpoints ask for: the service, a transaction, the caller, the purpose."""
+"""What endpoints ask for: the service, a transaction, the caller, the purpose; and the log of what callers are refused.
 
-from collections.abc import AsyncIterator
-from typing import Annotated, cast
+A refusal is the no to a caller whose token was accepted. Invariants: its entry commits before it is answered, in a
+transaction of its own after the request's was rolled back; it is about whom the thing asked for is about if this
+service knows it, else about the caller alone; a hidden thing and one that is not there take the same steps; what one
+caller can add to the log in a minute is bounded.
+"""
+
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar, cast
+from uuid import UUID
 
 from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Purpose
+from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.auth import NotAuthenticated, Principal
+from doorstep.kit.intents import Intent, concerned, distinct
 from doorstep.kit.problems import Problem
 from doorstep.kit.resources import Service
+from doorstep.kit.telemetry import REFUSALS
+
+REFUSALS_A_MINUTE = 600
+"""So many entries one caller can make in a minute at one process; after that nothing is looked at for them."""
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Find = Callable[[AsyncSession, UUID], Awaitable[Iterable[UUID]]]
+
+_MINUTE = 60.0
+_DECLARED = "doorstep_attempt"
+_TOO_MANY = "too-many-refusals"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a call of an endpoint attempts, in the words of the log, and whose data that would concern.
+
+    `thing` is the parameter, of path or query, with the id of what it is done to; `subjects` finds whom that is about.
+    """
+
+    action: Action = Action.REFUSE
+    thing: str | None = None
+    subjects: Find | None = None
+
+
+def attempts(action: Action, thing: str | None = None, subjects: Find | None = None) -> Callable[[Endpoint], Endpoint]:
+    """Declare what callers of an endpoint attempt: the one thing it has to say for its refusals to be logged."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        vars(endpoint)[_DECLARED] = Attempt(action, thing, subjects)
+        return endpoint
+
+    return declare
+
+
+@dataclass(frozen=True)
+class _Try:
+    """One refused try, by which another like it is known."""
+
+    principal: Principal
+    attempt: Attempt
+    thing: UUID | None
+    purpose: Purpose | None
+    code: str
+
+
+@dataclass
+class _Minute:
+    """What of one caller is in the log, until `ends`."""
+
+    ends: float
+    logged: set[_Try] = field(default_factory=set)
+
+
+class Refusals:
+    """The refusals of one service's edge. For a minute at a time it knows what of whom is in the log already."""
+
+    def __init__(self, service: Service, *, a_minute: int = REFUSALS_A_MINUTE) -> None:
+        """Log on behalf of `service`, for one caller at most so many a minute."""
+        self._service = service
+        self._a_minute = a_minute
+        self._minutes: dict[str, _Minute] = {}
+
+    def closed_for(self, principal: Principal) -> int:
+        """For how many seconds nothing is looked at for `principal`, who was refused too often; mostly 0."""
+        minute = self._minutes.get(principal.subject)
+        if minute is None or len(minute.logged) < self._a_minute:
+            return 0
+        return max(0, math.ceil(minute.ends - time.monotonic()))
+
+    async def log(self, request: Request, problem: Problem) -> None:
+        """Commit the entry of `problem` if it is a refusal; of equal ones within a minute the first has one.
+
+        Raises one of DATABASE_ERRORS.
+        """
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if not problem.refusal or (principal is None and problem.status != 401):
+            return
+        REFUSALS.labels(self._service.name, problem.code).inc()
+        if principal is None:
+            return
+        tried, minute = _tried(request, problem, principal), self._minute(principal)
+        if tried in minute.logged:
+            return
+        async with self._service.database.transaction() as session:
+            known = await _subjects(session, tried)
+            ring, subjects = await concerned(self._service.vault, known, principal)
+            intent = Intent(
+                tried.attempt.action,
+                subjects,
+                purpose=tried.purpose,
+                case=tried.thing if known else None,
+                outcome=f"refused:{tried.code}",
+                policies=problem.policies,
+            )
+            self._service.record(session, ring, intent, principal=principal)
+        minute.logged.add(tried)  # not before it is committed: what came meanwhile makes an entry of its own
+
+    def _minute(self, principal: Principal) -> _Minute:
+        now = time.monotonic()
+        found = self._minutes.get(principal.subject)
+        if found is None or found.ends <= now:
+            self._minutes = {who: minute for who, minute in self._minutes.items() if minute.ends > now}
+            found = self._minutes[principal.subject] = _Minute(now + _MINUTE)
+        return found
+
+
+def _tried(request: Request, problem: Problem, principal: Principal) -> _Try:
+    if problem.code == _TOO_MANY:  # nothing was looked at
+        return _Try(principal, Attempt(), None, None, problem.code)
+    attempt: Attempt = vars(request.scope.get("endpoint")).get(_DECLARED, Attempt())
+    named = request.headers.get("doorstep-purpose", "")
+    purpose = Purpose(named) if named in set(Purpose) else None
+    return _Try(principal, attempt, problem.about or _thing(request, attempt), purpose, problem.code)
+
+
+def _thing(request: Request, attempt: Attempt) -> UUID | None:
+    named = attempt.thing or ""
+    try:
+        return UUID(str(request.path_params.get(named) or request.query_params.get(named, "")))
+    except ValueError:
+        return None
+
+
+async def _subjects(session: AsyncSession, tried: _Try) -> tuple[UUID, ...]:
+    """Whom the thing is about; nobody if there is none, or no such thing here."""
+    if tried.thing is None or tried.attempt.subjects is None:
+        return ()
+    return distinct(await tried.attempt.subjects(session, tried.thing))
 
 
 def service_of(request: Request) -> Service:
@@ -30,10 +170,21 @@ async def _principal(request: Request, authorization: Annotated[str, Header()] =
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated("no token")
-    return await service_of(request).authenticator.verify(token)
+    principal = await service_of(request).authenticator.verify(token)
+    request.state.principal = principal
+    refusals: Refusals = request.app.state.refusals
+    seconds = refusals.closed_for(principal)
+    if seconds:
+        zh, en = "被拒绝的请求过多，请稍后再试。", "Too much was refused to you; try again later."
+        raise Problem(429, _TOO_MANY, zh, en, headers={"Retry-After": str(seconds)}, refusal=True)
+    return principal
 
 
-async def _purpose(doorstep_purpose: Annotated[str | None, Header()] = None) -> Purpose:
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+"""The authenticated caller."""
+
+
+async def _purpose(_: PrincipalDep, doorstep_purpose: Annotated[str | None, Header()] = None) -> Purpose:
     known = "、".join(Purpose)
     if doorstep_purpose is None:
         zh, en = (
@@ -53,9 +204,6 @@ ServiceDep = Annotated[Service, Depends(_service)]
 
 SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 """A transaction that is committed before the first byte of the answer leaves."""
-
-PrincipalDep = Annotated[Principal, Depends(_principal)]
-"""The authenticated caller."""
 
 PurposeDep = Annotated[Purpose, Depends(_purpose)]
 """Why the caller reads personal data."""

@@ -24,6 +24,10 @@ class IdReused(Exception):
     """The id belongs to a command with another body, or of somebody else."""
 
 
+class IdOfAnother(IdReused):
+    """The id belongs to a command of somebody else."""
+
+
 class Erased(Exception):
     """The command is known, and what it made was erased."""
 
@@ -49,7 +53,7 @@ async def claim(
         return None
     owner, known, answer, erased_at = (await session.execute(_LOOK, {"id": command_id})).one()
     if owner != principal.subject:
-        raise IdReused
+        raise IdOfAnother
     if erased_at is not None:
         raise Erased
     if bytes(known) != digest:

@@ -22,9 +22,11 @@ from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
-from doorstep.kit.vault import KeyRing
+from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
 _DETAIL_BYTES = 768  # a detail about violence is as long as one about a gas hose
+
+_STAFF = "audit.staff"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,26 @@ def commitment(detail: AuditDetail) -> str:
     """Hex HMAC-SHA256, keyed by the detail's nonce, of its canonical JSON (RFC 8785) without the nonce."""
     content = detail.model_dump(mode="json", exclude={"nonce"}, exclude_none=True)
     return hmac.new(base64.b64decode(detail.nonce), rfc8785.dumps(content), hashlib.sha256).hexdigest()
+
+
+async def concerned(vault: Vault, known: Iterable[UUID], principal: Principal) -> tuple[KeyRing, tuple[UUID, ...]]:
+    """Whom an entry is about that shows them nothing of anybody, with their keys.
+
+    Of the `known` those that are not erased; if there is none the caller, or nobody once the caller was erased.
+    """
+    caller = staff_subject(vault, principal)
+    own = await vault.ring([caller, NOBODY], create=True)  # in any case, so that what is unknown takes no longer
+    subjects = distinct(known)
+    ring = await vault.ring(subjects)
+    readable = tuple(one for one in subjects if one in ring)
+    if readable:
+        return ring, readable
+    return own, (caller if caller in own else NOBODY,)
+
+
+def staff_subject(vault: Vault, principal: Principal) -> UUID:
+    """The subject of entries about a caller alone: it names nobody, and is no pseudonym that stands elsewhere."""
+    return vault.pairwise(_STAFF, principal.subject)
 
 
 def distinct(subjects: Iterable[UUID]) -> tuple[UUID, ...]:

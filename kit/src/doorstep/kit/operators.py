@@ -15,7 +15,7 @@ from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit import dead_letter, parked
 from doorstep.kit.auth import Principal
 from doorstep.kit.dead_letter import DeadLetter, DeadLetterShown, NoSuchDeadLetter
-from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep
+from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
 from doorstep.kit.intents import Intent
 from doorstep.kit.parked import Hole, NoSuchHole
 from doorstep.kit.policy import Resource
@@ -25,7 +25,6 @@ from doorstep.kit.vault import NOBODY, KeyRing
 
 router = APIRouter(prefix="/api/dead-letters", tags=["operators"])
 
-_LIST = "list-dead-letters"
 _THING = Resource("dead-letter")
 
 
@@ -53,6 +52,7 @@ class Accepted(BaseModel):
 
 
 @router.get("")
+@attempts(Action.LIST_DEAD_LETTERS)
 async def list_dead_letters(
     service: ServiceDep,
     session: SessionDep,
@@ -60,12 +60,13 @@ async def list_dead_letters(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Listing:
     """Where dead letters lie and why, never what they say; and the numbers that keys wait for."""
-    service.policy.authorize(principal, _LIST, _THING)
+    service.policy.authorize(principal, Action.LIST_DEAD_LETTERS, _THING)
     letters = await dead_letter.listed(session, limit=limit)
     return Listing(dead_letters=letters, holes=await parked.holes(session, limit=limit))
 
 
 @router.get("/{letter_id}")
+@attempts(Action.READ_DEAD_LETTER, "letter_id", dead_letter.subjects)
 async def show_dead_letter(
     letter_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> DeadLetterShown:
@@ -78,6 +79,7 @@ async def show_dead_letter(
 
 
 @router.post("/{letter_id}/replay", status_code=202)
+@attempts(Action.REPLAY_DEAD_LETTER, "letter_id", dead_letter.subjects)
 async def replay_dead_letter(
     letter_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> Accepted:
@@ -91,6 +93,7 @@ async def replay_dead_letter(
 
 
 @router.post("/pass-over", status_code=202)
+@attempts(Action.REPLAY_DEAD_LETTER)
 async def pass_over_missing(
     missing: MissingNumbers, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> Accepted:

@@ -1,7 +1,8 @@
 """Events that leave with the transaction which made them, each with the next number of its key.
 
 Invariants: an event is written in the transaction of its state change; the number of a (topic, key) is taken from a
-counter row, rows locked in sorted order, so that numbers have no gap and follow the order of commits.
+counter row, rows locked in sorted order, so that numbers have no gap and follow the order of commits; an entry for the
+log has the time at which the database writes it, and never one that lies in minutes for which a manifest was published.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid4, uuid7
 
-from doorstep.contracts.audit import AuditEntrySubmitted
+from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.codes import Department
 from doorstep.contracts.envelope import JOSE, JSON, Event
 from doorstep.contracts.topics import TOPIC_OF, TOPICS, Topic, audit_topic, feed_topic
@@ -32,14 +33,14 @@ class EventTooLarge(ValueError):
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One row of the outbox; `position` and `number` are given when it is written."""
+    """One row of the outbox; `position` and `number` are given when it is written, and `time` where it is None."""
 
     id: UUID
     topic: str
     key: UUID
     type: str
     subject: UUID | None
-    time: datetime
+    time: datetime | None
     content_type: str
     body: bytes
     recipient: str | None = None
@@ -71,7 +72,9 @@ _WRITE = """
     INSERT INTO outbox
         (id, topic, key, number, type, subject, time, traceparent, content_type, recipient, headers, body)
     SELECT
-        id, topic, key, number, type, subject, time, traceparent, content_type, recipient, CAST(headers AS jsonb), body
+        id, topic, key, number, type, subject,
+        coalesce(time, greatest(clock_timestamp(), (SELECT ends FROM manifest_state))),
+        traceparent, content_type, recipient, CAST(headers AS jsonb), body
     FROM numbered ORDER BY i
 """
 
@@ -106,7 +109,13 @@ def add_entry(session: AsyncSession, entry: AuditEntrySubmitted) -> UUID:
     """Have an entry leave for the audit log."""
     topic = TOPICS[audit_topic(session.info["service"])]
     body = entry.model_dump_json(exclude_none=True).encode()
-    return _buffer(session, _row(topic, entry.event_type, entry.entry_id, None, JSON, body))
+    return _buffer(session, replace(_row(topic, entry.event_type, entry.entry_id, None, JSON, body), time=None))
+
+
+def add_manifest(session: AsyncSession, manifest: AuditManifestPublished) -> None:
+    """Have a manifest leave for the audit log, under a key of its own as every message of that topic."""
+    body = manifest.model_dump_json().encode()
+    _buffer(session, _row(TOPICS[audit_topic(manifest.service)], manifest.event_type, uuid4(), None, JSON, body))
 
 
 def add_dead_letter(

@@ -14,7 +14,12 @@ _REMEMBERED = 4096
 
 
 class Forbidden(Exception):
-    """No policy permits this, or one forbids it."""
+    """No policy permits this, or one forbids it: `policies` are those that do."""
+
+    def __init__(self, action: str, policies: tuple[str, ...] = ()) -> None:
+        """What is forbidden, and by which policies; by none where none permits it."""
+        super().__init__(action)
+        self.policies = policies
 
 
 class PoliciesInvalid(Exception):
@@ -32,9 +37,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Decision:
-    """A permission, with the ids of the policies that gave it."""
+    """A permission, with the ids of the policies that gave it; or a refusal, with those that forbid it."""
 
     policies: tuple[str, ...]
+    permitted: bool = True
 
 
 class Policy:
@@ -60,11 +66,11 @@ class Policy:
         Policies know neither a clock nor a network: the same question has the same answer, which is remembered.
         """
         decision = self._decide(principal, action, resource, purpose)
-        if decision is None:
-            raise Forbidden(action)
+        if not decision.permitted:
+            raise Forbidden(action, decision.policies)
         return decision
 
-    def _ask(self, principal: Principal, action: str, resource: Resource, purpose: Purpose | None) -> Decision | None:
+    def _ask(self, principal: Principal, action: str, resource: Resource, purpose: Purpose | None) -> Decision:
         who = {"role": str(principal.role), "agency": principal.agency}
         if principal.station is not None:
             who["station"] = principal.station
@@ -84,7 +90,6 @@ class Policy:
             [{"uid": user, "attrs": who, "parents": []}, {"uid": thing, "attrs": what, "parents": []}]
         )
         result = cedarpy.is_authorized(request, self._policies, entities, self._schema)
-        if not result.allowed:
-            return None
         names = result.diagnostics.id_annotations_by_reason
-        return Decision(tuple(sorted(names.get(reason) or reason for reason in result.diagnostics.reasons)))
+        reasons = sorted(names.get(reason) or reason for reason in result.diagnostics.reasons)
+        return Decision(tuple(reasons), permitted=result.allowed)

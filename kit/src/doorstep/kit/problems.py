@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from doorstep.kit.auth import NotAuthenticated
-from doorstep.kit.db import DatabaseAway, is_away, is_conflict
-from doorstep.kit.idempotency import Erased, IdReused
+from doorstep.kit.db import DATABASE_ERRORS, DatabaseAway, is_away, is_conflict
+from doorstep.kit.idempotency import Erased, IdOfAnother, IdReused
 from doorstep.kit.outbox import EventTooLarge
 from doorstep.kit.policy import Forbidden
 from doorstep.kit.telemetry import describe, places
@@ -48,8 +49,15 @@ class Problem(Exception):
         *,
         faults: Sequence[Fault] = (),
         headers: dict[str, str] | None = None,
+        refusal: bool | None = None,
+        about: UUID | None = None,
+        policies: tuple[str, ...] = (),
     ) -> None:
-        """Answer `status` with the problem type `code` and a sentence in both languages."""
+        """Answer `status` with the problem type `code` and a sentence in both languages.
+
+        A `refusal` is logged: 401, 403 and 404 are unless it says otherwise, and what a rule of conduct forbids if it
+        says so. `about` is the id of what was asked for where no parameter names it, `policies` those that forbid it.
+        """
         super().__init__(code)
         self.status = status
         self.code = code
@@ -57,6 +65,9 @@ class Problem(Exception):
         self.en = en
         self.faults = tuple(faults)
         self.headers = headers
+        self.refusal = status in (401, 403, 404) if refusal is None else refusal
+        self.about = about
+        self.policies = policies
 
 
 _TITLES: dict[int, tuple[str, str]] = {
@@ -73,6 +84,7 @@ _TITLES: dict[int, tuple[str, str]] = {
     415: ("内容类型不支持", "Unsupported content type"),
     422: ("内容无效", "Invalid content"),
     428: ("缺少版本", "Version required"),
+    429: ("请求过多", "Too many requests"),
     500: ("内部错误", "Internal error"),
     503: ("暂时无法服务", "Temporarily unavailable"),
 }
@@ -121,6 +133,15 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _answer_failed)
 
 
+async def respond(request: Request, problem: Problem) -> JSONResponse:
+    """The response for `problem`: a refusal is in the log before it is given, or it is not given."""
+    try:
+        await request.app.state.refusals.log(request, problem)
+    except DATABASE_ERRORS as error:
+        return await _answer_failed(request, error)
+    return answer(request, problem)
+
+
 def answer(request: Request, problem: Problem) -> JSONResponse:
     """The response for `problem` in the language that the caller prefers; Chinese if none is named."""
     language = preferred_language(request.headers.get("accept-language", ""))
@@ -162,7 +183,7 @@ def _weight(parameters: Sequence[str]) -> float:
 
 async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)  # noqa: S101
-    return answer(request, error)
+    return await respond(request, error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
@@ -213,18 +234,19 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     zh, en = _TITLES.get(error.status_code, _TITLES[400])
     headers = dict(error.headers) if error.headers else None
-    return answer(request, Problem(error.status_code, "http", zh + "。", en + ".", headers=headers))
+    return await respond(request, Problem(error.status_code, "http", zh + "。", en + ".", headers=headers))
 
 
 async def _answer_unauthenticated(request: Request, _: Exception) -> JSONResponse:
     challenge = {"WWW-Authenticate": "Bearer"}
     zh, en = "请带上有效的访问令牌。", "Send a valid access token."
-    return answer(request, Problem(401, "not-authenticated", zh, en, headers=challenge))
+    return await respond(request, Problem(401, "not-authenticated", zh, en, headers=challenge))
 
 
-async def _answer_forbidden(request: Request, _: Exception) -> JSONResponse:
+async def _answer_forbidden(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Forbidden)  # noqa: S101
     zh, en = "您的角色或用途不允许这样做。", "Your role or purpose does not allow this."
-    return answer(request, Problem(403, "forbidden", zh, en))
+    return await respond(request, Problem(403, "forbidden", zh, en, policies=error.policies))
 
 
 async def _answer_too_large(request: Request, _: Exception) -> JSONResponse:
@@ -242,9 +264,9 @@ async def _answer_failed(request: Request, error: Exception) -> JSONResponse:
     return answer(request, Problem(500, "internal", "内部错误，已记录。", "Something failed here; it was noted."))
 
 
-async def _answer_reused(request: Request, _: Exception) -> JSONResponse:
+async def _answer_reused(request: Request, error: Exception) -> JSONResponse:
     zh, en = "这个编号已用于另一个请求，请换一个新编号。", "This id was used for another command; make a new one."
-    return answer(request, Problem(409, "id-reused", zh, en))
+    return await respond(request, Problem(409, "id-reused", zh, en, refusal=isinstance(error, IdOfAnother)))
 
 
 async def _answer_erased(request: Request, _: Exception) -> JSONResponse:

@@ -25,6 +25,7 @@ from doorstep.kit import relay_state as state
 from doorstep.kit.broker import Broker, partition_of
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease, LeaseLost
+from doorstep.kit.manifest import Manifests
 from doorstep.kit.relay_state import Unpublished
 from doorstep.kit.steps import Step, Steps
 from doorstep.kit.telemetry import EPOCHS, OUTBOX_AGE, OUTBOX_DEPTH, PUBLISHED, describe, places
@@ -64,15 +65,18 @@ class Relay:
         encode: Encode | None = None,
         steps: Steps | None = None,
         lease_seconds: float = 5.0,
+        manifests: Manifests | None = None,
     ) -> None:
         """Publish the outbox in `database` to `broker`; rows for a recipient are encoded by `encode` at delivery.
 
-        Another instance takes over `lease_seconds` after this one fell silent.
+        Another instance takes over `lease_seconds` after this one fell silent. `manifests` are published while this
+        one is active, for then it has seen what lies in the topics.
         """
         self._database = database
         self._broker = broker
         self._encode = encode
         self._steps = steps or Steps()
+        self._manifests = manifests
         self._lease = Lease(database, "relay", seconds=lease_seconds)
         self._woken = asyncio.Event()
         self._announcer = Announcer(database)
@@ -158,6 +162,8 @@ class Relay:
         if now >= self._due["clean"]:
             await state.forget_old(self._database)
             self._due["clean"] = time.monotonic() + _CLEAN
+        if self._manifests is not None:
+            await self._manifests.turn()
         began = time.monotonic()
         more = await self._publish(producer)
         self._took = time.monotonic() - began

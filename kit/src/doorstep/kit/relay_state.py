@@ -11,11 +11,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.audit import AuditEntrySubmitted
 from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import TOPICS, consumed_by, produced_by
 from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.kit.db import Database, run
 from doorstep.kit.leases import Lease, LeaseLost
+from doorstep.kit.manifest import take_back
 from doorstep.kit.outbox import LETTER_ID
 
 _UNPUBLISHED = """
@@ -181,16 +183,21 @@ async def depth(database: Database) -> tuple[int, float]:
 
 
 async def forget_old(database: Database) -> None:
-    """Delete published rows that are older than their topic's retention; a dead letter's is that of its topic."""
+    """Delete published rows that are older than their topic's retention; a dead letter's is that of its topic.
+
+    An entry for the log stays until a manifest has promised it.
+    """
     kept = {topic.name: topic.retention_days for topic in produced_by(database.service)}
     for topic in consumed_by(database.service):
         kept[topic.dead_letter(database.service)] = topic.retention_days
     statement = text(
         "DELETE FROM outbox USING unnest(CAST(:topics AS text[]), CAST(:days AS integer[])) AS kept (topic, days)"
         " WHERE outbox.topic = kept.topic AND published_at < now() - make_interval(days => kept.days)"
+        " AND (type <> :entry OR time < (SELECT ends FROM manifest_state))"
     )
+    entry = AuditEntrySubmitted.event_type
     async with database.transaction() as session:
-        await session.execute(statement, {"topics": list(kept), "days": list(kept.values())})
+        await session.execute(statement, {"topics": list(kept), "days": list(kept.values()), "entry": entry})
 
 
 @dataclass(frozen=True)
@@ -207,10 +214,11 @@ async def adopt(
     """Settle messages found in the broker behind the last acknowledged one.
 
     Known ones were sent and not marked; they are marked unless the topic was begun anew since. For the others the
-    counters move past their numbers, and events of the same key that have not left yet are numbered after them.
+    counters move past their numbers, and events of the same key that have not left yet are numbered after them; those
+    that were for the log are taken back.
     """
     found, letters = _understood(messages)
-    highest = max((envelope.epoch for envelope in found.values()), default=1)
+    highest = max((envelope.epoch for envelope, _ in found.values()), default=1)
     async with database.transaction() as session:
         epoch = await session.execute(
             text("SELECT epoch FROM relay_topic WHERE topic = :topic"), {"topic": place.topic}
@@ -221,26 +229,29 @@ async def adopt(
             text("SELECT id, position FROM outbox WHERE id = ANY(CAST(:ids AS uuid[]))"), {"ids": ids}
         )
         positions: dict[UUID, int] = {event_id: position for event_id, position in known}
-        unknown = [envelope for envelope in found.values() if envelope.id not in positions]
-        await _move_past(session, place.topic, unknown)
+        unknown = [one for key, one in found.items() if key not in positions]
+        await _move_past(session, place.topic, [envelope for envelope, _ in unknown])
+        await take_back(session, unknown)
         if highest > current:
             await session.execute(_KEEP_UP, {"topic": place.topic, "epoch": highest})
-        sent = [one for key, one in positions.items() if key in letters or found[key].epoch >= current]
+        sent = [one for key, one in positions.items() if key in letters or found[key][0].epoch >= current]
         await run(session, _MARK, {"positions": sent})
         last = {"topic": place.topic, "partition": place.partition, "last": messages[-1].offset}
         await run(session, _ACKNOWLEDGE, {**last, "base": messages[0].offset, **_identity(lease)})
     return Adopted(len(unknown), highest)
 
 
-def _understood(messages: Sequence[ConsumerRecord[Any, Any]]) -> tuple[dict[UUID, Envelope], set[UUID]]:
-    """The events among `messages` by their ids, and the ids of the dead letters."""
-    found: dict[UUID, Envelope] = {}
+def _understood(
+    messages: Sequence[ConsumerRecord[Any, Any]],
+) -> tuple[dict[UUID, tuple[Envelope, bytes]], set[UUID]]:
+    """The events among `messages` by their ids, with their data, and the ids of the dead letters."""
+    found: dict[UUID, tuple[Envelope, bytes]] = {}
     letters: set[UUID] = set()
     for message in messages:
         try:
             if message.topic in TOPICS:
-                envelope, _ = from_message(message.headers, message.key, message.value)
-                found[envelope.id] = envelope
+                envelope, data = from_message(message.headers, message.key, message.value)
+                found[envelope.id] = (envelope, data)
             else:
                 letters.add(UUID(dict(message.headers)[LETTER_ID].decode()))
         except (MalformedEvent, KeyError, ValueError):

@@ -12,6 +12,7 @@ from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
 from doorstep.kit.db import Database
 from doorstep.kit.intents import Record, record
+from doorstep.kit.manifest import Manifests, publishes_manifests
 from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Encode, Relay
 from doorstep.kit.steps import Steps, die_at
@@ -100,8 +101,9 @@ def compose(name: str, settings: Settings) -> Service:
 
 
 def add_relay(service: Service, encode: Encode | None = None) -> Relay:
-    """Have the service publish its outbox."""
-    relay = Relay(service.database, service.broker, encode=encode, steps=service.steps)
+    """Have the service publish its outbox, and the manifests of what it submits to the log."""
+    manifests = Manifests(service.database) if publishes_manifests(service.name) else None
+    relay = Relay(service.database, service.broker, encode=encode, steps=service.steps, manifests=manifests)
     service.database.on_commit.append(relay.wake)
     service.tasks.append(relay.run)
     service.publishers.append(relay.run)

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from doorstep.kit import operators, problems
 from doorstep.kit.door import Door
-from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep, service_of
+from doorstep.kit.edge import PrincipalDep, PurposeDep, Refusals, ServiceDep, SessionDep, attempts, service_of
 from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose
 from doorstep.kit.telemetry import configure_logging, configure_tracing
 from doorstep.kit.wakeups import Announcer
@@ -37,6 +37,7 @@ __all__ = [
     "Settings",
     "Task",
     "add_relay",
+    "attempts",
     "compose",
     "create_app",
     "main",
@@ -72,6 +73,7 @@ def create_app(service: Service, *routers: APIRouter, title: str, **options: Any
         **options,
     )
     app.state.service = service
+    app.state.refusals = Refusals(service)
     problems.install(app)
     for router in (*routers, operators.router):
         app.include_router(router)

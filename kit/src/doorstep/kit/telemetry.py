@@ -32,6 +32,7 @@ EPOCHS = Counter(
     "doorstep_topic_epochs_total", "Topics published anew because the broker lost them.", ("service", "topic")
 )
 REQUESTS = Counter("doorstep_requests_total", "HTTP requests answered.", ("service", "route", "status"))
+REFUSALS = Counter("doorstep_refusals_total", "Tries that were refused, by problem.", ("service", "problem"))
 
 _TRACER = trace.get_tracer("doorstep")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}

@@ -119,7 +119,7 @@ class Golden:
         envelope, data = from_message(self.headers, self.key, self.value)
         if envelope.content_type == JOSE:
             data = open_with(golden_department_keys(), data)
-        return Received(envelope, topics.EVENTS[envelope.type].model_validate_json(data))
+        return Received(envelope, topics.EVENTS[envelope.type].model_validate_json(data), self.topic, self.value)
 
 
 def golden(name: str) -> Golden:

@@ -3,25 +3,34 @@
 import asyncio
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import aiohttp
 import pytest
 import uvicorn
 
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
+from doorstep.audit.domain.cosignature import WitnessSigningKey
 from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.keys import LogKeys
-from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.domain.note import SigningKey, VerifierKey
+from doorstep.audit.domain.quorum import Witness
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
 from doorstep.audit.operations.submitting import Submission, submit
 from doorstep.audit.settings import LogSettings
+from doorstep.contracts.codes import Role
+from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
 from doorstep.kit.service import compose
+from doorstep.kit.testing import eventually
 
 ORIGIN = "doorstep.example/log"
 
@@ -94,7 +103,7 @@ class StoredLog:
 
     async def tamper(self, *statements: str) -> None:
         """Do what somebody can who owns the database."""
-        tables = ("entry", "tile", "checkpoint")
+        tables = ("entry", "tile", "checkpoint", "cosignature")
         switched = [f"ALTER TABLE {table} {{}} TRIGGER only_grows" for table in tables]
         for statement in (
             *(switch.format("DISABLE") for switch in switched),
@@ -102,6 +111,104 @@ class StoredLog:
             *(switch.format("ENABLE") for switch in switched),
         ):
             await self.run(statement)
+
+
+class WitnessProgram:
+    """A witness as a process of its own, with its folder and key."""
+
+    def __init__(self, folder: Path, name: str, log: VerifierKey) -> None:
+        self.folder = folder
+        self.key = WitnessSigningKey.generate(f"witness.example/{name}")
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        folder.mkdir()
+        self.key_file.write_text(self.key.encode())
+
+    @property
+    def key_file(self) -> Path:
+        return self.folder / "witness.key"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def witness(self) -> Witness:
+        return Witness(self.key.verifier, self.url)
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "out").read_text()
+
+    def begin(self) -> None:
+        """Start the process and do not wait."""
+        arguments = ("--data", self.folder / "data", "--key", self.key_file, "--log", str(self.log))
+        with (self.folder / "out").open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "doorstep.cli", "witness", "run", *arguments, "--port", str(self.port)],
+                stdout=out,
+                stderr=out,
+            )
+
+    async def answers(self) -> None:
+        """Wait until it does."""
+
+        async def ready() -> bool:
+            assert self.process.poll() is None, self.said
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        await eventually(ready, within=60)
+
+    async def start(self) -> None:
+        self.begin()
+        await self.answers()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def new_witness(tmp_path):
+    """Makes witnesses of a log, not running yet; what runs at the end is stopped."""
+    made: list[WitnessProgram] = []
+
+    def new(name: str, log: VerifierKey) -> WitnessProgram:
+        made.append(WitnessProgram(tmp_path / name, name, log))
+        return made[-1]
+
+    yield new
+    for one in made:
+        if one.process is not None and one.process.poll() is None:
+            one.kill()
+
+
+@pytest.fixture
+def three(new_witness):
+    """Three witnesses of the log, not running."""
+    return [new_witness(name, StoredLog.key.verifier) for name in ("justice", "fire", "health")]
+
+
+@pytest.fixture
+async def witnesses(three):
+    """Three running witnesses of the log."""
+    for one in three:
+        one.begin()
+    for one in three:
+        await one.answers()
+    return three
 
 
 @pytest.fixture
@@ -116,7 +223,12 @@ async def log(databases):
 
 
 @pytest.fixture
-def service(log, vault, tmp_path):
+def witnesses_file():
+    """The file that names the log's witnesses; most logs here have none."""
+
+
+@pytest.fixture
+def service(log, vault, tmp_path, witnesses_file):
     """The log's service over the database of `log`, with no broker to reach."""
     key_file = tmp_path / "log.key"
     key_file.write_text(log.key.encode() + "\n")
@@ -130,6 +242,7 @@ def service(log, vault, tmp_path):
         log_origin=log.origin,
         log_key=key_file,
         log_anchor_url=log.second_url,
+        log_witnesses=witnesses_file,
     )
     service = compose("audit", settings)
     service.database, service.vault = log.database, vault
@@ -148,3 +261,26 @@ async def url(service):
     server.should_exit = True
     await serving
     listener.close()
+
+
+class Tokens:
+    """Takes the name of a role for its token."""
+
+    async def verify(self, token: str) -> Principal:
+        if token not in set(Role):
+            raise NotAuthenticated("no such token")
+        return Principal("somebody", Role(token), "station")
+
+
+@pytest.fixture
+async def ask(service, url):
+    """Gives status and body of GET /api/log/manifests for a role."""
+    service.authenticator = Tokens()
+    async with aiohttp.ClientSession() as client:
+
+        async def ask(role: str | None, query: str = ""):
+            headers = {} if role is None else {"Authorization": f"Bearer {role}"}
+            async with client.get(f"{url}/manifests{query}", headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        yield ask

@@ -252,7 +252,7 @@ async def test_of_many_sequencers_one_gets_through(log):
 
 
 async def test_the_database_refuses_to_change_the_log(log):
-    for table in ("entry", "tile", "checkpoint"):
+    for table in ("entry", "tile", "checkpoint", "cosignature"):
         for statement in ("DELETE FROM {}", "TRUNCATE {}"):
             with pytest.raises(DBAPIError, match="the log only grows"):
                 await log.run(statement.format(table))

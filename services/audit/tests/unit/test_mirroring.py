@@ -8,7 +8,14 @@ from tlog_scales.reader import TilesReader
 from tlog_scales.signing import Vkey
 
 from doorstep.audit.domain.note import SigningKey
-from doorstep.audit.domain.verify import EntryEdited, LogForked, LogShrunk, PartMissing, verify_log
+from doorstep.audit.domain.verify import (
+    EntryEdited,
+    LogForked,
+    LogShrunk,
+    PartMissing,
+    VerificationFailed,
+    verify_log,
+)
 from doorstep.audit.operations import mirroring
 from doorstep.audit.operations.mirroring import FolderNotAMirror, mirror_log
 
@@ -17,12 +24,12 @@ def files_of(folder):
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-async def verified(folder, key):
+async def verified(folder, key, under="checkpoint"):
     async def fetch(path):
         file = folder / path
         return file.read_bytes() if file.is_file() else None
 
-    return await verify_log(fetch, key)
+    return await verify_log(fetch, key, under=under)
 
 
 @pytest.fixture
@@ -115,6 +122,27 @@ async def test_a_mirror_of_another_log_is_refused(written_log, entries, folder):
     await mirror_log(log.fetch, log.key.verifier, folder)
     with pytest.raises(FolderNotAMirror, match="not of this log"):
         await mirror_log(log.fetch, stranger.verifier, folder)
+
+
+async def test_the_witnessed_checkpoint_is_mirrored_with_every_file_that_it_needs(written_log, entries, folder):
+    sizes = [(300, 280), (520, 300), (530, 520), (530, None)]
+    for size, witnessed in sizes:
+        log = written_log(entries[:size])
+        if witnessed is not None:
+            older = written_log(entries[:witnessed])
+            log.files = {**older.files, **log.files, "witnessed-checkpoint": older.files["checkpoint"]}
+        await mirror_log(log.fetch, log.key.verifier, folder)
+        assert (await verified(folder, log.key.verifier)).size == size
+        assert (await verified(folder, log.key.verifier, "witnessed-checkpoint")).size == witnessed or witnessed is None
+    assert (await verified(folder, log.key.verifier, "witnessed-checkpoint")).size == 520
+
+
+async def test_a_witnessed_checkpoint_that_the_newest_does_not_go_on_from_is_not_mirrored(written_log, entries, folder):
+    log, other = written_log(entries[:300]), written_log([entries[700], *entries[1:280]])
+    log.files = {**other.files, **log.files, "witnessed-checkpoint": other.files["checkpoint"]}
+    with pytest.raises(VerificationFailed):
+        await mirror_log(log.fetch, log.key.verifier, folder)
+    assert not folder.exists()
 
 
 class Died(Exception):

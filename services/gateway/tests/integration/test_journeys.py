@@ -48,20 +48,35 @@ async def test_who_has_no_business_here_sees_nothing(desk, way, refused) -> None
     answer = await way.look(who, purpose)
     assert answer.status == status
     assert "living.alone" not in answer.raw.decode()
-    assert await desk.logged(way.person) == []
+    assert await desk.unlogged(answer, who, "read-journey", way.record_id, way.person) == []
+    assert await desk.logged(way.person) == await desk.refusals(way.person)
 
 
 async def test_who_took_the_record_is_kept_from_its_journey_and_that_is_logged(desk, way) -> None:
     await way.asserted(way.person)
     answer = await way.look("collector-as-reviewer")
     assert (answer.status, answer.body["type"]) == (403, "urn:doorstep:problem:own-record")
-    (entry,) = await desk.logged(way.person)
-    assert (entry["action"], entry["outcome"], entry["actor"]) == ("refuse", "own-record", "collector-1")
+    assert await desk.unlogged(answer, "collector-as-reviewer", "read-journey", way.record_id, way.person) == []
 
 
 async def test_another_stations_journey_is_answered_like_none_at_all(way) -> None:
     unknown = await replace(way, record_id=uuid4()).look("reviewer-elsewhere")
-    assert (await way.look("reviewer-elsewhere")).body == unknown.body
+    assert await way.look("reviewer-elsewhere") == unknown
+
+
+async def test_a_stream_that_is_refused_is_logged_and_never_begins(desk, way) -> None:
+    await way.asserted(way.person)
+    path = f"/api/journeys/{way.record_id}/events"
+    answer = await desk.call("GET", path, "police", doorstep_purpose="follow-up")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert await desk.unlogged(answer, "police", "read-journey", way.record_id, way.person) == []
+
+
+async def test_what_the_gateway_hands_on_it_does_not_log_itself(desk, way) -> None:
+    before = await desk.counts()
+    for path in (f"/api/records/{way.record_id}", f"/api/files/{way.file_id}", "/api/nothing"):
+        assert (await desk.call("GET", path, "police", doorstep_purpose="triage")).status in (404, 503)
+    assert await desk.counts() == before
 
 
 async def test_of_an_erased_subject_a_journey_says_that_something_happened_and_not_what(desk, way) -> None:

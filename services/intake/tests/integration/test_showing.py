@@ -59,7 +59,10 @@ async def assert_sees_nothing(desk, body, who, purpose, status) -> None:
     answer = await look(desk, body, who, purpose)
     assert answer.status == status
     assert body["subjects"][0]["name"] not in answer.raw.decode()
-    assert "read-record" not in {entry["action"] for entry in await desk.logged(body["subjects"][0]["subject_id"])}
+    subjects = [one["subject_id"] for one in body["subjects"]]
+    assert await desk.unlogged(answer, who, "read-record", body["record_id"], *subjects) == []
+    for subject in subjects:
+        assert ("read-record", "done") not in {(one["action"], one["outcome"]) for one in await desk.logged(subject)}
 
 
 async def test_the_purposes_that_count_are_named_to_who_forgot(desk, body) -> None:
@@ -67,8 +70,11 @@ async def test_the_purposes_that_count_are_named_to_who_forgot(desk, body) -> No
 
 
 async def test_an_unknown_record_and_another_stations_are_answered_alike(desk, body) -> None:
-    unknown = await look(desk, {"record_id": str(uuid4())})
-    assert unknown.body == (await look(desk, body, "reviewer-elsewhere")).body
+    before = await desk.counts()
+    unknown = await look(desk, {"record_id": str(uuid4())}, "reviewer-elsewhere")
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + 1}
+    assert unknown == await look(desk, body, "reviewer-elsewhere")
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + 2}
 
 
 async def test_an_erased_person_is_left_out_and_the_rest_is_shown(desk, body) -> None:

@@ -122,7 +122,8 @@ async def test_a_stranger_with_the_same_id_learns_nothing(desk, body, who) -> No
     answer = await hand_in(desk, body, who)
     assert (answer.status, answer.body["type"]) == (409, "urn:doorstep:problem:id-reused")
     assert first.body["receipts"][0]["follow_code"] not in answer.raw.decode()
-    assert await desk.counts() == before
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + 1}
+    assert (await desk.about(who))[-1]["outcome"] == "refused:id-reused"
 
 
 async def test_a_record_that_was_queued_offline_and_sent_ten_times_at_once_is_taken_once(desk, body) -> None:
@@ -158,6 +159,7 @@ async def test_a_known_household_is_continued_and_its_events_are_numbered(desk, 
     ],
 )
 async def test_a_household_that_is_not_what_the_record_says_is_named(desk, body, who, begun, household, detail) -> None:
+    subjects = [subject["subject_id"] for subject in body["subjects"]]
     if begun:
         await hand_in(desk, body)
     before = await desk.counts()
@@ -166,7 +168,12 @@ async def test_a_household_that_is_not_what_the_record_says_is_named(desk, body,
     (error,) = answer.body["errors"]
     assert error["pointer"] == "/file_id"
     assert error["detail"].startswith(detail)
-    assert await desk.counts() == before
+    hidden = detail == "no such household"
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + hidden}
+    if begun:
+        assert await desk.unlogged(answer, who, "record-visit", body["file_id"], *subjects[:hidden]) == []
+    elif hidden:
+        assert (await desk.about(who))[-1]["outcome"] == "refused:invalid"
 
 
 async def test_two_records_that_begin_one_household_at_once_are_one_beginning(desk, body) -> None:
@@ -180,7 +187,7 @@ async def test_a_persons_mention_belongs_to_one_record(desk, body) -> None:
     before = await desk.counts()
     answer = await hand_in(desk, {**anew(body, household="known"), "subjects": body["subjects"]})
     assert (answer.status, answer.body["errors"][0]["pointer"]) == (422, "/subjects")
-    assert await desk.counts() == before
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + 1}
 
 
 async def test_a_dwelling_belongs_to_one_household_and_a_place_to_nobody(desk, body) -> None:
@@ -216,8 +223,13 @@ async def test_every_flaw_is_named_at_once_and_nothing_stored(desk, body) -> Non
 @pytest.mark.parametrize("who", ["reviewer", "supervisor", "officer", "resident", "police", "homeless-collector"])
 async def test_only_a_collector_of_a_station_hands_in(desk, body, who) -> None:
     before = await desk.counts()
-    assert (await hand_in(desk, body, who)).status == 403
-    assert await desk.counts() == before
+    answer = await hand_in(desk, body, who)
+    assert answer.status == 403
+    assert await desk.counts() == {**before, "outbox": before["outbox"] + 1}
+    (entry,) = await desk.about(who)
+    code = answer.body["type"].rpartition(":")[2]
+    assert (entry["action"], entry["outcome"]) == ("record-visit", f"refused:{code}")
+    assert "case" not in entry
 
 
 async def test_no_token_no_record(desk, body) -> None:

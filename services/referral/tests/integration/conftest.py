@@ -172,7 +172,7 @@ class Desk:
         """What the log was told about a subject."""
         ring = await self.vault.ring([subject])
         found = []
-        for row in await self.rows("SELECT body FROM outbox WHERE topic = 'audit.entry.referral' ORDER BY position"):
+        for row in await self.rows("SELECT body FROM outbox WHERE type = 'audit.entry-submitted.v1' ORDER BY position"):
             for detail in orjson.loads(row.body)["details"]:
                 if detail["subject_id"] == str(subject):
                     blob = detail["key_version"].to_bytes(4) + base64.b64decode(detail["ciphertext"])

@@ -101,6 +101,12 @@ def door(task: Any, tail: str = "") -> str:
     return f"/api/departments/{task.department}/requests/{task.ref}{tail}"
 
 
+async def tries(desk: Any, task: Any) -> list[tuple[str, str]]:
+    """Action and problem of the refused tries at a task's subject, as logged."""
+    logged = [(one["action"], one["outcome"].partition(":")) for one in await desk.logged(task.subject_id)]
+    return [(action, code) for action, (word, _, code) in logged if word == "refused"]
+
+
 async def test_a_department_accepts_works_and_completes_by_the_versions_it_saw(call, desk) -> None:
     task = await desk.opened("legal-aid")
     seen = await call("GET", door(task), "justice", doorstep_purpose="service")
@@ -143,6 +149,7 @@ async def test_another_departments_task_is_answered_like_none_at_all(call, desk)
         moved = await call("POST", f"{address}/transitions", "health", step("accepted"), if_match='"1"')
         assert (read.status, read.code) == (moved.status, moved.code) == (404, "request-unknown")
         assert read.body == moved.body
+    assert await tries(desk, task) == [("read-request", "request-unknown"), ("transition-task", "request-unknown")]
 
 
 @pytest.mark.parametrize("who", ["health", "reviewer", "collector", "police", "arbiter"])
@@ -151,6 +158,7 @@ async def test_nobody_else_reads_or_moves_a_departments_requests(call, desk, who
     assert (await call("GET", door(task), who, doorstep_purpose="service")).status == 403
     assert (await call("POST", door(task, "/transitions"), who, step("accepted"), if_match='"1"')).status == 403
     assert (await desk.task(task.need_id)).version == 1
+    assert await tries(desk, task) == [("read-request", "forbidden"), ("transition-task", "forbidden")]
 
 
 async def test_without_token_or_purpose_nothing_is_read(call, desk) -> None:
@@ -158,7 +166,8 @@ async def test_without_token_or_purpose_nothing_is_read(call, desk) -> None:
     assert (await call("GET", door(task), doorstep_purpose="service")).status == 401
     assert (await call("GET", door(task), "justice")).code == "purpose-missing"
     assert (await call("GET", door(task), "justice", doorstep_purpose="audit")).status == 403
-    assert len(await desk.logged(task.subject_id)) == 1
+    assert await tries(desk, task) == [("read-request", "purpose-missing"), ("read-request", "forbidden")]
+    assert len(await desk.logged(task.subject_id)) == 3
 
 
 async def test_a_transition_names_the_version_it_saw(call, desk) -> None:
@@ -277,6 +286,8 @@ async def test_only_the_arbiter_assigns_after_two_rejections(call, desk) -> None
     body = step("rejected", reason="not-ours")
     bound = await call("POST", door(live, "/transitions"), "justice", body, if_match='"5"')
     assert (bound.status, bound.code) == (409, "assignment-binds")
+    refused = ["arbiter-must-assign", "forbidden", "assignment-binds"]
+    assert await tries(desk, task) == [("transition-task", code) for code in refused]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +297,35 @@ async def test_a_strangers_hands_stay_off_the_stations_requests(call, desk, who,
     task = await desk.opened("legal-aid")
     station = f"/api/requests/{task.request_id}/transitions"
     body = step("cancelled", reason="duplicate")
-    assert (await call("POST", station, who, body, if_match='"1"')).status == status
+    answer = await call("POST", station, who, body, if_match='"1"')
+    assert answer.status == status
+    assert await tries(desk, task) == [("transition-task", answer.code)]
+
+
+async def test_who_proposes_does_not_confirm_and_that_is_logged_while_a_stale_version_is_not(call, desk) -> None:
+    task = await desk.opened("legal-aid")
+    await call("POST", door(task, "/transitions"), "justice", step("accepted"), if_match='"1"')
+    body = step("cancelled", reason="duplicate")
+    assert (await call("POST", door(task, "/transitions"), "justice", body, if_match='"2"')).status == 200
+    for version, code in (('"3"', "other-side-must-confirm"), ('"2"', "version-stale")):
+        again = step("cancelled", reason="duplicate")
+        answer = await call("POST", door(task, "/transitions"), "justice", again, if_match=version)
+        assert answer.code == code
+    assert await tries(desk, task) == [("transition-task", "other-side-must-confirm")]
+
+
+async def test_a_list_that_shows_nothing_is_logged_alike_for_another_stations_record_and_for_none(call, desk) -> None:
+    task = await desk.opened("legal-aid")
+    answers = []
+    for record in (task.record_id, uuid4()):
+        before = (await desk.rows("SELECT count(*) FROM outbox"))[0][0]
+        path = f"/api/requests?record_id={record}"
+        answers.append(await call("GET", path, "elsewhere", doorstep_purpose="triage"))
+        assert (await desk.rows("SELECT count(*) FROM outbox"))[0][0] == before + 1
+    assert answers[0] == answers[1]
+    assert answers[0].body == {"requests": []}
+    entry = (await desk.logged(task.subject_id))[-1]
+    assert (entry["action"], entry["outcome"], entry["actor"]) == ("list-requests", "nothing-shown", "reviewer-9")
 
 
 async def test_a_follow_code_shows_states_and_takes_a_rating(call, desk) -> None:

@@ -64,7 +64,7 @@ async def test_a_list_is_one_entry_for_all_its_subjects(desk) -> None:
         entry = (await desk.logged(task.subject_id))[-1]
         assert (entry["action"], entry["purpose"], entry["agency"]) == ("list-requests", "service", "labour")
     rows = await desk.rows(
-        "SELECT body FROM outbox WHERE topic = 'audit.entry.referral' ORDER BY position DESC LIMIT 1"
+        "SELECT body FROM outbox WHERE type = 'audit.entry-submitted.v1' ORDER BY position DESC LIMIT 1"
     )
     assert all(str(task.subject_id) in bytes(rows[0].body).decode() for task in tasks)
 

@@ -196,7 +196,19 @@ async def test_who_has_no_business_here_sees_nothing(files, known, refused) -> N
     answer = await files.look(known.file_id, who, purpose)
     assert answer.status == status
     assert "王秀英" not in answer.raw.decode()
-    assert "read-file" not in {entry["action"] for entry in await files.desk.logged(known.subjects[0].subject_id)}
+    subjects = [one.subject_id for one in known.subjects]
+    assert await files.desk.unlogged(answer, who, "read-file", known.file_id, *subjects) == []
+    for subject in subjects:
+        logged = await files.desk.logged(subject)
+        assert ("read-file", "done") not in {(one["action"], one["outcome"]) for one in logged}
+
+
+async def test_another_stations_file_is_answered_to_the_byte_like_none_and_each_try_is_logged(files, known) -> None:
+    answers, before = [], await files.desk.counts()
+    for file_id in (known.file_id, uuid4()):
+        answers.append(await files.look(file_id, "reviewer-elsewhere"))
+    assert answers[0] == answers[1]
+    assert await files.desk.counts() == {**before, "outbox": before["outbox"] + 2}
 
 
 async def test_an_erased_person_is_left_out_of_the_file(files, known) -> None:

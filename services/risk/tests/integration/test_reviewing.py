@@ -72,7 +72,12 @@ async def test_who_has_no_business_here_sees_nothing(call, desk, record, token, 
     answer = await call("GET", f"/api/assessments/{record.record_id}", token=token, purpose=purpose)
     assert answer.status == status
     assert "needs" not in answer.body
-    assert "read-assessment" not in {entry["action"] for entry in await desk.logged(desk.subjects["person"])}
+    for subject in desk.subjects.values():
+        tries = [
+            (one["action"], one["outcome"]) for one in await desk.logged(subject) if one["action"] != "assess-needs"
+        ]
+        code = answer.body["type"].rpartition(":")[2]
+        assert tries == ([] if status == 401 else [("read-assessment", f"refused:{code}")])
 
 
 async def test_keeping_somebody_from_their_own_record_is_logged(call, desk, record) -> None:
@@ -80,8 +85,8 @@ async def test_keeping_somebody_from_their_own_record_is_logged(call, desk, reco
     await call("GET", f"/api/assessments/{record.record_id}", token="own-reviewer", purpose="follow-up")
     await call("POST", f"/api/needs/{need['need_id']}/decision", token="own-reviewer", body=decision())
     look, word = (await desk.logged(desk.subjects["person"]))[-2:]
-    for entry in (look, word):
-        assert (entry["action"], entry["outcome"], entry["actor"]) == ("refuse", "own-record", "collector-1")
+    for entry, action in ((look, "read-assessment"), (word, "decide-need")):
+        assert (entry["action"], entry["outcome"], entry["actor"]) == (action, "refused:own-record", "collector-1")
     assert (look["case"], word["case"]) == (str(record.record_id), need["need_id"])
 
 
@@ -155,6 +160,8 @@ async def test_a_decision_that_does_not_stand_changes_nothing(
     body = decision()
     answer = await call("POST", f"/api/needs/{need['need_id']}/decision", token=token, body=body)
     assert (answer.status, answer.body["type"]) == (status, f"urn:doorstep:problem:{problem}")
+    refused = [one["outcome"] for one in await desk.logged(UUID(need["subject_id"])) if one["action"] == "decide-need"]
+    assert refused == ([f"refused:{problem}"] if status in (403, 404) else [])
     assert len(await desk.published(record.file_id)) == 1
     assert await desk.rows("SELECT 1 FROM decision WHERE need_id = CAST(:id AS uuid)", id=need["need_id"]) == []
     assert await desk.rows("SELECT 1 FROM command WHERE id = CAST(:id AS uuid)", id=body["id"]) == []

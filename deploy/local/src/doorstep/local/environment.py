@@ -25,7 +25,8 @@ class Engines:
     """Addresses and key files that all services share.
 
     `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with `bells`, the
-    folder in which consumers are rung, how far fetches are apart.
+    folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the witnesses of
+    the log.
     """
 
     databases: Mapping[str, str]
@@ -37,6 +38,7 @@ class Engines:
     logs: Path
     fetch_wait_ms: int = 500
     bells: Path | None = None
+    log_witnesses: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
+        if engines.log_witnesses is not None:
+            settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
     return settings
 
 

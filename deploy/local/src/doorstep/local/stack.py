@@ -31,14 +31,16 @@ class StackOptions:
     """What kind of stack: without `data` it lives in a temporary folder that is removed at the end.
 
     `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
-    `postgres` (a URL) name engines that the caller runs. `environment` is added to every service's. `instances` says
-    how many processes of a service run. `durable=False` saves the database the trips to the disk, for tests.
+    `postgres` (a URL) name engines that the caller runs, `witnesses` a file with those of the log. `environment` is
+    added to every service's. `instances` says how many processes of a service run. `durable=False` saves the database
+    the trips to the disk, for tests.
     """
 
     data: Path | None = None
     port: int | None = None
     kafka: str | None = None
     postgres: str | None = None
+    witnesses: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     instances: Mapping[str, int] = field(default_factory=dict)
     services: Sequence[str] = SERVICES
@@ -150,10 +152,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
             supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
     closing.push_async_callback(_stopping("services", supervisor.stop, report))
     engines = Engines(
-        databases={
-            **{name: postgres.url(name) for name in (*options.services, KEYS)},
-            "audit": postgres.url("audit", postgres.log_role),
-        },
+        databases=_databases(postgres, options.services),
         kafka=broker.address,
         fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
         bells=broker.bells,
@@ -162,6 +161,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
         keyset=keyset,
         log_key=log_key,
         logs=folder.logs,
+        log_witnesses=options.witnesses,
     )
     programs = service_programs(engines, layout, options.environment)
     for program in programs:
@@ -171,6 +171,11 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     folder.remember(ports={"front_door": front_door, "issuer": issuer_port}, running=_addresses(stack))
     closing.callback(folder.remember, ports={"front_door": front_door, "issuer": issuer_port}, running={})
     return stack
+
+
+def _databases(postgres: Postgres, services: Sequence[str]) -> dict[str, str]:
+    """The addresses at which services find their databases, each under its role."""
+    return {name: postgres.url(name, postgres.log_role if name == "audit" else None) for name in (*services, KEYS)}
 
 
 def _engines(folder: DataFolder, options: StackOptions, closing: AsyncExitStack) -> tuple[Postgres, Broker]:

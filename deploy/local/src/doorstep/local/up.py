@@ -9,10 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from doorstep.audit.domain.errors import Malformed
+from doorstep.audit.domain.quorum import Quorum, parse_witnesses
+from doorstep.cli.failures import Refusal
 from doorstep.local.progress import Progress
 from doorstep.local.stack import Stack, StackOptions, running_stack
 
 _STOPPED_TWICE = 130
+_QUORUM = 2  # what the log's service takes
 
 
 def up(
@@ -28,6 +32,9 @@ def up(
         str | None,
         typer.Option(metavar="URL", help="Use this PostgreSQL (its role may create databases) 外部 PostgreSQL."),
     ] = None,
+    witnesses: Annotated[
+        Path | None, typer.Option(help="Witnesses of the log: lines with a verifier key and an address 见证方名单.")
+    ] = None,
 ) -> None:
     """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
 
@@ -38,9 +45,31 @@ def up(
       doorstep up --data /srv/station-1 --port 8601
 
       doorstep up --kafka 127.0.0.1:9092 --postgres postgresql://doorstep:secret@127.0.0.1:5432/postgres
+
+      doorstep up --witnesses witnesses.txt
     """
-    options = StackOptions(data=data, port=port, kafka=kafka, postgres=postgres)
+    if witnesses is not None:
+        _check(witnesses)
+    options = StackOptions(data=data, port=port, kafka=kafka, postgres=postgres, witnesses=witnesses)
     asyncio.run(_run(options, Console()))
+
+
+class WitnessesUnusable(Refusal):
+    """The file of witnesses names nobody, or not in its form."""
+
+    def __init__(self, file: Path, why: str) -> None:
+        super().__init__(
+            f"见证方名单 {file} 无法使用：{why}。", f"The witnesses in {file} cannot be used: {why}.", exit_code=2
+        )
+
+
+def _check(file: Path) -> None:
+    """Raises WitnessesUnusable."""
+    try:
+        keys = tuple(witness.key for witness in parse_witnesses(file.read_text(encoding="utf-8")))
+        Quorum(keys, _QUORUM)
+    except (OSError, ValueError) as error:
+        raise WitnessesUnusable(file, str(error) if isinstance(error, Malformed) else type(error).__name__) from error
 
 
 async def _run(options: StackOptions, console: Console) -> None:

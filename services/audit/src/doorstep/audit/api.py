@@ -1,14 +1,15 @@
 """The log over HTTP: checkpoint, tiles and entry bundles as C2SP tlog-tiles names them, and proofs of inclusion.
 
-All of it is public: an entry says nothing to whoever does not hold its detail.
+All of that is public: an entry says nothing to whoever does not hold its detail. How the log fits what services
+promised is for auditors and operators; there are numbers in it and nothing else.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit import queries
@@ -16,10 +17,13 @@ from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import encode_base64
 from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
 from doorstep.audit.errors import EntryPending, EntryUnknown
+from doorstep.audit.operations.matching import SENDERS
 from doorstep.audit.operations.proving import prove_inclusion, receipt
-from doorstep.audit.schemas import Inclusion
+from doorstep.audit.schemas import GapShown, Inclusion, Promises, PromisesOf
+from doorstep.contracts.codes import Action
+from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import SessionDep
+from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, attempts
 
 router = APIRouter(prefix="/api/log", tags=["log"])
 
@@ -35,9 +39,19 @@ _AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"s
 
 @router.get("/checkpoint", response_class=Response, responses=_AS_TEXT)
 async def read_checkpoint(session: SessionDep) -> Response:
-    """The newest signed checkpoint."""
-    _, note = await _newest(session)
-    return Response(note, media_type=TEXT, headers={"Cache-Control": MOMENT})
+    """The newest signed checkpoint, with the cosignatures that are there for it."""
+    size, note = await _newest(session)
+    return Response(await queries.cosigned(session, size, note), media_type=TEXT, headers={"Cache-Control": MOMENT})
+
+
+@router.get("/witnessed-checkpoint", response_class=Response, responses=_AS_TEXT)
+async def read_witnessed_checkpoint(request: Request, session: SessionDep) -> Response:
+    """The newest checkpoint that a quorum of the log's witnesses cosigned, with their cosignatures."""
+    witnessed = await queries.newest_witnessed(session, request.app.state.trusted)
+    if witnessed is None:
+        zh, en = "尚无足够见证方联署的检查点。", "No checkpoint has the cosignatures of enough witnesses yet."
+        raise Problem(404, "not-witnessed", zh, en)
+    return Response(witnessed[1], media_type=TEXT, headers={"Cache-Control": MOMENT})
 
 
 @router.get("/vkey", response_class=Response, responses=_AS_TEXT)
@@ -83,11 +97,27 @@ async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion
 
 
 @router.get("/proof/receipt", response_class=Response, responses=_AS_TEXT)
-async def read_receipt(entry_id: UUID, session: SessionDep) -> Response:
+async def read_receipt(entry_id: UUID, request: Request, session: SessionDep) -> Response:
     """The receipt of an entry (C2SP tlog-proof): checked without the log, it tells nothing to a stranger."""
     with _telling_what_is_not_there():
-        made = await receipt(session, entry_id=entry_id)
+        made = await receipt(session, entry_id=entry_id, trusted=request.app.state.trusted)
     return Response(made.encode(), media_type=TEXT)
+
+
+@router.get("/manifests")
+@attempts(Action.LIST_GAPS)
+async def read_manifests(
+    service: ServiceDep,
+    session: SessionDep,
+    principal: PrincipalDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Promises:
+    """How the log fits what services promised in their manifests, and at most `limit` gaps."""
+    service.policy.authorize(principal, "list-gaps", Resource("manifest"))
+    return Promises(
+        services=[PromisesOf.model_validate(row) for row in await queries.promises(session, SENDERS)],
+        gaps=[GapShown.model_validate(row) for row in await queries.gaps(session, limit=limit)],
+    )
 
 
 @contextmanager

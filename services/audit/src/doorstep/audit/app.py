@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from doorstep.audit.api import router
 from doorstep.audit.operations.submitting import submit_own
+from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
 from doorstep.kit.service import Service, compose, create_app
 
@@ -24,7 +25,10 @@ def new_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def with_key(app: FastAPI) -> AsyncIterator[None]:
-        app.state.verifier_keys = settings_of(service).verifier_keys()
+        settings = settings_of(service)
+        app.state.verifier_keys = settings.verifier_keys()
+        keys = tuple(str(witness.key) for witness in settings.witnesses())
+        app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
     return create_app(service, router, title="Doorstep audit log", lifespan=with_key)

@@ -1,4 +1,4 @@
-"""What the log takes from the topics `audit.entry.<service>`: every message becomes an entry, readable or not."""
+"""What the log takes from the topics `audit.entry.<service>`: manifests, and entries, readable or not."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,9 +8,12 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit.domain.errors import Malformed
-from doorstep.audit.operations.submitting import read_submission, submit, submit_unreadable
-from doorstep.contracts.audit import AuditEntrySubmitted
+from doorstep.audit.domain.matching import minute_of, share
+from doorstep.audit.operations.promising import keep_manifest, read_manifest
+from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
+from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
+from doorstep.contracts.topics import TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
 from doorstep.kit.service import Service
@@ -24,11 +27,17 @@ class Unreadable(Event):
 
 
 class LogConsumer(Consumer):
-    """Takes submissions. What others would make a dead letter becomes an `unreadable` entry: nothing is left out."""
+    """Takes submissions and manifests.
+
+    What others would make a dead letter becomes an `unreadable` entry: nothing is left out.
+    """
 
     def __init__(self, service: Service) -> None:
         """Take what is submitted, and store it in the service's database."""
-        handlers: dict[type[Event], Handler] = {AuditEntrySubmitted: storing(service.vault)}
+        handlers: dict[type[Event], Handler] = {
+            AuditEntrySubmitted: storing(service.vault),
+            AuditManifestPublished: keep,
+        }
         self._vault = service.vault
         super().__init__(service.database, service.broker, handlers, steps=service.steps)
 
@@ -56,6 +65,14 @@ def storing(vault: Vault) -> Handler:
     """The handler of submissions; it raises Malformed for one of which no entry can be made."""
 
     async def store(session: AsyncSession, received: Received) -> None:
-        submit(session, read_submission(received.event, vault=vault))
+        submission = read_submission(received.event, vault=vault)
+        service = TOPICS[received.topic].producer
+        minute = minute_of(received.envelope.time)
+        submit(session, replace(submission, counted=Counted(service, minute, share(received.value))))
 
     return store
+
+
+async def keep(session: AsyncSession, received: Received) -> None:
+    """The handler of manifests; it raises Malformed for one that promises nothing sensible."""
+    await keep_manifest(session, read_manifest(received.event, topic=received.topic))

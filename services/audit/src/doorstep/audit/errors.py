@@ -3,6 +3,7 @@
 - EntryUnknown          the log holds no such entry
 - EntryPending          the entry is stored and not yet under a signed checkpoint
 - LogContradicted       what the database holds is not what was signed before: nothing is signed any more
+- WitnessRefused        a witness holds another history of the log than the log itself
 - SequencedElsewhere    another instance appends at this moment
 """
 
@@ -21,3 +22,7 @@ class LogContradicted(Exception):
 
 class SequencedElsewhere(Exception):
     """Another instance has appended since, or is appending now."""
+
+
+class WitnessRefused(Exception):
+    """A witness cosigned a history that this log does not go on from: somebody was shown another log."""

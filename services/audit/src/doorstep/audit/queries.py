@@ -1,10 +1,14 @@
 """What is read from the log's tables. A partial tile is the beginning of a full one, made from the rows below it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.audit.domain.quorum import attach
 from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
 
 _NEWEST = text("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1")
@@ -16,12 +20,62 @@ _SIZE = text("SELECT coalesce(max(index) + 1, 0) FROM entry")
 _PLACE = text(
     "SELECT index, leaf FROM entry WHERE entry_id = :id UNION ALL SELECT NULL, NULL FROM pending WHERE entry_id = :id"
 )
+_COSIGNED = text(
+    "SELECT DISTINCT ON (witness) line FROM cosignature WHERE size = :size ORDER BY witness, cosigned_at DESC"
+)
+_WITNESSED = text(
+    """
+    SELECT size, note FROM checkpoint WHERE size = (
+        SELECT size FROM cosignature WHERE witness = ANY(CAST(:witnesses AS text[]))
+        GROUP BY size HAVING count(DISTINCT witness) >= :quorum ORDER BY size DESC LIMIT 1
+    )
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """The witnesses that the log asks, by their verifier keys, and how many make a checkpoint a witnessed one."""
+
+    witnesses: Sequence[str] = ()
+    quorum: int = 1
+
+
+_PROMISES = text(
+    """
+    SELECT s.service, l.number AS last_number, l.ends AS promised_until,
+        (SELECT count(*) FROM manifest m WHERE NOT matched AND m.service = s.service) AS waiting,
+        (SELECT count(*) FROM gap g WHERE closed_at IS NULL AND g.service = s.service) AS gaps
+    FROM unnest(CAST(:services AS text[])) AS s (service) LEFT JOIN LATERAL (
+        SELECT number, ends FROM manifest m WHERE m.service = s.service ORDER BY number DESC LIMIT 1
+    ) AS l ON true
+    ORDER BY s.service
+    """
+)
+_GAPS = text(
+    """
+    SELECT service, kind, number, begins, ends, promised, stored, opened_at, closed_at
+    FROM gap ORDER BY closed_at IS NOT NULL, id DESC LIMIT :limit
+    """
+)
 
 
 async def newest_checkpoint(session: AsyncSession) -> tuple[int, bytes] | None:
     """The size and the signed note of the newest checkpoint; None before the first."""
     row = (await session.execute(_NEWEST)).first()
     return None if row is None else (row.size, row.note)
+
+
+async def cosigned(session: AsyncSession, size: int, note: bytes) -> bytes:
+    """The checkpoint `note` of this size with the newest cosignature of each witness that is there for it."""
+    return attach(note, (await session.execute(_COSIGNED, {"size": size})).scalars())
+
+
+async def newest_witnessed(session: AsyncSession, trusted: Trusted) -> tuple[int, bytes] | None:
+    """The size and the note, cosignatures too, of the newest checkpoint with a quorum; None while there is none."""
+    values = {"witnesses": list(trusted.witnesses), "quorum": trusted.quorum}
+    row = (await session.execute(_WITNESSED, values)).first()
+    return None if row is None else (row.size, await cosigned(session, row.size, row.note))
 
 
 async def stored_size(session: AsyncSession) -> int:
@@ -72,3 +126,13 @@ async def place(session: AsyncSession, entry_id: UUID) -> tuple[int | None, byte
     """Index and leaf hash of an entry; two None while it is pending; None if it was never submitted."""
     row = (await session.execute(_PLACE, {"id": entry_id})).first()
     return None if row is None else (row[0], row[1])
+
+
+async def promises(session: AsyncSession, services: Sequence[str]) -> Sequence[Row[Any]]:
+    """The last manifest of each of `services`, how many of its manifests are unmatched, how many gaps are open."""
+    return (await session.execute(_PROMISES, {"services": list(services)})).all()
+
+
+async def gaps(session: AsyncSession, *, limit: int) -> Sequence[Row[Any]]:
+    """Gaps, open ones first and then the latest."""
+    return (await session.execute(_GAPS, {"limit": limit})).all()

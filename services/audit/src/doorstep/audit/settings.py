@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.note import VerifierKey
+from doorstep.audit.domain.quorum import Quorum, Witness, parse_witnesses
 from doorstep.kit.service import Service, Settings
 
 
@@ -14,6 +16,9 @@ class LogSettings(Settings):
     with spaces between them. Entries that arrive within `log_window` seconds are signed together. The anchor lies in
     the database DOORSTEP_LOG_ANCHOR_URL, else beside the key store. `migrate` gives the role DOORSTEP_LOG_ROLE, under
     which the service is to run, the right to add to the log, and none to change it.
+    DOORSTEP_LOG_WITNESSES is a file with the witnesses, a line each, DOORSTEP_LOG_QUORUM how many of them make a
+    checkpoint a witnessed one. Entries may come `log_grace` seconds later than their
+    manifest, and a service's manifests `log_silence` seconds late, before that is told.
     """
 
     log_origin: str
@@ -22,6 +27,10 @@ class LogSettings(Settings):
     log_anchor_url: str | None = None
     log_role: str | None = None
     log_window: float = 0.05
+    log_witnesses: Path | None = None
+    log_quorum: int = 2
+    log_grace: float = 120.0
+    log_silence: float = 300.0
 
     @property
     def anchor_url(self) -> str:
@@ -45,6 +54,18 @@ class LogSettings(Settings):
         if self.log_vkey is None:
             return self.log_keys().verifiers
         return tuple(VerifierKey.parse(one) for one in self.log_vkey.split())
+
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Who cosigns; nobody if no file is named. Raises ValueError, also if so few cannot be the quorum."""
+        if self.log_witnesses is None:
+            return ()
+        try:
+            named = parse_witnesses(self.log_witnesses.read_text(encoding="utf-8"))
+            Quorum(tuple(witness.key for witness in named), self.log_quorum)
+        except (OSError, Malformed, UnicodeDecodeError) as error:
+            why = str(error) if isinstance(error, Malformed) else type(error).__name__
+            raise ValueError(f"DOORSTEP_LOG_WITNESSES, {self.log_witnesses.name}: {why}") from None
+        return named
 
 
 def settings_of(service: Service) -> LogSettings:

@@ -94,18 +94,6 @@ async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> l
     return [_shown(ring, position, step) for position, step in found]
 
 
-async def log_own_record(
-    session: AsyncSession, *, vault: Vault, principal: Principal, purpose: Purpose, record_id: UUID
-) -> None:
-    """Log that somebody was kept from following a record of their own."""
-    found = await queries.steps(session, record_id)
-    subjects = intents.distinct(step.subject_id for _, step in found if step.subject_id is not None)
-    ring = await vault.ring(subjects)
-    readable = [subject for subject in subjects if subject in ring]
-    intent = Intent(Action.REFUSE, readable, purpose=purpose, case=record_id, outcome="own-record")
-    intents.record(session, ring, intent, principal=principal)
-
-
 def _shown(ring: KeyRing, position: int, step: Step) -> StepShown:
     if step.sealed is None:
         return StepShown(position, step, None)

@@ -72,6 +72,15 @@ async def journey(session: AsyncSession, record_id: UUID) -> Journey | None:
     return None if row is None else Journey(*row)
 
 
+async def subjects(session: AsyncSession, record_id: UUID) -> list[UUID]:
+    """Whom the steps of a journey, of any station, are about."""
+    query = text(
+        "SELECT DISTINCT CAST(step->>'subject_id' AS uuid) FROM journey_step"
+        " WHERE record_id = :record_id AND step->>'subject_id' IS NOT NULL ORDER BY 1"
+    )
+    return list(await session.scalars(query, {"record_id": record_id}))
+
+
 async def steps(session: AsyncSession, record_id: UUID, known: Collection[int] = ()) -> list[tuple[int, Step]]:
     """The steps of a journey at other positions than those `known`, in the order in which they came."""
     query = text(

@@ -1,25 +1,27 @@
 """HTTP: hand in a record, read one."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
 from doorstep.contracts.codes import Action
 from doorstep.contracts.facts import SubjectKind
-from doorstep.intake import operations
+from doorstep.intake import operations, queries
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
 from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
 from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem, pointer
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
 
 router = APIRouter(tags=["records"])
 
 
 @router.post("/api/records", status_code=201)
+@attempts(Action.RECORD_VISIT, subjects=queries.subjects_of_file)
 async def record_visit(
     body: RecordBody, principal: PrincipalDep, session: SessionDep, service: ServiceDep, response: Response
 ) -> RecordTaken:
@@ -35,13 +37,15 @@ async def record_visit(
             session, vault=service.vault, principal=principal, record=record, digest=digest
         )
     except HouseholdUnknown:
-        raise _refused("/file_id", "没有这户的档案，请以 new 提交", "no such household; send it as new") from None
+        zh, en = "没有这户的档案，请以 new 提交", "no such household; send it as new"
+        raise _refused("/file_id", zh, en, refusal=True, about=record.file_id) from None  # it may be another station's
     except HouseholdKnown:
         raise _refused(
             "/file_id", "这户已有档案，请以 known 提交", "the household is known; send it as known"
         ) from None
     except SubjectTaken:
-        raise _refused("/subjects", "有对象编号已被使用", "a subject's id belongs to another subject") from None
+        zh, en = "有对象编号已被使用", "a subject's id belongs to another subject"
+        raise _refused("/subjects", zh, en, refusal=True) from None
     if taken.again:
         response.status_code = 200
     receipts = tuple(Receipt(subject_id=one, follow_code=code) for one, code in taken.follow_codes.items())
@@ -51,6 +55,7 @@ async def record_visit(
 
 
 @router.get("/api/records/{record_id}", response_model_exclude_none=True)
+@attempts(Action.READ_RECORD, "record_id", queries.subjects_of_record)
 async def read_record(
     record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
 ) -> RecordShown:
@@ -67,10 +72,6 @@ async def read_record(
     except RecordUnknown:
         raise Problem(404, "record-unknown", "没有这份记录。", "There is no such record.") from None
     except OwnRecord:
-        async with service.database.transaction() as logging:  # the refused transaction leaves nothing
-            await operations.log_own_record(
-                logging, vault=service.vault, principal=principal, purpose=purpose, record_id=record_id
-            )
         zh, en = "采集员不能审核自己采集的记录。", "Who took the record does not review it."
         raise Problem(403, "own-record", zh, en) from None
     subjects = tuple(
@@ -122,5 +123,5 @@ def _with_papers(subject: Subject, now: datetime) -> Subject:
     return Subject(subject.subject_id, subject.kind, card.model_copy(update={"document_number": number}), subject.facts)
 
 
-def _refused(where: str, zh: str, en: str) -> Problem:
-    return Problem(422, "invalid", zh + "。", en[0].upper() + en[1:] + ".", faults=[Fault(where, zh, en)])
+def _refused(where: str, zh: str, en: str, **more: Any) -> Problem:
+    return Problem(422, "invalid", zh + "。", en[0].upper() + en[1:] + ".", faults=[Fault(where, zh, en)], **more)

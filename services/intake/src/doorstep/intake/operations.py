@@ -165,14 +165,3 @@ async def show_record(
             for one in found
         ),
     )
-
-
-async def log_own_record(
-    session: AsyncSession, *, vault: Vault, principal: Principal, purpose: Purpose, record_id: UUID
-) -> None:
-    """Log that somebody was kept from reviewing a record of their own."""
-    subjects = [one.subject_id for one in await queries.contents(session, record_id)]
-    ring = await vault.ring(subjects)
-    readable = [subject for subject in subjects if subject in ring]
-    intent = Intent(Action.REFUSE, readable, purpose=purpose, case=record_id, outcome="own-record")
-    intents.record(session, ring, intent, principal=principal)

@@ -99,6 +99,21 @@ async def record(session: AsyncSession, record_id: UUID) -> RecordRow | None:
     return RecordRow(record_id, file_id, station, Channel(channel), visited_at, recorded_at, recorded_by)
 
 
+async def subjects_of_record(session: AsyncSession, record_id: UUID) -> list[UUID]:
+    """The subjects of a record of any station, in the order in which they were written."""
+    query = text("SELECT subject_id FROM record_subject WHERE record_id = :record_id ORDER BY place")
+    return list(await session.scalars(query, {"record_id": record_id}))
+
+
+async def subjects_of_file(session: AsyncSession, file_id: UUID) -> list[UUID]:
+    """The subjects of all records of a file of any station."""
+    query = text(
+        "SELECT DISTINCT s.subject_id FROM record_subject s JOIN record r USING (record_id)"
+        " WHERE r.file_id = :file_id ORDER BY s.subject_id"
+    )
+    return list(await session.scalars(query, {"file_id": file_id}))
+
+
 async def contents(session: AsyncSession, record_id: UUID) -> list[ContentRow]:
     """The subjects of a record in the order in which they were written."""
     query = text(

@@ -200,6 +200,24 @@ async def lock_followed_task(session: AsyncSession, follow_index: bytes, follow_
     return None if request_id is None else await _one(session, _LATEST, request_id=request_id)
 
 
+async def subjects_of_ref(session: AsyncSession, ref: UUID) -> list[UUID]:
+    """Whom a request is about that any department knows as `ref`."""
+    query = text("SELECT r.subject_id FROM task t JOIN request r USING (request_id) WHERE t.ref = :ref")
+    return list(await session.scalars(query, {"ref": ref}))
+
+
+async def subjects_of_request(session: AsyncSession, request_id: UUID) -> list[UUID]:
+    """Whom a request of any station is about."""
+    query = text("SELECT subject_id FROM request WHERE request_id = :request_id")
+    return list(await session.scalars(query, {"request_id": request_id}))
+
+
+async def subjects_of_record(session: AsyncSession, record_id: UUID) -> list[UUID]:
+    """Whom the requests are about that came of a record of any station."""
+    query = text("SELECT DISTINCT subject_id FROM request WHERE record_id = :record_id ORDER BY subject_id")
+    return list(await session.scalars(query, {"record_id": record_id}))
+
+
 _CONTINUED = text("SELECT 1 FROM request WHERE continues = :request_id")
 
 

@@ -4,9 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from doorstep.contracts.codes import Action
 from doorstep.contracts.intake import Card
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.registry import queries
 from doorstep.registry.errors import FileUnknown
 from doorstep.registry.operations import FactShown, show_file
 from doorstep.registry.queries import SubjectRow
@@ -16,6 +18,7 @@ router = APIRouter(tags=["files"])
 
 
 @router.get("/api/files/{file_id}", response_model_exclude_none=True)
+@attempts(Action.READ_FILE, "file_id", queries.subject_ids)
 async def read_file(
     file_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
 ) -> HouseholdFile:

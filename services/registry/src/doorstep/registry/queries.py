@@ -157,6 +157,12 @@ async def subjects(session: AsyncSession, file_id: UUID) -> list[SubjectRow]:
     return [SubjectRow(subject_id, SubjectKind(kind), person, bytes(card)) for subject_id, kind, person, card in rows]
 
 
+async def subject_ids(session: AsyncSession, file_id: UUID) -> list[UUID]:
+    """The ids of the subjects of a file of any station, in the order in which they came."""
+    query = text("SELECT subject_id FROM subject WHERE file_id = :file_id ORDER BY file_version, subject_id")
+    return list(await session.scalars(query, {"file_id": file_id}))
+
+
 async def facts(session: AsyncSession, file_id: UUID) -> list[FactRow]:
     """The facts of a file that need not be stated anew yet, newest version first."""
     query = text(

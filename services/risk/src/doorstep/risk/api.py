@@ -4,15 +4,15 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from doorstep.contracts.codes import Purpose
+from doorstep.contracts.codes import Action
 from doorstep.kit import idempotency
-from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.errors import DecidedAlready, NeedUnknown, NeedWanted, OwnRecord, RecordNotAssessed
-from doorstep.risk.operations import decide_need, log_own_record, read_assessment
+from doorstep.risk.operations import decide_need, read_assessment
 from doorstep.risk.schemas import AssessmentView, DecisionAnswer, DecisionBody, PackAnswer
 from doorstep.risk.views import view_assessment
 
@@ -20,6 +20,7 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/assessments/{record_id}", tags=["triage"])
+@attempts(Action.READ_ASSESSMENT, "record_id", queries.subjects_of_case)
 async def get_assessment(
     record_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> AssessmentView:
@@ -38,11 +39,12 @@ async def get_assessment(
         zh, en = "没有这份记录的研判结果，或尚未研判。", "This record has no assessment, or not yet."
         raise Problem(404, "record-not-assessed", zh, en) from None
     except OwnRecord:
-        raise await _own_record(service, principal, purpose, record_id) from None
+        raise _own_record() from None
     return view_assessment(found)
 
 
 @router.post("/needs/{need_id}/decision", tags=["triage"])
+@attempts(Action.DECIDE_NEED, "need_id", queries.subjects_of_case)
 async def post_decision(
     need_id: UUID, body: DecisionBody, service: ServiceDep, session: SessionDep, principal: PrincipalDep
 ) -> DecisionAnswer:
@@ -65,7 +67,7 @@ async def post_decision(
     except NeedUnknown:
         raise Problem(404, "need-unknown", "没有这项需求。", "There is no such need.") from None
     except OwnRecord:
-        raise await _own_record(service, principal, Purpose.TRIAGE, need_id) from None
+        raise _own_record() from None
     except NeedWanted:
         zh, en = "居民本人提出的诉求已转办，无需审核。", "The resident asked for this; it was handed on."
         raise Problem(409, "need-wanted", zh, en) from None
@@ -90,9 +92,6 @@ def pack_router(pack: CompiledPack) -> APIRouter:
     return published
 
 
-async def _own_record(service: Service, principal: Principal, purpose: Purpose, case: UUID) -> Problem:
-    """The refusal, logged in a transaction of its own, because the refused one leaves nothing."""
-    async with service.database.transaction() as session:
-        await log_own_record(session, case=case, vault=service.vault, principal=principal, purpose=purpose)
+def _own_record() -> Problem:
     zh, en = "采集员不能审核自己采集的记录。", "Who took the record does not review it."
     return Problem(403, "own-record", zh, en)

@@ -158,17 +158,6 @@ async def decide_need(
     return decision
 
 
-async def log_own_record(
-    session: AsyncSession, *, case: UUID, vault: Vault, principal: Principal, purpose: Purpose
-) -> None:
-    """Log that somebody was kept from reviewing a record of their own; `case` is the record, or a need of it."""
-    subjects = await queries.subjects_of_case(session, case)
-    ring = await vault.ring(subjects)
-    readable = [subject for subject in subjects if subject in ring]
-    intent = Intent(Action.REFUSE, readable, purpose, case=case, outcome="own-record")
-    intents.record(session, ring, intent, principal=principal)
-
-
 def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterator[Reading]:
     for subject in event.subjects:
         if subject.subject_id not in ring:

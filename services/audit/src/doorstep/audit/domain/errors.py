@@ -2,6 +2,7 @@
 
 LogError
 ├── Malformed            it is not in the format at all
+├── NotWitnessed         too few witnesses cosigned it, or too long ago
 ├── ProofRejected        a well-formed proof that does not prove what it should
 └── SignatureRejected    no trusted key signed it, or a trusted key's signature is wrong
 """
@@ -13,6 +14,10 @@ class LogError(Exception):
 
 class Malformed(LogError, ValueError):
     """What was read is not in its format."""
+
+
+class NotWitnessed(LogError):
+    """Too few of the trusted witnesses cosigned the checkpoint, or too long ago."""
 
 
 class ProofRejected(LogError):

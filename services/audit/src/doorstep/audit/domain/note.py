@@ -21,7 +21,7 @@ from doorstep.audit.domain.errors import Malformed, SignatureRejected
 ED25519 = 0x01
 NOTE_LIMIT = 1_000_000
 SIGNATURE_LIMIT = 100
-_PRIVATE = "PRIVATE+KEY+"
+PRIVATE = "PRIVATE+KEY+"
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
@@ -53,6 +53,18 @@ def key_id(name: str, key_type: int, public_key: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + bytes([key_type]) + public_key).digest()[:4]
 
 
+def parse_key(text: str, key_type: int, what: str) -> tuple[str, str, bytes]:
+    """Return name, hex id and 32 bytes of name+hexid+base64(type || bytes); raise Malformed for any other form."""
+    parts = text.split("+", 2)
+    if len(parts) != 3:
+        raise Malformed(f"{what}: not of the form name+id+key")
+    name, hexid, encoded = parts
+    data = decode_base64(encoded, what)
+    if len(data) != 33 or data[0] != key_type:
+        raise Malformed(f"{what}: not a key of type {key_type:#04x}, Ed25519")
+    return require_name(name), hexid, data[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """One signature line: the key's name, its id (4 bytes), the signature's bytes."""
@@ -81,14 +93,8 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> "VerifierKey":
         """Read name+hexid+base64(type || key); raise Malformed for anything else, or an id of another key."""
-        parts = text.split("+", 2)
-        if len(parts) != 3:
-            raise Malformed("verifier key: not of the form name+id+key")
-        name, hexid, encoded = parts
-        data = decode_base64(encoded, "verifier key")
-        if len(data) != 33 or data[0] != ED25519:
-            raise Malformed("verifier key: not an Ed25519 key")
-        key = cls(require_name(name), data[1:])
+        name, hexid, data = parse_key(text, ED25519, "verifier key")
+        key = cls(name, data)
         if hexid != key.key_id.hex():
             raise Malformed("verifier key: the id is not this key's")
         return key
@@ -119,26 +125,23 @@ class SigningKey:
     @staticmethod
     def is_secret(text: str) -> bool:
         """Say whether `text` is meant to be a signing key."""
-        return text.startswith(_PRIVATE)
+        return text.startswith(PRIVATE)
 
     @classmethod
     def parse(cls, text: str) -> "SigningKey":
         """Read PRIVATE+KEY+name+hexid+base64(type || seed); raise Malformed for anything else."""
-        parts = text.strip().removeprefix(_PRIVATE).split("+", 2)
-        if not text.startswith(_PRIVATE) or len(parts) != 3:
+        if not text.startswith(PRIVATE):
             raise Malformed("signing key: not of the form PRIVATE+KEY+name+id+key")
-        data = decode_base64(parts[2], "signing key")
-        if len(data) != 33 or data[0] != ED25519:
-            raise Malformed("signing key: not an Ed25519 key")
-        key = cls(require_name(parts[0]), data[1:])
-        if parts[1] != key.verifier.key_id.hex():
+        name, hexid, data = parse_key(text.strip().removeprefix(PRIVATE), ED25519, "signing key")
+        key = cls(name, data)
+        if hexid != key.verifier.key_id.hex():
             raise Malformed("signing key: the id is not this key's")
         return key
 
     def encode(self) -> str:
         """Return the secret text form, to be kept in a file that only the log's worker can read."""
         data = encode_base64(bytes([ED25519]) + self.seed)
-        return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{data}"
+        return f"{PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{data}"
 
     @property
     def verifier(self) -> VerifierKey:
@@ -180,10 +183,11 @@ class Note:
         lines = whole[at + 2 : -1].split("\n")
         if len(lines) > SIGNATURE_LIMIT:
             raise Malformed("note: more than 100 signatures")
-        return cls(whole[: at + 1], tuple(_parse_line(line) for line in lines))
+        return cls(whole[: at + 1], tuple(parse_line(line) for line in lines))
 
 
-def _parse_line(line: str) -> Signature:
+def parse_line(line: str) -> Signature:
+    """Read a signature line, without its newline; raise Malformed."""
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "—":
         raise Malformed("signature line: not of the form — name base64")

@@ -24,10 +24,11 @@ from uuid import UUID
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
 from doorstep.audit.domain.edge import RightEdge
 from doorstep.audit.domain.entry import Entry, parse_entry
-from doorstep.audit.domain.errors import LogError, Malformed, ProofRejected
+from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed, ProofRejected
 from doorstep.audit.domain.merkle import check_consistency, consistency_ranges, leaf_hash
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.proving import ProofTiles
+from doorstep.audit.domain.quorum import Quorum, check_witnessed
 from doorstep.audit.domain.tiles import (
     BUNDLE,
     TILE_WIDTH,
@@ -43,6 +44,7 @@ from doorstep.audit.domain.tiles import (
 Fetch = Callable[[str], Awaitable[bytes | None]]
 """The bytes at a path below the log's prefix, such as `checkpoint` or `tile/0/000.p/7`; None if it is not there."""
 
+CHECKPOINT, WITNESSED = "checkpoint", "witnessed-checkpoint"
 AT_ONCE = 8
 Part = TypeVar("Part")
 
@@ -127,12 +129,14 @@ class VerifiedLog:
     checkpoint: bytes
 
 
-async def verify_log(fetch: Fetch, verifier_key: VerifierKey, *, origin: str | None = None) -> VerifiedLog:
+async def verify_log(
+    fetch: Fetch, verifier_key: VerifierKey, *, origin: str | None = None, under: str = CHECKPOINT
+) -> VerifiedLog:
     """Read the whole log and check it against its signed checkpoint; raises VerificationFailed.
 
-    `origin` is the log's name if it is not the key's. Memory: every entry is kept.
+    `origin` is the log's name if it is not the key's, `under` the path of the checkpoint. Memory: every entry is kept.
     """
-    signed, checkpoint = await _checkpoint(fetch, verifier_key, origin)
+    signed, checkpoint = await _checkpoint(fetch, verifier_key, origin, under)
     size = checkpoint.size
     raw = [
         entry
@@ -149,6 +153,29 @@ async def verify_log(fetch: Fetch, verifier_key: VerifierKey, *, origin: str | N
     ]
     _compare([leaf_hash(entry) for entry in raw], levels, checkpoint)
     return VerifiedLog(size, checkpoint.root, _entries(raw), signed)
+
+
+async def verify_witnessed(fetch: Fetch, verifier_key: VerifierKey, quorum: Quorum, now: float) -> VerifiedLog:
+    """Read the log whole up to the newest checkpoint that its witnesses cosigned, and check that it goes on from there.
+
+    Raises VerificationFailed, NotWitnessed if fewer than `quorum` cosigned it, or too long ago.
+    """
+    if await fetch(WITNESSED) is None:
+        raise NotWitnessed("the log has no checkpoint that enough witnesses cosigned")
+    signed, _ = await _checkpoint(fetch, verifier_key, None, WITNESSED)
+    check_witnessed(signed, quorum, now)
+    log = await verify_log(_with(signed, fetch), verifier_key, under=WITNESSED)
+    await check_saved(fetch, verifier_key, signed)
+    return log
+
+
+def _with(signed: bytes, fetch: Fetch) -> Fetch:
+    """As `fetch`, with the witnessed checkpoint that was checked and no later one."""
+
+    async def fetch_or_know(path: str) -> bytes | None:
+        return signed if path == WITNESSED else await fetch(path)
+
+    return fetch_or_know
 
 
 async def check_saved(
@@ -175,10 +202,12 @@ async def check_saved(
     return newest
 
 
-async def _checkpoint(fetch: Fetch, key: VerifierKey, origin: str | None) -> tuple[bytes, Checkpoint]:
-    signed = await fetch("checkpoint")
+async def _checkpoint(
+    fetch: Fetch, key: VerifierKey, origin: str | None, path: str = CHECKPOINT
+) -> tuple[bytes, Checkpoint]:
+    signed = await fetch(path)
     if signed is None:
-        raise CheckpointRejected("the log has no checkpoint")
+        raise CheckpointRejected(f"the log has no {path}")
     return signed, _open(signed, key, origin)
 
 

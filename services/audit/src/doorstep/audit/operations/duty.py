@@ -1,4 +1,7 @@
-"""Who sequences, and when: of all instances the one that holds the lease, soon after something was submitted."""
+"""Who sequences and who matches, and when: of all instances the ones that hold the leases.
+
+Entries are sequenced soon after something was submitted; manifests are matched every few seconds.
+"""
 
 import asyncio
 import logging
@@ -9,11 +12,13 @@ from typing import Any
 from prometheus_client import Gauge
 
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.matching import Matcher
 from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.submitting import SUBMITTED
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease
 from doorstep.kit.telemetry import describe
+from doorstep.kit.wakeups import sleep_unless
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +26,7 @@ CONTRADICTED = Gauge("doorstep_log_contradicted", "1 while the stored log is not
 _POLL = 0.5
 _RETRY = 0.5
 _CONTRADICTED_RETRY = 30.0
+_MATCHING = 5.0
 
 
 class SequencerDuty:
@@ -39,6 +45,10 @@ class SequencerDuty:
         """Sequence soon, if the transaction with this `info` submitted something."""
         if info.get(SUBMITTED):
             self._woken.set()
+
+    def on_duty(self) -> bool:
+        """Whether this instance is the one that sequences."""
+        return self._held
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Sequence until `stopping` is set; what is stored by then gets its place first."""
@@ -91,3 +101,27 @@ class SequencerDuty:
         if not stopping.is_set() and (self._woken.is_set() or not seconds):
             self._woken.clear()
             await asyncio.sleep(self._window)
+
+
+class MatcherDuty:
+    """Runs a matcher while this instance holds the lease."""
+
+    def __init__(self, database: Database, matcher: Matcher) -> None:
+        """Do the duty of `matcher` on `database`."""
+        self._matcher = matcher
+        self._lease = Lease(database, "matcher", seconds=3 * _MATCHING)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Match until `stopping` is set."""
+        while not stopping.is_set():
+            try:
+                if await self._lease.take():
+                    await self._matcher.turn()
+                else:
+                    self._matcher.rest()
+            except DATABASE_ERRORS as error:
+                log.warning("matcher interrupted", extra={"error": describe(error)})
+            await sleep_unless(stopping, _MATCHING)
+        self._matcher.rest()
+        with suppress(*DATABASE_ERRORS):
+            await self._lease.give_back()

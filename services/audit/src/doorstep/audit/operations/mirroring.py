@@ -1,8 +1,9 @@
 """Writing the log out as files, so that any file server is a complete mirror of it.
 
 Invariants: nothing is written that was not verified; what stood there stays if the log contradicts it; each file is
-replaced whole, the checkpoint last, so that a mirror that was broken off is still the one that it was before. A full
-tile never changes: one that lies there is read instead of being fetched, and verified like the others.
+replaced whole, the checkpoint after the tiles, so that a mirror that was broken off is still the one that it was, and
+the witnessed checkpoint last, so that it is never newer than the newest. A full tile never changes: one that lies there
+is read instead of being fetched, and verified like the others.
 """
 
 import os
@@ -13,9 +14,17 @@ from doorstep.audit.domain.checkpoint import open_checkpoint
 from doorstep.audit.domain.errors import LogError
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.tiles import BUNDLE, Tile, levels_of, tiles_of_level
-from doorstep.audit.domain.verify import Fetch, VerificationFailed, VerifiedLog, check_saved, verify_log
+from doorstep.audit.domain.verify import (
+    CHECKPOINT,
+    WITNESSED,
+    Fetch,
+    VerificationFailed,
+    VerifiedLog,
+    check_saved,
+    verify_log,
+)
 
-CHECKPOINT, VKEY = "checkpoint", "vkey"
+VKEY = "vkey"
 _BEGUN = {"tile", VKEY, f".{VKEY}.fresh", f".{CHECKPOINT}.fresh"}  # what a first export leaves that was broken off
 
 
@@ -28,19 +37,29 @@ async def mirror_log(fetch: Fetch, key: VerifierKey, folder: Path) -> VerifiedLo
 
     Raises VerificationFailed, LogForked and LogShrunk too, if it is not what the mirror has; FolderNotAMirror; OSError.
     """
-    saved, old_size = _saved(folder, key)
+    saved, old_sizes = _saved(folder, key)
     if saved is not None:
         await check_saved(fetch, key, saved)
     parts = _Parts(fetch, folder)
     try:
-        log = await verify_log(parts.fetch, key)
+        logs = await _verify(parts.fetch, key)
     except VerificationFailed:
         if not parts.from_folder:
             raise
         parts = _Parts(fetch, None)  # what is damaged may be the mirror
-        log = await verify_log(parts.fetch, key)
-    _write(folder, parts.fetched, log, key, old_size)
-    return log
+        logs = await _verify(parts.fetch, key)
+    _write(folder, parts.fetched, logs, key, old_sizes)
+    return logs[CHECKPOINT]
+
+
+async def _verify(fetch: Fetch, key: VerifierKey) -> dict[str, VerifiedLog]:
+    """The log as verified under its newest checkpoint, and under its newest witnessed one, if there is one."""
+    witnessed = await fetch(WITNESSED)  # before the newest one, which is then no older
+    logs = {CHECKPOINT: await verify_log(fetch, key)}
+    if witnessed is not None:
+        logs[WITNESSED] = await verify_log(fetch, key, under=WITNESSED)
+        await check_saved(fetch, key, witnessed)
+    return logs
 
 
 class _Parts:
@@ -53,8 +72,10 @@ class _Parts:
         self.from_folder = False
 
     async def fetch(self, path: str) -> bytes | None:
-        """The bytes at `path`."""
-        if self._folder is not None and path != CHECKPOINT and ".p/" not in path:
+        """The bytes at `path`; what was fetched once is the same ever after."""
+        if path in self.fetched:
+            return self.fetched[path]
+        if self._folder is not None and path not in (CHECKPOINT, WITNESSED) and ".p/" not in path:
             file = self._folder / path
             if file.is_file():
                 self.from_folder = True
@@ -65,27 +86,32 @@ class _Parts:
         return data
 
 
-def _saved(folder: Path, key: VerifierKey) -> tuple[bytes | None, int]:
-    """The checkpoint of the mirror in `folder` and its size; None and 0 if nothing is there yet."""
+def _saved(folder: Path, key: VerifierKey) -> tuple[bytes | None, list[int]]:
+    """The checkpoint of the mirror in `folder`, None if nothing is there yet; the sizes of the logs that it holds."""
     file = folder / CHECKPOINT
     if not file.exists():
         if folder.exists() and any(one.name not in _BEGUN for one in folder.iterdir()):
             raise FolderNotAMirror(f"{folder} holds something else than a mirror")
-        return None, 0
-    saved = file.read_bytes()
+        return None, []
+    notes = [one.read_bytes() for one in (file, folder / WITNESSED) if one.exists()]
     try:
-        return saved, open_checkpoint(saved, key.name, [key]).size
+        return notes[0], [open_checkpoint(note, key.name, [key]).size for note in notes]
     except LogError as error:
         raise FolderNotAMirror(f"the mirror's own checkpoint is not of this log: {error}") from error
 
 
-def _write(folder: Path, parts: dict[str, bytes], log: VerifiedLog, key: VerifierKey, old_size: int) -> None:
+def _write(
+    folder: Path, parts: dict[str, bytes], logs: dict[str, VerifiedLog], key: VerifierKey, old_sizes: list[int]
+) -> None:
     for path, data in parts.items():
-        if path != CHECKPOINT:
+        if path not in (CHECKPOINT, WITNESSED):
             _replace(folder / path, data)
     _replace(folder / VKEY, f"{key}\n".encode())
-    _replace(folder / CHECKPOINT, log.checkpoint)
-    kept = {tile.path for size in (old_size, log.size) for tile in _tiles(size)}  # who reads the old one may go on
+    for name in (CHECKPOINT, WITNESSED):
+        if name in logs:
+            _replace(folder / name, logs[name].checkpoint)
+    sizes = {*old_sizes, *(log.size for log in logs.values())}
+    kept = {tile.path for size in sizes for tile in _tiles(size)}  # who reads the old one may go on
     for file in (folder / "tile").glob("**/*.p/*"):
         if file.relative_to(folder).as_posix() not in kept:
             file.unlink()

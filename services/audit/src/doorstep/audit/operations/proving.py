@@ -1,15 +1,17 @@
 """Proofs that an entry is in the log, computed from its tiles, and receipts made of them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit import queries
-from doorstep.audit.domain.merkle import inclusion_ranges
+from doorstep.audit.domain.merkle import Range, consistency_ranges, inclusion_ranges
 from doorstep.audit.domain.proving import ProofTiles
 from doorstep.audit.domain.receipt import Receipt
 from doorstep.audit.errors import EntryPending, EntryUnknown, LogContradicted
+from doorstep.audit.queries import Trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +27,55 @@ class InclusionProof:
 
 async def prove_inclusion(session: AsyncSession, *, entry_id: UUID) -> InclusionProof:
     """Prove that an entry is under the newest checkpoint; raises EntryUnknown, EntryPending, LogContradicted."""
+    index, leaf = await _place(session, entry_id)
     newest = await queries.newest_checkpoint(session)
+    if newest is None or index >= newest[0]:
+        raise EntryPending
+    return await _prove(session, index, leaf, *newest)
+
+
+async def prove_consistency(session: AsyncSession, *, old_size: int, size: int) -> tuple[bytes, ...]:
+    """Prove that the tree of `size` begins with the one of `old_size`, from 1 to `size`; raises LogContradicted."""
+    return await _hashes(session, size, consistency_ranges(old_size, size))
+
+
+async def receipt(session: AsyncSession, *, entry_id: UUID, trusted: Trusted) -> Receipt:
+    """The receipt of an entry, with the entry in it, under the newest witnessed checkpoint if it covers the entry.
+
+    Else under the newest one. Raises EntryUnknown, EntryPending, LogContradicted.
+    """
+    index, leaf = await _place(session, entry_id)
+    witnessed = await queries.newest_witnessed(session, trusted)
+    if witnessed is not None and index < witnessed[0]:
+        proof = await _prove(session, index, leaf, *witnessed)
+    else:
+        proof = await prove_inclusion(session, entry_id=entry_id)
+        proof = replace(proof, checkpoint=await queries.cosigned(session, proof.size, proof.checkpoint))
+    rows = await queries.rows(session, proof.index, proof.index + 1)
+    if not rows:
+        raise LogContradicted(f"entry {proof.index} is missing")
+    return Receipt(proof.index, proof.hashes, proof.checkpoint, extra=rows[0][1])
+
+
+async def _place(session: AsyncSession, entry_id: UUID) -> tuple[int, bytes]:
     place = await queries.place(session, entry_id)
     if place is None:
         raise EntryUnknown
     index, leaf = place
-    if newest is None or index is None or leaf is None or index >= newest[0]:
+    if index is None or leaf is None:
         raise EntryPending
-    size, checkpoint = newest
-    spans = inclusion_ranges(index, size)
+    return index, leaf
+
+
+async def _prove(session: AsyncSession, index: int, leaf: bytes, size: int, checkpoint: bytes) -> InclusionProof:
+    return InclusionProof(index, size, leaf, await _hashes(session, size, inclusion_ranges(index, size)), checkpoint)
+
+
+async def _hashes(session: AsyncSession, size: int, spans: Sequence[Range]) -> tuple[bytes, ...]:
     tiles = ProofTiles(size)
     for tile in tiles.missing(spans):
         data = await queries.tile(session, tile)
         if data is None:
             raise LogContradicted(f"{tile.path} is missing")
         tiles.add(tile, data)
-    return InclusionProof(index, size, leaf, tuple(tiles.hashes(spans)), checkpoint)
-
-
-async def receipt(session: AsyncSession, *, entry_id: UUID) -> Receipt:
-    """The receipt of an entry, with the entry in it; raises EntryUnknown, EntryPending, LogContradicted."""
-    proof = await prove_inclusion(session, entry_id=entry_id)
-    rows = await queries.rows(session, proof.index, proof.index + 1)
-    if not rows:
-        raise LogContradicted(f"entry {proof.index} is missing")
-    return Receipt(proof.index, proof.hashes, proof.checkpoint, extra=rows[0][1])
+    return tuple(tiles.hashes(spans))

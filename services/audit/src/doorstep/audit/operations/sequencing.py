@@ -4,7 +4,9 @@ In order: entries and full tiles commit in one transaction; the root is computed
 the anchor moves to it; then it is signed; then the checkpoint is stored, if the newest is still the one that it grew
 from. Invariants: an index is given once (it is the primary key); nothing is signed unless the rows still have the root
 of the newest checkpoint, whose own signature is checked first, and of the anchor; of several instances one holds the
-lock. Whatever fails, the state in memory is dropped and read again: a process may die between any two steps.
+lock; an entry is counted for its service's minute when it gets its place, and if a manifest of that minute is there
+already, that is matched anew. Whatever fails, the state in memory is dropped and read again: a process may die between
+any two steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +32,22 @@ _MOVE = text(
     """
     WITH taken AS (
         DELETE FROM pending WHERE arrival IN (SELECT arrival FROM pending ORDER BY arrival LIMIT :most)
-        RETURNING arrival, entry_id, body
+        RETURNING arrival, entry_id, body, service, minute, digest
     ), placed AS (
         INSERT INTO entry (index, entry_id, body, leaf)
         SELECT :size + row_number() OVER (ORDER BY arrival) - 1, entry_id, body, sha256('\\x00'::bytea || body)
         FROM taken WHERE NOT EXISTS (SELECT FROM entry WHERE entry.entry_id = taken.entry_id)
-        RETURNING 1
+        RETURNING entry_id
+    ), counted AS (
+        INSERT INTO tally (service, minute, count, digest)
+        SELECT service, minute, count(*), sum(digest) FROM taken JOIN placed USING (entry_id)
+        WHERE service IS NOT NULL GROUP BY service, minute ORDER BY service, minute
+        ON CONFLICT (service, minute) DO UPDATE
+            SET count = tally.count + excluded.count, digest = tally.digest + excluded.digest
+        RETURNING service, minute
+    ), matched_anew AS (
+        UPDATE manifest SET matched = false FROM counted
+        WHERE manifest.service = counted.service AND minute >= begins AND minute < ends
     )
     SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM placed)
     """

@@ -33,9 +33,12 @@ _SUBJECT_FIELD = "audit.subject"
 
 _STORE = """
     WITH fresh AS (
-        INSERT INTO pending (entry_id, body)
-        SELECT entry_id, body
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) WITH ORDINALITY AS new (entry_id, body, at)
+        INSERT INTO pending (entry_id, body, service, minute, digest)
+        SELECT entry_id, body, service, minute, digest
+        FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:bodies AS bytea[]),
+            CAST(:services AS text[]), CAST(:minutes AS timestamptz[]), CAST(CAST(:digests AS text[]) AS numeric[])
+        ) WITH ORDINALITY AS new (entry_id, body, service, minute, digest, at)
         WHERE NOT EXISTS (SELECT FROM entry WHERE entry.entry_id = new.entry_id)
         ORDER BY at
         ON CONFLICT (entry_id) DO NOTHING
@@ -57,12 +60,25 @@ _KEEP = text(
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Under what an entry is counted once it has its place: its service, its minute, and its share of the digest."""
+
+    service: str
+    minute: datetime
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """An entry to be stored: its bytes, and for each commitment its subject's blind index and the sealed detail."""
+    """An entry to be stored: its bytes, and for each commitment its subject's blind index and the sealed detail.
+
+    `counted` is None for what no service promised: the log's own entries, and what could not be read.
+    """
 
     entry_id: UUID
     body: bytes
     details: tuple[tuple[bytes, bytes], ...] = ()
+    counted: Counted | None = None
 
 
 def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
@@ -100,12 +116,16 @@ async def _store(session: AsyncSession) -> None:
     """Write all that was buffered, in one statement."""
     submissions: list[Submission] = session.info[SUBMITTED]
     numbered = [(one.entry_id, at, *detail) for one in submissions for at, detail in enumerate(one.details)]
+    counted = [one.counted for one in submissions]
     await run(
         session,
         _STORE,
         {
             "ids": [one.entry_id for one in submissions],
             "bodies": [one.body for one in submissions],
+            "services": [one.service if one else None for one in counted],
+            "minutes": [one.minute if one else None for one in counted],
+            "digests": [str(one.share) if one else None for one in counted],
             "owners": [row[0] for row in numbered],
             "positions": [row[1] for row in numbered],
             "subjects": [row[2] for row in numbered],

@@ -9,12 +9,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
+from doorstep.contracts.codes import Action
+from doorstep.gateway import queries
 from doorstep.gateway.errors import JourneyUnknown, OwnRecord
-from doorstep.gateway.operations import Reading, StepShown, log_own_record, open_journey, read_on
+from doorstep.gateway.operations import Reading, StepShown, open_journey, read_on
 from doorstep.gateway.schemas import JourneySoFar, journey_step
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
 
 router = APIRouter(prefix="/api/journeys", tags=["journeys"])
 
@@ -40,10 +42,6 @@ async def _steps(
             404, "journey-unknown", "没有这份记录，或尚未到达。", "No such record, or not here yet."
         ) from None
     except OwnRecord:
-        async with service.database.transaction() as logging:  # the refused transaction leaves nothing
-            await log_own_record(
-                logging, vault=service.vault, principal=principal, purpose=purpose, record_id=record_id
-            )
         zh, en = "采集员不能审核自己采集的记录。", "Who took the record does not review it."
         raise Problem(403, "own-record", zh, en) from None
 
@@ -53,12 +51,14 @@ BegunDep = Annotated[tuple[Reading, list[StepShown]], Depends(_steps, scope="fun
 
 
 @router.get("/{record_id}", response_model_exclude_none=True)
+@attempts(Action.READ_JOURNEY, "record_id", queries.subjects)
 async def read_journey(record_id: UUID, begun: BegunDep) -> JourneySoFar:
     """Read where a record is: who has what, since when, what came back. The read is logged."""
     return JourneySoFar(record_id=record_id, steps=tuple(journey_step(one) for one in begun[1]))
 
 
 @router.get("/{record_id}/events", response_class=StreamingResponse)
+@attempts(Action.READ_JOURNEY, "record_id", queries.subjects)
 async def follow_journey(record_id: UUID, begun: BegunDep, service: ServiceDep) -> StreamingResponse:
     """Follow a journey as server-sent events, one `step` each, beginning with all until now.
 

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
-from doorstep.contracts.codes import Department, TaskState
+from doorstep.contracts.codes import Action, Department, TaskState
 from doorstep.kit import idempotency
 from doorstep.kit.delivery import encrypt_for, public_key
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep
-from doorstep.referral import views
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
@@ -33,6 +33,7 @@ KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
 @router.put("/keys/{kid}")
+@attempts(Action.REGISTER_KEY)
 async def put_key(
     department: Department,
     kid: KeyId,
@@ -65,6 +66,7 @@ async def put_key(
 
 
 @router.get("/requests")
+@attempts(Action.LIST_REQUESTS)
 async def list_requests(
     department: Department,
     service: ServiceDep,
@@ -90,6 +92,7 @@ async def list_requests(
 
 
 @router.get("/requests/{ref}")
+@attempts(Action.READ_REQUEST, "ref", queries.subjects_of_ref)
 async def read_request(
     department: Department,
     ref: UUID,
@@ -115,6 +118,7 @@ async def read_request(
 
 
 @router.post("/requests/{ref}/transitions")
+@attempts(Action.TRANSITION_TASK, "ref", queries.subjects_of_ref)
 async def transition(
     department: Department,
     ref: UUID,

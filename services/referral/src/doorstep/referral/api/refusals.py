@@ -5,7 +5,7 @@ from collections import defaultdict
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from doorstep.kit.problems import Fault, Problem, answer
+from doorstep.kit.problems import Fault, Problem, respond
 from doorstep.referral import errors
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
@@ -98,6 +98,13 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "Seven days have passed since closing; ask anew.",
     ),
 }
+_CONDUCT = (
+    errors.NotThisParty,
+    errors.AssignmentBinds,
+    errors.OtherSideMustConfirm,
+    errors.SecondPersonMustConfirm,
+    errors.ArbiterMustAssign,
+)  # who may not, and not what cannot be: these are logged
 _POINTERS = {"reason-missing": "/reason", "outcome-missing": "/outcome", "department-unknown": "/department"}
 
 
@@ -114,4 +121,5 @@ async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
     facts = defaultdict(str, {name: str(fact) for name, fact in error.facts.items()})
     zh, en = zh.format_map(facts), en.format_map(facts)
     faults = [Fault(_POINTERS[code], zh, en)] if code in _POINTERS else []
-    return answer(request, Problem(status, code, zh, en, faults=faults))
+    refusal = True if isinstance(error, _CONDUCT) else None
+    return await respond(request, Problem(status, code, zh, en, faults=faults, refusal=refusal))

@@ -8,13 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Role, TaskState
+from doorstep.contracts.codes import Action, Role, TaskState
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Forbidden, Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep
-from doorstep.referral import views
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
@@ -36,6 +36,7 @@ _WAITING = {Queue.UNROUTED: TaskState.DRAFT, Queue.REJECTED: TaskState.REJECTED}
 
 
 @router.get("")
+@attempts(Action.LIST_REQUESTS, "record_id", queries.subjects_of_record)
 async def list_requests(
     service: ServiceDep,
     principal: PrincipalDep,
@@ -63,6 +64,7 @@ async def list_requests(
 
 
 @router.post("/{request_id}/transitions")
+@attempts(Action.TRANSITION_TASK, "request_id", queries.subjects_of_request)
 async def transition(
     request_id: UUID,
     body: StationTransitionBody,

@@ -108,10 +108,16 @@ async def read_department_request(
 async def list_record_requests(
     session: AsyncSession, *, vault: Vault, access: Access, station: str, record_id: UUID, now: datetime
 ) -> list[Shown]:
-    """All tasks that came of a record of the station, by request and sequence, with their history."""
+    """All tasks that came of a record of the station, by request and sequence, with their history.
+
+    That nothing was shown is logged too, alike for a record that does not exist and for one of another station.
+    """
     tasks = await queries.record_tasks(session, station, record_id)
     history = await queries.history(session, [task.task_id for task in tasks])
-    return await _list(session, vault, access, tasks, _View(now, None, history), case=record_id)
+    shown = await _list(session, vault, access, tasks, _View(now, None, history), case=record_id)
+    if not shown:
+        await _log_nothing(session, vault, access, record_id)
+    return shown
 
 
 async def list_queue(
@@ -163,6 +169,21 @@ def _log(
         purpose=access.purpose,
         legal_basis=LegalBasis(bases.pop()) if len(bases) == 1 else None,
         case=case,
+        policies=access.policies,
+    )
+    intents.record(session, ring, intent, principal=access.principal)
+
+
+async def _log_nothing(session: AsyncSession, vault: Vault, access: Access, record_id: UUID) -> None:
+    """Send on its way to the log that somebody asked for a record's requests and was shown none."""
+    known = await queries.subjects_of_record(session, record_id)
+    ring, subjects = await intents.concerned(vault, known, access.principal)
+    intent = intents.Intent(
+        Action.LIST_REQUESTS,
+        subjects,
+        purpose=access.purpose,
+        case=record_id if known else None,
+        outcome="nothing-shown",
         policies=access.policies,
     )
     intents.record(session, ring, intent, principal=access.principal)

@@ -1,0 +1,194 @@
+"""Every route of every service that asks who calls is tried by people of all kinds: each refusal is in the log."""
+
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+from uuid_utils.compat import uuid7
+
+from doorstep.audit.app import new_app as audit
+from doorstep.audit.operations.submitting import subject_index, submit_own
+from doorstep.contracts.codes import Action, Role
+from doorstep.contracts.topics import SERVICES
+from doorstep.gateway.app import new_app as gateway
+from doorstep.gateway.domain.routes import outside
+from doorstep.intake.app import new_app as intake
+from doorstep.kit.auth import Principal
+from doorstep.kit.db import Database
+from doorstep.kit.delivery import new_private_key
+from doorstep.kit.intents import staff_subject
+from doorstep.kit.policy import Forbidden
+from doorstep.kit.service import PrincipalDep, Service, attempts, create_app
+from doorstep.kit.testing import KIT_TABLES
+from doorstep.local.ports import free_ports
+from doorstep.local.records import demonstration
+from doorstep.referral.app import new_app as referral
+from doorstep.registry.app import new_app as registry
+from doorstep.risk.app import make_app as risk
+
+APPS = {"audit": audit, "gateway": gateway, "intake": intake, "referral": referral, "registry": registry, "risk": risk}
+OPEN = {
+    "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
+    "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
+    "/api/log/proof/inclusion", "/api/log/proof/receipt",
+}  # fmt: skip
+KINDS = [
+    (Role.REVIEWER, "police", "station-7"),
+    (Role.REVIEWER, "station", "station-7"),
+    (Role.REVIEWER, "station", None),
+    (Role.SUPERVISOR, "station", "station-7"),
+    (Role.COLLECTOR, "station", None),
+    (Role.OFFICER, "justice", None),
+    (Role.OFFICER, "fire", None),
+    (Role.OPERATOR, "station", None),
+]
+PURPOSES = [None, "curiosity", "triage", "service", "repair"]
+PARAMETERS = {"department": "justice", "kid": "key-1"}
+
+
+def body_for(method: str, path: str) -> Any:
+    """What a route takes that takes anything; a new one has to be entered here."""
+    bodies: dict[str, Callable[[], Any]] = {
+        "/api/records": lambda: demonstration(int(uuid4()) % 10**6, now=datetime.now(UTC)),
+        "/decision": lambda: {"id": str(uuid7()), "decision": "confirmed", "reason": "核实"},
+        "/requests/{ref}/transitions": lambda: {"id": str(uuid7()), "to": "accepted"},
+        "/requests/{request_id}/transitions": lambda: {
+            "id": str(uuid7()), "to": "requested", "department": "health",
+        },
+        "/keys/{kid}": lambda: new_private_key("key-1").as_dict(private=False),
+        "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
+        "/replay": lambda: None,
+    }  # fmt: skip
+    return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
+
+
+@dataclass
+class Walk:
+    """A service, asked by people who are made up for one try each."""
+
+    desk: Any
+    app: FastAPI
+
+    async def verify(self, token: str) -> Principal:
+        """Stand in for the authenticator: the token says who it is."""
+        kind, _, subject = token.partition(" ")
+        return Principal(subject, *KINDS[int(kind)])
+
+    async def ask(self, method: str, path: str, kind: int, subject: str, purpose: str | None) -> Any:
+        """What somebody of a kind is answered who calls a route for things that nobody knows."""
+        headers = {"if_match": '"1"'} | ({"doorstep_purpose": purpose} if purpose else {})
+        address = re.sub(r"{(\w+)}", lambda found: PARAMETERS.get(found[1], str(uuid4())), path)
+        token = f"{kind} {subject}"
+        return await self.desk.call(method.upper(), address, token, body_for(method, path), **headers)
+
+    async def refusals(self, principal: Principal) -> list[tuple[str, str]]:
+        """Action and outcome of what is logged about somebody alone, also in the log's own tables."""
+        subject = staff_subject(self.desk.vault, principal)
+        found = await self.desk.logged(subject)
+        if self.desk.service.name == "audit":
+            ring, index = await self.desk.vault.ring([subject]), subject_index(self.desk.vault, subject)
+            rows = await self.desk.rows("SELECT sealed FROM detail WHERE subject = :index", index=index)
+            found = [orjson.loads(ring.decrypt(subject, "AuditDetail", bytes(row.sealed))) for row in rows]
+        return [(one["action"], one["outcome"]) for one in found]
+
+    async def silent(self) -> list[str]:
+        """The tries that were refused without exactly one entry that says what was tried, and why not."""
+        missed = []
+        for path, method, asks in self.routes():
+            for kind, purpose in itertools.product(range(len(KINDS)), PURPOSES if asks else [None]):
+                subject = str(uuid4())
+                answer = await self.ask(method, path, kind, subject, purpose)
+                logged = await self.refusals(Principal(subject, *KINDS[kind]))
+                told = [f"refused:{answer.body['type'].rpartition(':')[2]}"] if answer.status in (403, 404) else []
+                known = [action in set(Action) - {Action.REFUSE} for action, _ in logged]
+                if [word for _, word in logged if word.startswith("refused:")] != told or not all(known):
+                    missed.append(f"{method} {path} {KINDS[kind]} {purpose}: {answer.status} {logged}")
+        return missed
+
+    def routes(self) -> list[tuple[str, str, bool]]:
+        """Path and method of all routes that ask who calls, and whether they ask why."""
+        found = []
+        for path, methods in self.app.openapi()["paths"].items():
+            path = outside("gateway", path) if self.desk.service.name == "gateway" else path
+            for method, operation in methods.items():
+                names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
+                if "authorization" in names:
+                    found.append((path, method, "doorstep-purpose" in names))
+        return found
+
+
+async def walk_of(new_desk: Any, name: str, new_app: Callable[[Service], FastAPI]) -> Walk:
+    desk = await new_desk(name, new_app, None, KIT_TABLES, f"doorstep.{name}:migrations")
+    walk = Walk(desk, desk.call.app)
+    desk.service.authenticator = walk
+    return walk
+
+
+@pytest.fixture(scope="module", params=SERVICES)
+async def walk(request: pytest.FixtureRequest, new_desk: Any) -> Walk:
+    """One of the services."""
+    made = await walk_of(new_desk, request.param, APPS[request.param])
+    if request.param == "audit":
+        made.desk.service.record = partial(submit_own, vault=made.desk.vault)
+    return made
+
+
+async def test_every_refusal_of_every_route_is_in_the_log(walk: Walk) -> None:
+    assert await walk.silent() == []
+
+
+async def test_without_its_database_no_route_of_a_service_refuses(walk: Walk) -> None:
+    """What cannot be logged is not answered: also where to refuse takes no look at anything."""
+    mine, port = walk.desk.service.database, free_ports(1)[0]
+    walk.desk.service.database = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing", service=mine.service)
+    try:
+        for path, method, _ in walk.routes():
+            for purpose in PURPOSES:
+                answer = await walk.ask(method, path, 0, str(uuid4()), purpose)
+                assert (answer.status, answer.body["type"]) == (503, "urn:doorstep:problem:database-away"), path
+    finally:
+        await walk.desk.service.database.close()
+        walk.desk.service.database = mine
+
+
+async def test_every_route_asks_who_calls_or_is_known_to_be_public(walk: Walk) -> None:
+    asking = {path for path, _, _ in walk.routes()}
+    name = walk.desk.service.name
+    every = {outside(name, path) if name == "gateway" else path for path in walk.app.openapi()["paths"]}
+    assert every - asking <= OPEN
+    assert len(asking) >= 4
+
+
+def careless(service: Service) -> FastAPI:
+    """Endpoints whose refusals are not logged as they should be, and one whose are."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/undeclared")
+    async def undeclared(principal: PrincipalDep) -> None:
+        raise Forbidden("undeclared")
+
+    @router.get("/past")
+    @attempts(Action.READ_FILE)
+    async def past(principal: PrincipalDep) -> JSONResponse:
+        return JSONResponse({"type": "urn:doorstep:problem:forbidden"}, 403)
+
+    @router.get("/careful")
+    @attempts(Action.READ_FILE)
+    async def careful(principal: PrincipalDep) -> None:
+        raise Forbidden("careful")
+
+    return create_app(service, router, title="Careless")
+
+
+async def test_an_endpoint_that_does_not_log_its_refusals_would_be_found(new_desk: Any) -> None:
+    walk = await walk_of(new_desk, "registry", careless)
+    assert {missed.split()[1] for missed in await walk.silent()} == {"/api/undeclared", "/api/past"}
