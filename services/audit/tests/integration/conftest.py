@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -24,7 +25,7 @@ from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
-from doorstep.audit.operations.submitting import Submission, submit
+from doorstep.audit.operations.submitting import Submission, submit, submit_own
 from doorstep.audit.settings import LogSettings
 from doorstep.contracts.codes import Role
 from doorstep.kit.auth import NotAuthenticated, Principal
@@ -48,11 +49,21 @@ class StoredLog:
     """
     REHASH = r"UPDATE entry SET leaf = sha256('\x00'::bytea || body) WHERE index = {}"
 
-    def __init__(self, database: Database, url: str, second: Database, second_url: str) -> None:
+    TABLES = (
+        "doorstep.kit:migrations/service",
+        "doorstep.audit:migrations",
+        "doorstep.audit:migrations/anchor",  # beside the log: most tests do not touch it
+    )
+
+    def __init__(self, database: Database, url: str) -> None:
         self.database = database
         self.url = url
+        self.keep_anchor(database, url)
+
+    def keep_anchor(self, second: Database, url: str) -> None:
+        """Have the anchor in this store from now on."""
         self.second = second
-        self.second_url = second_url
+        self.second_url = url
         self.anchor = Anchor(second, origin=self.origin)
 
     def sequencer(
@@ -214,12 +225,10 @@ async def witnesses(three):
 @pytest.fixture
 async def log(databases):
     """The empty log of a fresh database."""
-    url = await databases.new("doorstep.kit:migrations/service", "doorstep.audit:migrations")
-    second_url = await databases.new("doorstep.audit:migrations/anchor")
-    database, second = Database(url, service="audit"), Database(second_url, service="audit", pool_size=2)
-    yield StoredLog(database, url, second, second_url)
+    url = await databases.new(*StoredLog.TABLES)
+    database = Database(url, service="audit")
+    yield StoredLog(database, url)
     await database.close()
-    await second.close()
 
 
 @pytest.fixture
@@ -246,6 +255,7 @@ def service(log, vault, tmp_path, witnesses_file):
     )
     service = compose("audit", settings)
     service.database, service.vault = log.database, vault
+    service.record = partial(submit_own, vault=vault)
     return service
 
 

@@ -9,6 +9,17 @@ from doorstep.audit.domain.checkpoint import open_checkpoint
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
 from doorstep.audit.operations.anchoring import Anchored
 from doorstep.audit.operations.sequencing import SequencerStep
+from doorstep.kit.db import Database
+
+
+@pytest.fixture
+async def log(log, databases):
+    """A log with its anchor in a database apart from it."""
+    second = Database(url := await databases.new("doorstep.audit:migrations/anchor"), service="audit", pool_size=2)
+    log.keep_anchor(second, url)
+    yield log
+    await second.close()
+
 
 CUT = (
     "DELETE FROM entry WHERE index >= 150",

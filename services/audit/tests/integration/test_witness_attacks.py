@@ -170,7 +170,7 @@ async def test_a_log_cut_back_with_all_its_checkpoints_is_seen_by_the_witnesses(
 
 
 async def test_of_two_views_for_two_readers_one_is_cosigned(log, witnesses, databases):
-    other = type(log)(Database(address := await databases.new(*LOG_TABLES), service="audit"), address)
+    other = type(log)(Database(address := await databases.new(*log.TABLES), service="audit"), address)
     for one in (log, other):
         await one.submit(SIZE)
         await one.drain()
@@ -181,9 +181,6 @@ async def test_of_two_views_for_two_readers_one_is_cosigned(log, witnesses, data
     assert sorted(count >= 2 for count in counts) == [False, True]
     assert all([piece["kind"] for piece in evidence(one)] == ["fork"] for one in witnesses)
     await other.database.close()
-
-
-LOG_TABLES = ("doorstep.kit:migrations/service", "doorstep.audit:migrations")
 
 
 async def cosigners(log) -> int:

@@ -1,8 +1,10 @@
 """What an entry says, and that its commitments tell nothing without the nonce."""
 
+import json
 from uuid import UUID
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +37,7 @@ def test_an_entry_is_canonical_json():
 def test_entries_survive_their_bytes(id_, hour, commitments, kind):
     entry = Entry(id_, hour, tuple(commitments), kind)
     assert parse_entry(entry.encode()) == entry
+    assert entry.encode() == rfc8785.dumps(json.loads(entry.encode()))
 
 
 def test_the_largest_entry_fits_a_bundle():
