@@ -29,6 +29,7 @@ from doorstep.audit.operations.duty import SequencerDuty
 from doorstep.audit.operations.proving import receipt
 from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.submitting import Submission, submit
+from doorstep.audit.queries import Trusted
 from doorstep.kit.db import Database
 from doorstep.kit.migrations import migrate
 from doorstep.local.stack import StackOptions, running_stack
@@ -38,6 +39,7 @@ TICK = 0.01  # seconds; what is submitted within it goes in one transaction, as 
 WINDOW = 0.05
 BATCH = 256
 _PORTION = 100_000
+NOBODY = Trusted()
 _FILL = """
     INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
         '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
@@ -193,7 +195,7 @@ async def _receipts(log: Log, seconds: float) -> float:
     done, began = 0, time.monotonic()
     while time.monotonic() < began + seconds:
         async with log.database.transaction() as session:
-            await receipt(session, entry_id=ids[done % len(ids)])
+            await receipt(session, entry_id=ids[done % len(ids)], trusted=NOBODY)
         done += 1
     return done / (time.monotonic() - began)
 

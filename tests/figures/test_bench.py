@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.ceilings import ceilings
 from bench.journey import check_journey
+from bench.log import log_figures
 from bench.site import peer
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,13 @@ async def test_the_bare_ceilings_are_measured_on_the_real_engines() -> None:
         "consumed_per_second", "empty_posts_per_second",
     }  # fmt: skip
     assert all(figure > 0 for figure in found.values())
+
+
+async def test_the_log_alone_is_measured_and_sound() -> None:
+    found = await log_figures(0.4, 600, lambda what, part: None)
+    assert all(figure > 0 for figure in found.values() if not isinstance(figure, dict))
+    for rate in (1000, 5000):
+        assert found[f"signed_at_{rate}"]["p50"] > 0
 
 
 async def test_the_plain_peer_passes_the_same_journey() -> None:
