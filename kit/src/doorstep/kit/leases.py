@@ -11,7 +11,7 @@ _TAKE = text(
     INSERT INTO lease (name, holder, expires_at) VALUES (:name, :holder, now() + make_interval(secs => :seconds))
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
     WHERE lease.holder = excluded.holder OR lease.expires_at < now()
-        OR lease.expires_at > now() + 2 * make_interval(secs => :seconds)
+        OR lease.expires_at > now() + make_interval(secs => :seconds + 60)
     RETURNING holder
     """
 )
@@ -24,7 +24,7 @@ class LeaseLost(Exception):
 class Lease:
     """A named lease in the database, held for `seconds` at a time by the database's clock.
 
-    One that would hold for much longer was taken before the clock was put back, and holds nobody up.
+    One that would hold for over a minute longer was taken before the clock was put back, and holds nobody up.
     """
 
     def __init__(self, database: Database, name: str, *, seconds: float = 5.0) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 import uvicorn
+from sqlalchemy import text
 
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
@@ -86,6 +87,17 @@ class StoredLog:
         async with self.database.transaction() as session:
             for one in submissions:
                 submit(session, one)
+
+    FILL = """
+    INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
+        '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
+    ), 'UTF8') FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, :count)) AS made
+    """
+
+    async def fill(self, count: int) -> None:
+        """Submit so many entries that the database makes up itself."""
+        async with self.database.transaction() as session:
+            await session.execute(text(self.FILL), {"count": count})
 
     async def drain(self, sequencer: Sequencer | None = None) -> None:
         """Let the sequencer work until nothing is pending."""

@@ -8,7 +8,6 @@ import pytest
 
 from doorstep.audit.domain.findings import TEXTS, Fault, Finding
 from doorstep.audit.domain.note import SigningKey
-from doorstep.audit.operations.anchoring import Anchored
 from doorstep.audit.operations.checking import check_log
 from doorstep.audit.operations.submitting import submit_unreadable
 from doorstep.kit.inbox import Message
@@ -97,24 +96,24 @@ async def test_a_sound_log_has_no_findings(filled):
     report = await check_log(
         filled.database,
         [filled.key.verifier],
-        anchored=await filled.anchor.read(),
+        anchor=filled.anchor,
         progress=lambda done, size: progress.append((done, size)),
     )
     assert report.findings == []
-    assert (report.size, report.signed, report.unsigned, report.checkpoints, report.pending) == (700, 700, 0, 5, 3)
+    assert (report.size, report.signed, report.checkpoints, report.pending) == (700, 700, 5, 3)
     assert progress == [(700, 700)]
 
 
 async def test_an_empty_log_is_sound(log):
     assert await found(log) == []
     await log.drain()
-    assert await found(log, anchored=await log.anchor.read()) == []
+    assert await found(log, anchor=log.anchor) == []
 
 
 async def test_entries_without_a_checkpoint_are_no_fault(filled):
     await filled.tamper("DELETE FROM checkpoint WHERE size > 500")
     report = await check_log(filled.database, [filled.key.verifier])
-    assert (report.findings, report.unsigned) == ([], 200)
+    assert (report.findings, report.size - report.signed) == ([], 200)
 
 
 async def test_what_is_wrong_is_told_once_and_where(filled):
@@ -150,8 +149,15 @@ async def test_a_guard_that_is_off_is_told(filled):
 
 
 async def test_the_anchor_is_compared(filled):
-    assert await found(filled, anchored=Anchored(500, bytes(32))) == [(Fault.ANCHOR_CONTRADICTED, "anchor 500")]
-    assert await found(filled, anchored=Anchored(900, bytes(32))) == [(Fault.ANCHOR_BEYOND, "anchor 900")]
+    await filled.run("ALTER TABLE anchor DISABLE TRIGGER ALL")
+    for statement, finding in (
+        ("UPDATE anchor SET size = 500", (Fault.ANCHOR_CONTRADICTED, "anchor 500")),
+        ("UPDATE anchor SET size = 900", (Fault.ANCHOR_BEYOND, "anchor 900")),
+        ("DELETE FROM anchor", (Fault.ANCHOR_MISSING, "anchor")),
+    ):
+        await filled.run(statement)
+        assert await found(filled, anchor=filled.anchor) == [finding]
+        assert await found(filled) == []
 
 
 async def test_a_checkpoint_of_a_strange_key_is_told(filled):
@@ -161,13 +167,7 @@ async def test_a_checkpoint_of_a_strange_key_is_told(filled):
 
 
 async def test_a_tile_of_level_one_is_judged_by_the_tiles_under_it(log):
-    await log.run(
-        """
-        INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
-            '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
-        ), 'UTF8') FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 65600)) AS made
-        """
-    )
+    await log.fill(65_600)
     await log.drain(log.sequencer(batch=30_000))
     await log.tamper(SWAP.format(at=40, level=1))
     assert await found(log) == [(Fault.TILE_WRONG, "tile/1/000")]

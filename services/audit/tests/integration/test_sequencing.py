@@ -65,13 +65,7 @@ async def test_what_was_submitted_is_in_the_log_once(log, batch):
 
 
 async def test_tiles_of_level_one_fill_too(log):
-    await log.run(
-        """
-        INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
-            '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
-        ), 'UTF8') FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 65600)) AS made
-        """
-    )
+    await log.fill(65_600)
     await log.drain(log.sequencer(batch=10_000))
     await log.sequencer().turn()
     assert await log.fetch("tile/1/000") is not None

@@ -225,5 +225,5 @@ async def test_an_entry_that_claims_an_hour_before_it_was_there_is_told(witnesse
     await ask(log, witnesses)
     status, out = await verify(url, witnesses, "--saved", str(saved), "--json")
     assert (status, json.loads(out)["late"]) == (0, [SIZE + 1])
-    status, out = await verify(url, witnesses, "--saved", str(saved))
+    status, out = await verify(url, witnesses, "--saved", str(saved), "--save", str(saved))
     assert (status, f"Late or back-dated: [{SIZE + 1}]" in out) == (0, True)

@@ -10,13 +10,12 @@ import typer
 from rich.console import Console
 
 from doorstep.audit.domain.errors import Malformed
-from doorstep.audit.domain.quorum import Quorum, parse_witnesses
+from doorstep.audit.domain.quorum import NEEDED, Quorum, parse_witnesses
 from doorstep.cli.failures import Refusal
 from doorstep.local.progress import Progress
 from doorstep.local.stack import Stack, StackOptions, running_stack
 
 _STOPPED_TWICE = 130
-_QUORUM = 2  # what the log's service takes
 
 
 def up(
@@ -67,7 +66,7 @@ def _check(file: Path) -> None:
     """Raises WitnessesUnusable."""
     try:
         keys = tuple(witness.key for witness in parse_witnesses(file.read_text(encoding="utf-8")))
-        Quorum(keys, _QUORUM)
+        Quorum(keys, NEEDED)
     except (OSError, ValueError) as error:
         raise WitnessesUnusable(file, str(error) if isinstance(error, Malformed) else type(error).__name__) from error
 

@@ -31,16 +31,6 @@ _WITNESSED = text(
     )
     """
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Trusted:
-    """The witnesses that the log asks, by their verifier keys, and how many make a checkpoint a witnessed one."""
-
-    witnesses: Sequence[str] = ()
-    quorum: int = 1
-
-
 _PROMISES = text(
     """
     SELECT s.service, l.number AS last_number, l.ends AS promised_until,
@@ -58,6 +48,14 @@ _GAPS = text(
     FROM gap ORDER BY closed_at IS NOT NULL, id DESC LIMIT :limit
     """
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """The witnesses that the log asks, by their verifier keys, and how many make a checkpoint a witnessed one."""
+
+    witnesses: Sequence[str] = ()
+    quorum: int = 1
 
 
 async def newest_checkpoint(session: AsyncSession) -> tuple[int, bytes] | None:

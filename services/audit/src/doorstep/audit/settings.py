@@ -5,7 +5,7 @@ from pathlib import Path
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.note import VerifierKey
-from doorstep.audit.domain.quorum import Quorum, Witness, parse_witnesses
+from doorstep.audit.domain.quorum import NEEDED, Quorum, Witness, parse_witnesses
 from doorstep.kit.service import Service, Settings
 
 
@@ -28,7 +28,7 @@ class LogSettings(Settings):
     log_role: str | None = None
     log_window: float = 0.05
     log_witnesses: Path | None = None
-    log_quorum: int = 2
+    log_quorum: int = NEEDED
     log_grace: float = 120.0
     log_silence: float = 300.0
 

@@ -39,6 +39,14 @@ def done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False)
         fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
 
 
+def read(file: Path, as_json: bool = False) -> bytes:
+    """What is in a file that an option names; ends the program if it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
+
+
 def write(file: Path, data: bytes, as_json: bool = False) -> None:
     try:
         file.write_bytes(data)

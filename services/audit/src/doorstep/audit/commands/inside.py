@@ -71,14 +71,14 @@ async def _check(url: str, vkeys: list[str], anchor_url: str | None) -> Report:
     keys = [VerifierKey.parse(key) for key in vkeys]
     database, second = _connected(url), None if anchor_url is None else _connected(anchor_url)
     try:
-        anchored = None
+        anchor = None
         if second is not None:
             if not keys:
                 raise Malformed("the anchor is found by the log's name: give --vkey")
-            anchored = await Anchor(second, origin=keys[0].name).read()
+            anchor = Anchor(second, origin=keys[0].name)
         with typer.progressbar(length=100, label="检查 checking", file=sys.stderr) as bar:
             return await check_log(
-                database, keys, anchored=anchored, progress=lambda done, size: bar.update(done * 100 // size - bar.pos)
+                database, keys, anchor=anchor, progress=lambda done, size: bar.update(done * 100 // size - bar.pos)
             )
     except DATABASE_ERRORS as error:
         raise LogUnreachable(f"the database does not answer ({describe(error)})") from error

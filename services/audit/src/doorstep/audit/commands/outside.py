@@ -20,6 +20,7 @@ from doorstep.audit.commands.answers import (
     done,
     fail,
     print_json,
+    read,
     write,
 )
 from doorstep.audit.domain.checkpoint import parse_body
@@ -69,15 +70,16 @@ def verify(
       doorstep audit verify --url http://127.0.0.1:8600/api/log --vkey doorstep.example/log+c74f20a3+AR... --json
     """
     trusted, now = _quorum(witness, quorum, max_age, as_json), time.time()
-    log = done(lambda: _verify(url, vkey, None if saved is None else saved.read_bytes(), trusted, now), as_json)
+    kept = None if saved is None else read(saved, as_json)  # once: --save may name the same file
+    log = done(lambda: _verify(url, vkey, kept, trusted, now), as_json)
     if save is not None:
         write(save, log.checkpoint, as_json)
     told: dict[str, Any] = {"verified": True, "entries": log.size, "root": encode_base64(log.root)}
     if trusted is not None:
         cosigners = check_witnessed(log.checkpoint, trusted, now)
         told |= {"witnesses": list(cosigners.names), "witnessed_at": cosigners.time}
-        if saved is not None:
-            told["late"] = _late(log, saved.read_bytes(), trusted)
+        if kept is not None:
+            told["late"] = _late(log, kept, trusted)
     if as_json:
         print_json(told)
     else:

@@ -14,6 +14,8 @@ from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed
 from doorstep.audit.domain.note import Note
 
 DAY = 86_400
+NEEDED = 2
+"""So many witnesses make a checkpoint a witnessed one unless it is said otherwise."""
 AHEAD = 300
 """A witness's clock may be so many seconds ahead of the reader's."""
 

@@ -22,9 +22,9 @@ from doorstep.audit.domain.entry import UNREADABLE, Entry, opens, parse_entry
 from doorstep.audit.domain.errors import LogError, Malformed
 from doorstep.audit.domain.findings import Fault, Finding, entries
 from doorstep.audit.domain.merkle import HASH_BYTES, leaf_hash
-from doorstep.audit.domain.note import VerifierKey, open_note
+from doorstep.audit.domain.note import Note, VerifierKey, open_note
 from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
-from doorstep.audit.operations.anchoring import Anchored
+from doorstep.audit.operations.anchoring import Anchor, Anchored
 from doorstep.kit.db import Database
 
 CHUNK = 16 * TILE_WIDTH
@@ -62,18 +62,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Report:
-    """What was found, and how much was looked at; `unsigned` entries wait for their checkpoint, which is no fault."""
+    """What was found, and how much was looked at; entries beyond the `signed` ones wait, which is no fault."""
 
     size: int = 0
     signed: int = 0
     checkpoints: int = 0
     pending: int = 0
     findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def unsigned(self) -> int:
-        """How many stored entries no checkpoint covers yet."""
-        return max(self.size - self.signed, 0)
 
     def add(self, fault: Fault, place: object) -> None:
         """Note what is wrong."""
@@ -84,12 +79,19 @@ async def check_log(
     database: Database,
     keys: Sequence[VerifierKey],
     *,
-    anchored: Anchored | None = None,
+    anchor: Anchor | None = None,
     progress: Progress = lambda done, all_of_them: None,
 ) -> Report:
-    """Check every row of the log in `database`: signatures under `keys`, and against the anchor, if they are given."""
+    """Check every row of the log in `database`: signatures under `keys`, and against the anchor, if they are given.
+
+    The anchor is read before the snapshot is taken: what it lies at is stored by then.
+    """
+    anchored = None if anchor is None else await anchor.read()
     async with _snapshot(database) as connection:
-        return await _Check(connection, keys, anchored, progress).run()
+        report = await _Check(connection, keys, anchored, progress).run()
+    if anchor is not None and anchored is None and report.checkpoints:
+        report.add(Fault.ANCHOR_MISSING, "anchor")
+    return report
 
 
 @asynccontextmanager
@@ -143,10 +145,8 @@ class _Check:
             report.checkpoints += 1
             place = f"checkpoint {size}"
             try:
-                signed = parse_body(
-                    open_note(note, self._keys) if self._keys else note.decode().split("\n\n")[0] + "\n"
-                )
-            except (LogError, UnicodeDecodeError):
+                signed = parse_body(open_note(note, self._keys) if self._keys else Note.parse(note).text)
+            except LogError:
                 report.add(Fault.CHECKPOINT_FORGED, place)
                 continue
             if signed.size != size or (self._keys and signed.origin != self._keys[0].name):
