@@ -176,6 +176,23 @@ def test_blind_indexes_and_pseudonyms_differ_by_purpose_and_key(keyed, tmp_path)
     assert keyed.digest(b"body") != keyed.digest(b"body ")
 
 
+def test_what_is_concealed_looks_different_each_time_and_is_revealed_by_its_field_and_keyset_alone(keyed, tmp_path):
+    one = uuid4()
+    blobs = {keyed.conceal("holder", one) for _ in range(2)}
+    assert len(blobs) == 2
+    assert {keyed.reveal("holder", blob) for blob in blobs} == {one}
+    blob = blobs.pop()
+    new_keyset(tmp_path / "other.json")
+    for vault, field, wrong in (
+        (keyed, "owner", blob),
+        (keyed, "holder", blob[:-1]),
+        (keyed, "holder", b""),
+        (Vault(None, Keyset(tmp_path / "other.json")), "holder", blob),
+    ):
+        with pytest.raises(SealBroken):
+            vault.reveal(field, wrong)
+
+
 def test_field_and_value_of_an_index_cannot_be_shifted_into_one_another(keyed):
     assert keyed.blind_index("ab", "c") != keyed.blind_index("a", "bc")
 

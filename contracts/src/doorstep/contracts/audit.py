@@ -15,7 +15,8 @@ class AuditDetail(Contract):
 
     `at_us` counts microseconds since 1970 in UTC. `nonce` is base64 of the 32 bytes that key the commitment.
     `actor` is the random id of a staff member or system; None when a service acted on an event. `outcome` is `done`,
-    what was decided, `nothing-shown`, or of a try that was refused `refused:<problem>`.
+    what was decided, `nothing-shown`, or of a try that was refused `refused:<problem>`. `station` is where the actor
+    serves, `record` the doorstep record that the case came of, `asked` what an auditor searched for.
     """
 
     nonce: str
@@ -30,6 +31,9 @@ class AuditDetail(Contract):
     legal_basis: str | None = None
     case: str | None = None
     policies: tuple[str, ...] = ()
+    station: str | None = None
+    record: str | None = None
+    asked: str | None = None
 
 
 class AuditEntrySubmitted(Event):

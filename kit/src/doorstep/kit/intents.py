@@ -31,7 +31,10 @@ _STAFF = "audit.staff"
 
 @dataclass(frozen=True)
 class Intent:
-    """What is to be logged. `case` is the record or request that it was done for."""
+    """What is to be logged. `case` is the record, file or request that it was done for.
+
+    `record` is the doorstep record that the case came of, if the case is another; `asked` what was searched for.
+    """
 
     action: Action
     subjects: Sequence[UUID]
@@ -40,6 +43,8 @@ class Intent:
     case: UUID | None = None
     outcome: str = "done"
     policies: tuple[str, ...] = ()
+    record: UUID | None = None
+    asked: str | None = None
 
 
 class Record(Protocol):
@@ -89,6 +94,9 @@ def _detail(intent: Intent, service: str, principal: Principal | None, now: date
         legal_basis=intent.legal_basis,
         case=None if intent.case is None else str(intent.case),
         policies=intent.policies,
+        station=principal.station if principal else None,
+        record=None if intent.record is None else str(intent.record),
+        asked=intent.asked,
     )
 
 

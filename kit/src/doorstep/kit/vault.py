@@ -159,6 +159,7 @@ class Vault:
         self._database = database
         self._keyset = keyset
         self._cache: dict[UUID, tuple[float, int, AESGCM | None]] = {}
+        self._concealing = self._mac(keyset.index, "conceal", b"")
 
     async def ring(self, subject_ids: Iterable[UUID], *, create: bool = False) -> KeyRing:
         """The keys of `subject_ids`; those without one get one if `create`, else opening raises SubjectErased."""
@@ -230,6 +231,18 @@ class Vault:
     def blind_index(self, field: str, value: str) -> bytes:
         """16 bytes by which an equal `value` of `field` is found, and nothing else can be learned."""
         return self._mac(self._keyset.index, field, value.encode())[:16]
+
+    def conceal(self, field: str, identifier: UUID) -> bytes:
+        """`identifier` as 44 bytes that `reveal` alone can read, each time others."""
+        nonce = secrets.token_bytes(_NONCE)
+        return nonce + AESGCM(self._concealing).encrypt(nonce, identifier.bytes, field.encode())
+
+    def reveal(self, field: str, blob: bytes) -> UUID:
+        """What `conceal` was given. Raises SealBroken."""
+        try:
+            return UUID(bytes=AESGCM(self._concealing).decrypt(blob[:_NONCE], blob[_NONCE:], field.encode()))
+        except (InvalidTag, ValueError):
+            raise SealBroken(field) from None
 
     def digest(self, body: bytes) -> bytes:
         """32 bytes that tell whether a command came with the same body again."""

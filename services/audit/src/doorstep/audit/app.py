@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import router
+from doorstep.audit.api import log
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
@@ -31,4 +31,4 @@ def new_app(service: Service) -> FastAPI:
         app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
-    return create_app(service, router, title="Doorstep audit log", lifespan=with_key)
+    return create_app(service, log.router, title="Doorstep audit log", lifespan=with_key)

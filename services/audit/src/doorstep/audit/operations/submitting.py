@@ -1,8 +1,8 @@
 """Storing submissions, until the sequencer gives them their place in the log.
 
 Invariants: an entry id is stored once, whatever arrives; what cannot be read is stored too, as an `unreadable` entry
-with a commitment to the whole message; the way from a subject to its entries is a keyed blind index, and nothing else
-here names a subject.
+with a commitment to the whole message; the way from a subject to its entries is a keyed blind index, the way from a
+detail to its subject is concealed under a key of the keyset, and nothing else here names a subject.
 """
 
 import base64
@@ -30,6 +30,7 @@ SUBMITTED = "log_submitted"
 
 _OF_THE_WAY = ("ce_epoch", "ce_first")
 _SUBJECT_FIELD = "audit.subject"
+_HOLDER_FIELD = "audit.holder"
 
 _STORE = """
     WITH fresh AS (
@@ -44,11 +45,12 @@ _STORE = """
         ON CONFLICT (entry_id) DO NOTHING
         RETURNING entry_id
     )
-    INSERT INTO detail (entry_id, position, subject, sealed)
-    SELECT entry_id, position, subject, sealed
+    INSERT INTO detail (entry_id, position, hour, subject, holder, sealed)
+    SELECT entry_id, position, hour, subject, holder, sealed
     FROM unnest(
-        CAST(:owners AS uuid[]), CAST(:positions AS integer[]), CAST(:subjects AS bytea[]), CAST(:sealed AS bytea[])
-    ) AS new (entry_id, position, subject, sealed) JOIN fresh USING (entry_id)
+        CAST(:owners AS uuid[]), CAST(:positions AS integer[]), CAST(:hours AS timestamptz[]),
+        CAST(:subjects AS bytea[]), CAST(:holders AS bytea[]), CAST(:sealed AS bytea[])
+    ) AS new (entry_id, position, hour, subject, holder, sealed) JOIN fresh USING (entry_id)
     ON CONFLICT DO NOTHING
 """
 _KEEP = text(
@@ -69,15 +71,25 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedDetail:
+    """A detail as it is stored: its hour, its subject's blind index, its subject concealed, and what is sealed."""
+
+    hour: datetime
+    subject: bytes
+    holder: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """An entry to be stored: its bytes, and for each commitment its subject's blind index and the sealed detail.
+    """An entry to be stored: its bytes, and for each commitment the detail.
 
     `counted` is None for what no service promised: the log's own entries, and what could not be read.
     """
 
     entry_id: UUID
     body: bytes
-    details: tuple[tuple[bytes, bytes], ...] = ()
+    details: tuple[SealedDetail, ...] = ()
     counted: Counted | None = None
 
 
@@ -89,9 +101,12 @@ def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
         raise Malformed("submission: a detail of another kind")
     try:
         entry = Entry(event.entry_id, event.hour, tuple(bytes.fromhex(text) for text in event.commitments))
+        hour = datetime.fromisoformat(f"{entry.hour}:00:00+00:00")
         details = tuple(
-            (
+            SealedDetail(
+                hour,
                 subject_index(vault, detail.subject_id),
+                vault.conceal(_HOLDER_FIELD, detail.subject_id),
                 detail.key_version.to_bytes(4) + base64.b64decode(detail.ciphertext, validate=True),
             )
             for detail in event.details
@@ -106,6 +121,11 @@ def subject_index(vault: Vault, subject_id: UUID) -> bytes:
     return vault.blind_index(_SUBJECT_FIELD, str(subject_id))
 
 
+def holder_of(vault: Vault, holder: bytes) -> UUID:
+    """The subject of a stored detail. Raises SealBroken."""
+    return vault.reveal(_HOLDER_FIELD, holder)
+
+
 def submit(session: AsyncSession, submission: Submission) -> None:
     """Have a submission stored with the session's transaction; if its entry id is known it changes nothing."""
     session.info.setdefault(SUBMITTED, []).append(submission)
@@ -115,7 +135,8 @@ def submit(session: AsyncSession, submission: Submission) -> None:
 async def _store(session: AsyncSession) -> None:
     """Write all that was buffered, in one statement."""
     submissions: list[Submission] = session.info[SUBMITTED]
-    numbered = [(one.entry_id, at, *detail) for one in submissions for at, detail in enumerate(one.details)]
+    numbered = [(one.entry_id, at, detail) for one in submissions for at, detail in enumerate(one.details)]
+    details = [detail for _, _, detail in numbered]
     counted = [one.counted for one in submissions]
     await run(
         session,
@@ -128,8 +149,10 @@ async def _store(session: AsyncSession) -> None:
             "digests": [str(one.share) if one else None for one in counted],
             "owners": [row[0] for row in numbered],
             "positions": [row[1] for row in numbered],
-            "subjects": [row[2] for row in numbered],
-            "sealed": [row[3] for row in numbered],
+            "hours": [detail.hour for detail in details],
+            "subjects": [detail.subject for detail in details],
+            "holders": [detail.holder for detail in details],
+            "sealed": [detail.sealed for detail in details],
         },
     )
 

@@ -194,6 +194,7 @@ def _announce(session: AsyncSession, vault: Vault, ring: KeyRing, opening: Openi
             purpose=Purpose.SERVICE,
             legal_basis=opening.legal_basis,
             case=opening.request_id,
+            record=opening.origin.record_id,
         ),
     )
     if opening.department is not None and opening.ref is not None:

@@ -84,6 +84,7 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating
         purpose=Purpose.RESIDENT_REQUEST,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        record=task.record_id,
     )
     intents.record(session, ring, intent)
 

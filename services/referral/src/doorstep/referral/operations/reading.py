@@ -162,13 +162,14 @@ def _log(
     """Send the read on its way to the log, with the transaction that reads."""
     if not tasks:
         return
-    bases = {task.legal_basis for task in tasks}
+    bases, records = {task.legal_basis for task in tasks}, {task.record_id for task in tasks}
     intent = intents.Intent(
         action,
         intents.distinct(task.subject_id for task in tasks),
         purpose=access.purpose,
         legal_basis=LegalBasis(bases.pop()) if len(bases) == 1 else None,
         case=case,
+        record=records.pop() if len(records) == 1 else None,
         policies=access.policies,
     )
     intents.record(session, ring, intent, principal=access.principal)

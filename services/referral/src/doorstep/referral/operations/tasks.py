@@ -218,5 +218,6 @@ def _intent(task: TaskRow, access: Access) -> intents.Intent:
         purpose=access.purpose,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        record=task.record_id,
         policies=access.policies,
     )
