@@ -193,6 +193,17 @@ def test_what_is_concealed_looks_different_each_time_and_is_revealed_by_its_fiel
             vault.reveal(field, wrong)
 
 
+def test_a_follow_code_has_80_bits_in_four_groups_that_nobody_misreads(keyed):
+    codes = {one: keyed.follow_code(one) for one in (uuid4() for _ in range(300))}
+    assert len(set(codes.values())) == 300
+    assert {tuple(len(group) for group in code.split("-")) for code in codes.values()} == {(4, 4, 4, 4)}
+    assert len({sign for code in codes.values() for sign in code} - {"-"}) == 32
+    assert not {sign for code in codes.values() for sign in code} & set("ILOU")
+    for one, code in codes.items():
+        assert keyed.follow_code(one) == code
+        assert keyed.follow_index(code) == keyed.follow_index(code.lower().replace("-", " "))
+
+
 def test_field_and_value_of_an_index_cannot_be_shifted_into_one_another(keyed):
     assert keyed.blind_index("ab", "c") != keyed.blind_index("a", "bc")
 

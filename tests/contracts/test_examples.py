@@ -38,7 +38,6 @@ from doorstep.kit.testing import (
 from doorstep.kit.vault import Vault
 from doorstep.referral.consumers import handlers as referral_handlers
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.opening import follow_index
 from doorstep.referral.operations.ratings import rate_request
 from doorstep.referral.operations.tasks import Wish, transition_request, transition_task
 from doorstep.registry.consumers import handlers as registry_handlers
@@ -266,7 +265,7 @@ async def test_referral_publishes_steps_ratings_and_withdrawals_as_in_the_exampl
         await rate_request(
             session,
             vault=room.vault,
-            follow_index=follow_index(room.vault, code),
+            follow_index=room.vault.follow_index(code),
             ref=follow_ref,
             solved=True,
             stars=5,

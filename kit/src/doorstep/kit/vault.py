@@ -32,6 +32,9 @@ Content = TypeVar("Content", bound=Contract)
 NOBODY = UUID(int=0)
 """The subject of what concerns no person: keys, rule packs, dead letters that cannot be read."""
 
+_CODE = "follow-code"
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: none is taken for another
+_GROUP = 4
 _CACHE_SECONDS = 300
 _CACHE_ENTRIES = 50_000
 _NONCE = 12
@@ -243,6 +246,16 @@ class Vault:
             return UUID(bytes=AESGCM(self._concealing).decrypt(blob[:_NONCE], blob[_NONCE:], field.encode()))
         except (InvalidTag, ValueError):
             raise SealBroken(field) from None
+
+    def follow_code(self, subject_id: UUID) -> str:
+        """The code by which a person follows their own requests: 80 bits in four groups, like `7Q2M-…`."""
+        number = int.from_bytes(self.blind_index(_CODE, str(subject_id))[:10])
+        letters = "".join(_LETTERS[number >> shift & 31] for shift in range(75, -5, -5))
+        return "-".join(letters[start : start + _GROUP] for start in range(0, len(letters), _GROUP))
+
+    def follow_index(self, code: str) -> bytes:
+        """By what is found whatever belongs to a follow code, however its letters are written and grouped."""
+        return self.blind_index(_CODE, "".join(sign for sign in code if sign.isalnum()).upper())
 
     def digest(self, body: bytes) -> bytes:
         """32 bytes that tell whether a command came with the same body again."""

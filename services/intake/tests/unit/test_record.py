@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
 from doorstep.contracts.facts import CATALOGUE, Fact, FactType, SubjectKind, Value
 from doorstep.contracts.intake import Card
-from doorstep.intake.domain.codes import follow_code
 from doorstep.intake.domain.record import AHEAD, Record, Subject, flaws
 from doorstep.intake.schemas import RecordBody
 from doorstep.local.records import demonstration, draw_records
@@ -205,11 +204,3 @@ def test_a_body_of_another_shape_is_refused(change: Callable[[dict[str, Any]], A
 def test_drawn_records_have_no_flaw() -> None:
     for body in draw_records(11, 30, now=NOW):
         assert flaws(RecordBody.model_validate(body).record(), now=NOW) == []
-
-
-@given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
-def test_a_follow_code_has_80_bits_in_four_groups_that_nobody_misreads(one: bytes, other: bytes) -> None:
-    code = follow_code(one)
-    assert [len(group) for group in code.split("-")] == [4, 4, 4, 4]
-    assert not set(code) & set("ILOU")
-    assert (code == follow_code(other)) is (one[:10] == other[:10])

@@ -14,7 +14,6 @@ from doorstep.referral.errors import (
     WindowClosed,
 )
 from doorstep.referral.operations import reading
-from doorstep.referral.operations.opening import follow_index
 from doorstep.referral.operations.ratings import rate_request
 
 
@@ -26,13 +25,13 @@ def code() -> str:
 async def follow(desk, follow_code: str) -> list:
     """What the code shows."""
     async with desk.database.transaction() as session:
-        return await reading.follow(session, vault=desk.vault, follow_index=follow_index(desk.vault, follow_code))
+        return await reading.follow(session, vault=desk.vault, follow_index=desk.vault.follow_index(follow_code))
 
 
 async def rate(desk, follow_code: str, ref, *, solved: bool = True, stars: int = 5):
     """Rate by the code."""
     async with desk.database.transaction() as session:
-        index = follow_index(desk.vault, follow_code)
+        index = desk.vault.follow_index(follow_code)
         return await rate_request(
             session, vault=desk.vault, follow_index=index, ref=ref, solved=solved, stars=stars, now=desk.now
         )

@@ -11,7 +11,6 @@ from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
 from doorstep.intake import queries
-from doorstep.intake.domain.codes import follow_code
 from doorstep.intake.domain.record import Record, Subject
 from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
 from doorstep.intake.queries import RecordRow
@@ -22,7 +21,6 @@ from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
 
 STAFF = "staff"
-FOLLOW = "follow-code"
 
 
 class SubjectContent(Contract):
@@ -56,7 +54,7 @@ async def record_visit(
 
     Raises HouseholdUnknown, HouseholdKnown, SubjectTaken, IdReused, Erased.
     """
-    codes = {one.subject_id: follow_code(vault.blind_index(FOLLOW, str(one.subject_id))) for one in record.people}
+    codes = {one.subject_id: vault.follow_code(one.subject_id) for one in record.people}
     now = datetime.now(UTC)
     answer = {"recorded_at": now.isoformat()}
     replay = await idempotency.claim(session, principal, record.record_id, digest, answer=answer)

@@ -11,7 +11,6 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.service import ServiceDep, SessionDep
 from doorstep.referral.api.commands import digest
 from doorstep.referral.operations import reading
-from doorstep.referral.operations.opening import follow_index
 from doorstep.referral.operations.ratings import rate_request
 from doorstep.referral.schemas import Followed, FollowedRequests, RatingAnswer, RatingBody
 
@@ -23,14 +22,14 @@ Code = Annotated[str, Path(description="The code on the receipt.")]
 @router.get("/{code}")
 async def follow(code: Code, service: ServiceDep, session: SessionDep) -> FollowedRequests:
     """The states of the code's requests, without content. An unknown code has none, likewise."""
-    found = await reading.follow(session, vault=service.vault, follow_index=follow_index(service.vault, code))
+    found = await reading.follow(session, vault=service.vault, follow_index=service.vault.follow_index(code))
     return FollowedRequests(requests=tuple(Followed(ref=ref, state=state) for ref, state in found))
 
 
 @router.post("/{code}/ratings")
 async def rate(code: Code, body: RatingBody, service: ServiceDep, session: SessionDep) -> RatingAnswer:
     """Rate a request once; "not solved", within seven days of closing, opens a linked one."""
-    index = follow_index(service.vault, code)
+    index = service.vault.follow_index(code)
     resident = Principal(f"follow:{index.hex()}", Role.RESIDENT, "resident")
     replay = await idempotency.claim(session, resident, body.id, digest(service.vault, body))
     if replay is not None:

@@ -166,7 +166,7 @@ def _columns(vault: Vault, ring: KeyRing, openings: Iterable[Opening]) -> dict[s
             "opened_ats": one.opened_at,
             "continues": one.continues,
             "follow_refs": uuid4(),
-            "follow_indexes": None if code is None else follow_index(vault, code),
+            "follow_indexes": None if code is None else vault.follow_index(code),
             "confidentials": terms(one.content).confidential,
             "legal_bases": one.legal_basis.value,
             "contents": seal_content(ring, one.subject_id, one.request_id, one.content),
@@ -251,9 +251,3 @@ def offer(
         subject=opening.subject_id,
         projection=ring.encrypt(opening.subject_id, outbox.feed_context(ref), body),
     )
-
-
-def follow_index(vault: Vault, code: str) -> bytes:
-    """By what the requests of a follow code are found, however its letters are written and grouped."""
-    plain = "".join(sign for sign in code if sign.isalnum()).upper()
-    return vault.blind_index("follow-code", plain)
