@@ -5,9 +5,11 @@ import json
 import sys
 
 import pytest
+from sqlalchemy import text
 
+from doorstep.audit.domain.cosignature import WitnessSigningKey
 from doorstep.audit.domain.findings import TEXTS, Fault, Finding
-from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.domain.note import Note, SigningKey
 from doorstep.audit.operations.checking import check_log
 from doorstep.audit.operations.submitting import submit_unreadable
 from doorstep.kit.inbox import Message
@@ -146,6 +148,37 @@ def made(log, statement: str) -> str:
 async def test_a_guard_that_is_off_is_told(filled):
     await filled.run("ALTER TABLE tile DISABLE TRIGGER only_grows")
     assert await found(filled) == [(Fault.GUARD_OFF, "tile")]
+
+
+async def test_what_witnesses_cosigned_is_checked(filled):
+    witness = WitnessSigningKey.generate("witness.example/fire")
+    async with filled.database.transaction() as session:
+        rows = (await session.execute(text("SELECT size, note FROM checkpoint ORDER BY size"))).all()
+        for size, note in rows:
+            values = {
+                "size": size,
+                "key": str(witness.verifier),
+                "line": witness.cosign(Note.parse(note).text, 9).line(),
+            }
+            statement = "INSERT INTO cosignature (size, witness, cosigned_at, line) VALUES (:size, :key, 9, :line)"
+            await session.execute(text(statement), values)
+    assert await found(filled) == []
+    forged = (Fault.COSIGNATURE_FORGED, "cosignature of witness.example/fire on checkpoint 500")
+    missing = (Fault.CHECKPOINT_MISSING, "checkpoint 600")
+    other = str(WitnessSigningKey.generate("witness.example/fire").verifier)
+    await filled.run("CREATE TABLE kept AS TABLE cosignature")
+    for statement, finding in (
+        ("UPDATE cosignature SET cosigned_at = 10 WHERE size = 500", forged),
+        ("UPDATE cosignature SET line = 'x' WHERE size = 500", forged),
+        (f"UPDATE cosignature SET witness = '{other}' WHERE size = 500", forged),  # noqa: S608
+        ("UPDATE cosignature SET line = (SELECT line FROM kept WHERE size = 250) WHERE size = 500", forged),
+        ("INSERT INTO cosignature SELECT 600, witness, 9, line FROM kept LIMIT 1", missing),
+    ):
+        await filled.tamper(statement)
+        assert await found(filled) == [finding], statement
+        await filled.tamper("TRUNCATE cosignature", "INSERT INTO cosignature TABLE kept")
+    await filled.tamper("UPDATE checkpoint SET note = 'x' WHERE size = 500")
+    assert await found(filled) == [(Fault.CHECKPOINT_FORGED, "checkpoint 500")]
 
 
 async def test_the_anchor_is_compared(filled):

@@ -17,6 +17,8 @@ class Fault(StrEnum):
     CHECKPOINT_FORGED = "checkpoint-forged"
     CHECKPOINT_CONTRADICTED = "checkpoint-contradicted"
     CHECKPOINT_BEYOND = "checkpoint-beyond"
+    CHECKPOINT_MISSING = "checkpoint-missing"
+    COSIGNATURE_FORGED = "cosignature-forged"
     ANCHOR_MISSING = "anchor-missing"
     ANCHOR_CONTRADICTED = "anchor-contradicted"
     ANCHOR_BEYOND = "anchor-beyond"
@@ -41,6 +43,8 @@ TEXTS: dict[Fault, tuple[str, str]] = {
         "{0} was signed with another root than the entries have",
     ),
     Fault.CHECKPOINT_BEYOND: ("{0} 的条目数多于现存条目", "{0} covers more entries than are stored"),
+    Fault.CHECKPOINT_MISSING: ("缺少 {0}，但有见证方对它的联署", "{0} is missing, and was cosigned"),
+    Fault.COSIGNATURE_FORGED: ("{0} 不是该见证方所签", "{0} was not made by that witness at that time"),
     Fault.ANCHOR_MISSING: ("没有 {0}", "{0} is missing"),
     Fault.ANCHOR_CONTRADICTED: ("{0} 的树根与条目不符", "{0} has another root than the entries have"),
     Fault.ANCHOR_BEYOND: ("{0} 的条目数多于现存条目", "{0} covers more entries than are stored"),

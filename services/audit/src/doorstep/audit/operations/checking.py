@@ -1,9 +1,9 @@
 """Checks the whole log from its rows up, and says what is wrong and where (fsck).
 
 In one snapshot of the database, while the log goes on: bodies against leaf hashes, leaf hashes against tiles, tiles
-against the tiles above them, and all of it against every checkpoint. What one edit made wrong is told once, where it
-shows first: a tile is judged by what lies directly under it, and of the checkpoints that one edit contradicts the
-first is told.
+against the tiles above them, and all of it against every checkpoint, each with what witnesses cosigned of it. What one
+edit made wrong is told once, where it shows first: a tile is judged by what lies directly under it, and of the
+checkpoints that one edit contradicts the first is told.
 """
 
 import base64
@@ -17,12 +17,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from doorstep.audit.domain.checkpoint import parse_body
+from doorstep.audit.domain.cosignature import WitnessKey
 from doorstep.audit.domain.edge import FullTile, RightEdge
 from doorstep.audit.domain.entry import UNREADABLE, Entry, opens, parse_entry
 from doorstep.audit.domain.errors import LogError, Malformed
 from doorstep.audit.domain.findings import Fault, Finding, entries
 from doorstep.audit.domain.merkle import HASH_BYTES, leaf_hash
-from doorstep.audit.domain.note import Note, VerifierKey, open_note
+from doorstep.audit.domain.note import Note, VerifierKey, open_note, parse_line
 from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
 from doorstep.audit.operations.anchoring import Anchor, Anchored
 from doorstep.kit.db import Database
@@ -45,6 +46,7 @@ _SURPLUS = text(
     "SELECT level, index FROM tile WHERE level > 6 OR index >= CAST(:size AS bigint) >> (8 * (level + 1)) ORDER BY 1, 2"
 )
 _CHECKPOINTS = text("SELECT size, note FROM checkpoint ORDER BY size")
+_COSIGNATURES = text("SELECT size, witness, cosigned_at, line FROM cosignature ORDER BY size, witness, cosigned_at")
 _PENDING = text("SELECT arrival, entry_id, body FROM pending WHERE arrival > :after ORDER BY arrival LIMIT :most")
 _ORPHANS = text(
     """
@@ -141,11 +143,14 @@ class _Check:
     async def _read_checkpoints(self) -> None:
         """Check the signature of every checkpoint, and note the roots that the tree must have."""
         report = self._report
+        bodies: dict[int, str | None] = {}
         for size, note in await self._rows(_CHECKPOINTS):
             report.checkpoints += 1
             place = f"checkpoint {size}"
+            bodies[size] = None
             try:
-                signed = parse_body(open_note(note, self._keys) if self._keys else Note.parse(note).text)
+                bodies[size] = body = open_note(note, self._keys) if self._keys else Note.parse(note).text
+                signed = parse_body(body)
             except LogError:
                 report.add(Fault.CHECKPOINT_FORGED, place)
                 continue
@@ -156,12 +161,26 @@ class _Check:
             else:
                 report.signed = size
                 self._expect(size, Fault.CHECKPOINT_CONTRADICTED, signed.root, place)
+        await self._check_cosignatures(bodies)
         if self._anchored is not None:
             place = f"anchor {self._anchored.size}"
             if self._anchored.size > report.size:
                 report.add(Fault.ANCHOR_BEYOND, place)
             else:
                 self._expect(self._anchored.size, Fault.ANCHOR_CONTRADICTED, self._anchored.root, place)
+
+    async def _check_cosignatures(self, bodies: dict[int, str | None]) -> None:
+        """Each is its witness's, of its time, on the checkpoint of its size; of a forged checkpoint none is judged."""
+        missing: set[int] = set()
+        for size, witness, cosigned_at, line in await self._rows(_COSIGNATURES):
+            body = bodies.get(size)
+            if size not in bodies:
+                missing.add(size)
+            elif body is not None and not _cosigned(witness, cosigned_at, line, body):
+                name = witness.partition("+")[0]
+                self._report.add(Fault.COSIGNATURE_FORGED, f"cosignature of {name} on checkpoint {size}")
+        for size in sorted(missing):
+            self._report.add(Fault.CHECKPOINT_MISSING, f"checkpoint {size}")
 
     def _expect(self, size: int, fault: Fault, root: bytes, place: str) -> None:
         self._roots.setdefault(size, []).append((fault, root, place))
@@ -267,3 +286,12 @@ class _Check:
                     self._report.add(Fault.PENDING_MALFORMED, f"arrival {arrival}")
             self._report.pending += len(rows)
             after = rows[-1][0]
+
+
+def _cosigned(witness: str, cosigned_at: int, line: str, body: str) -> bool:
+    """Whether a stored cosignature is what it says it is."""
+    try:
+        key, signature = WitnessKey.parse(witness), parse_line(line)
+        return key.made(signature) and key.verify(body, signature) == cosigned_at
+    except LogError:
+        return False
