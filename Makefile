@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo up check test pytest test-kafka map bench schemas format lock clean
+.PHONY: help install demo up check test pytest test-kafka test-keycloak map bench schemas format lock clean
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed-$(shell pwd | cksum | cut -d' ' -f1)
@@ -44,16 +44,19 @@ check: $(INSTALLED) ## what CI runs: style, types, imports, schemas, tests, the 
 	@echo "[6/6] pytest, $(WORKERS) at a time"
 	@$(MAKE) --no-print-directory pytest
 
-pytest: $(INSTALLED) ## the tests alone, without Apache Kafka
+pytest: $(INSTALLED) ## the tests alone, without Apache Kafka and Keycloak
 	@mkdir -p $(REPORTS)
-	@$(BIN)/python -m pytest -m "not kafka" -n $(WORKERS) --dist loadfile --junitxml=$(REPORTS)/pytest.xml $(PYTEST)
+	@$(BIN)/python -m pytest -m "not kafka and not keycloak" -n $(WORKERS) --dist loadfile --junitxml=$(REPORTS)/pytest.xml $(PYTEST)
 
 test-kafka: $(INSTALLED) ## journeys and faults against Apache Kafka (needs java and mvn)
+test-keycloak: $(INSTALLED) ## sign-in and tokens against Keycloak (needs java and mvn)
+
+test-kafka test-keycloak: test-%:
 	@mkdir -p $(REPORTS)
 	@for tool in java mvn; do command -v $$tool >/dev/null || { \
-		echo "错误：找不到 $$tool，Apache Kafka 的测试需要 JDK 17 或更高版本和 Maven。" >&2; \
-		echo "Error: $$tool was not found; the tests on Apache Kafka need a JDK 17 or later and Maven." >&2; exit 2; }; done
-	@$(BIN)/python -m pytest -m kafka --junitxml=$(REPORTS)/kafka.xml $(PYTEST)
+		echo "错误：找不到 $$tool，make $@ 需要 JDK 17 或更高版本和 Maven。" >&2; \
+		echo "Error: $$tool was not found; make $@ needs a JDK 17 or later and Maven." >&2; exit 2; }; done
+	@$(BIN)/python -m pytest -m $* --junitxml=$(REPORTS)/$*.xml $(PYTEST)
 
 map: $(INSTALLED) ## every requirement in docs/map.md has tests, and in the last run they passed
 	@$(BIN)/python tests/architecture/check_map.py $(ARGS) $(wildcard $(REPORTS)/*.xml)

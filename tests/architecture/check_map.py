@@ -2,10 +2,11 @@
 
     python tests/architecture/check_map.py                                  # the named tests exist
     python tests/architecture/check_map.py .cache/reports/*.xml             # and they ran and passed (JUnit XML)
-    python tests/architecture/check_map.py --without-kafka "no mvn" *.xml   # those marked (kafka) may be absent
+    python tests/architecture/check_map.py --without-jdk "no mvn" *.xml     # those marked may be absent
 
 In the map a requirement is a line `- **R1.2** text`; under it each line `  - `path::test`` names a test, and
-`(kafka)` behind it marks one that only runs against Apache Kafka. Exits 1 where anything is missing or skipped.
+`(kafka)` or `(keycloak)` behind it marks one that only runs against that, on a JDK. Exits 1 where anything is missing
+or skipped.
 """
 
 import argparse
@@ -18,17 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REQUIREMENT = re.compile(r"^- \*\*(R\d+(?:\.\d+)*)\*\* (.+)$")
-TEST = re.compile(r"^\s+- `([^`]+\.py)::([\w:]+)`( \(kafka\))?$")
+TEST = re.compile(r"^\s+- `([^`]+\.py)::([\w:]+)`( \((?:kafka|keycloak)\))?$")
 BULLET = re.compile(r"^\s+- ")
 
 
 @dataclass(frozen=True)
 class MappedTest:
-    """A test that the map names: the file, the function (or Class::function), whether it needs Apache Kafka."""
+    """A test that the map names: the file, the function (or Class::function), whether it needs a JDK."""
 
     path: str
     name: str
-    kafka: bool
+    jdk: bool
 
     @property
     def node(self) -> str:
@@ -72,7 +73,7 @@ def parse(text: str) -> list[Requirement]:
         elif found := TEST.match(line):
             if not requirements:
                 raise BrokenMap(f"line {number}: a test before any requirement")
-            requirements[-1].tests.append(MappedTest(found[1], found[2], kafka=bool(found[3])))
+            requirements[-1].tests.append(MappedTest(found[1], found[2], jdk=bool(found[3])))
         elif requirements and BULLET.match(line):
             raise BrokenMap(f"line {number}: not a test: {line.strip()}")
     numbers = [requirement.number for requirement in requirements]
@@ -101,7 +102,7 @@ def key(test: MappedTest) -> str:
 
 
 def faults(
-    requirements: list[Requirement], root: Path, ran: dict[str, dict[str, str]] | None, *, kafka: bool
+    requirements: list[Requirement], root: Path, ran: dict[str, dict[str, str]] | None, *, jdk: bool
 ) -> list[str]:
     """What breaks the map, one sentence each; `ran` is None where nothing ran yet."""
     found = []
@@ -111,7 +112,7 @@ def faults(
         for test in requirement.tests:
             if not test.exists(root):
                 found.append(f"{requirement.number}: {test.node} does not exist")
-            elif ran is not None and (kafka or not test.kafka):
+            elif ran is not None and (jdk or not test.jdk):
                 runs = ran.get(key(test), {})
                 bad = sorted({outcome for outcome in runs.values() if outcome != "passed"})
                 if bad or not runs:
@@ -125,7 +126,7 @@ def main() -> int:
     parser.add_argument("reports", nargs="*", type=Path)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2])
     parser.add_argument("--map", type=Path)
-    parser.add_argument("--without-kafka", metavar="REASON")
+    parser.add_argument("--without-jdk", metavar="REASON")
     options = parser.parse_args()
     text = (options.map or options.root / "docs" / "map.md").read_text(encoding="utf-8")
     try:
@@ -134,12 +135,12 @@ def main() -> int:
         sys.stderr.write(f"docs/map.md: {broken}\n")
         return 1
     ran = outcomes(options.reports) if options.reports else None
-    found = faults(requirements, options.root, ran, kafka=not options.without_kafka)
+    found = faults(requirements, options.root, ran, jdk=not options.without_jdk)
     for fault in found:
         sys.stderr.write(f"docs/map.md: {fault}\n")
     tests = {test for requirement in requirements for test in requirement.tests}
-    apart = sum(test.kafka for test in tests) if options.without_kafka else 0
-    note = f"; {apart} not run, {options.without_kafka}" if apart else ""
+    apart = sum(test.jdk for test in tests) if options.without_jdk else 0
+    note = f"; {apart} not run, {options.without_jdk}" if apart else ""
     sys.stdout.write(f"map: {len(requirements)} requirements, {len(tests)} tests, {len(found)} faults{note}\n")
     return 1 if found or not requirements else 0
 

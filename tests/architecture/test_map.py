@@ -81,10 +81,11 @@ def test_a_map_that_holds_nothing_is_refused(project: Path, text: str, said: str
     assert said in result.stderr
 
 
-def test_what_needs_kafka_may_be_absent_only_when_said_so(project: Path) -> None:
-    text = MAP.replace("test_kept`", "test_kept` (kafka)")
+@pytest.mark.parametrize("program", ["kafka", "keycloak"])
+def test_what_needs_a_jdk_may_be_absent_only_when_said_so(project: Path, program: str) -> None:
+    text = MAP.replace("test_kept`", f"test_kept` ({program})")
     (project / "docs" / "map.md").write_text(text, encoding="utf-8")
     skipped = report(project, OPENS, CASE.format("", "<skipped/>"))
     assert check("--root", project, skipped).returncode == 1
-    result = check("--root", project, "--without-kafka", "no mvn", skipped)
+    result = check("--root", project, "--without-jdk", "no mvn", skipped)
     assert (result.returncode, "1 not run, no mvn" in result.stdout) == (0, True)

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from doorstep.local import apache_kafka
+from doorstep.local import apache_kafka, jdk
 
 
 @pytest.mark.kafka
@@ -38,7 +38,7 @@ async def test_a_port_that_is_taken_is_one_clear_sentence(tmp_path: Path) -> Non
         pytest.skip(reason)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(apache_kafka.KafkaUnavailable, match=f"Port {port} is taken"):
+        with pytest.raises(jdk.ProgramUnavailable, match=f"Port {port} is taken"):
             async with apache_kafka.running_kafka(tmp_path, port):
                 pass
 

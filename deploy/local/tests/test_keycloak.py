@@ -1,0 +1,225 @@
+"""Keycloak with the station's realm: whoever it signs in is who a service takes them for, and nobody else is."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from yarl import URL
+
+from doorstep.contracts.codes import Department, Role
+from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
+from doorstep.kit.testing import eventually
+from doorstep.local import keycloak
+from doorstep.local.issuer import AUDIENCE
+from doorstep.local.keycloak import Keycloak
+
+REDIRECT = "http://127.0.0.1:9/auth/callback"
+PASSWORD = "long enough for the realm"
+STAFF = {"role": "reviewer", "agency": "station", "station": "station-1"}
+
+
+@dataclass
+class Realm:
+    """The station's realm of a running Keycloak, as its administrator and as those who sign in."""
+
+    keycloak: Keycloak
+    http: aiohttp.ClientSession
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> str:
+        return f"{self.keycloak.issuer}/protocol/openid-connect"
+
+    def authenticator(self) -> Authenticator:
+        """What a service checks tokens with."""
+        return Authenticator(issuer=self.keycloak.issuer, jwks_url=f"{self.protocol}/certs", audience=AUDIENCE)
+
+    async def master_token(self) -> str:
+        """A token of the realm that administers, which is none of ours."""
+        who = {"username": self.keycloak.administrator, "password": self.keycloak.password}
+        return (await self.token("master", grant_type="password", client_id="admin-cli", **who))["access_token"]
+
+    async def token(self, realm: str = "doorstep", **form: str) -> dict[str, Any]:
+        address = f"{self.keycloak.url}/realms/{realm}/protocol/openid-connect/token"
+        async with self.http.post(address, data=form) as answer:
+            return await answer.json()
+
+    async def administer(self, method: str, path: str, body: Any = None) -> Any:
+        """What the administrator is answered; the place of what was made, if something was."""
+        headers = {"Authorization": f"Bearer {await self.master_token()}"}
+        address = f"{self.keycloak.url}/admin/realms/doorstep{path}"
+        async with self.http.request(method, address, json=body, headers=headers) as answer:
+            said = await answer.text()
+            if answer.status >= 300:
+                raise AssertionError(f"{method} {path}: {answer.status} {said}")
+            return json.loads(said) if said else answer.headers.get("Location")
+
+    async def client(self, name: str) -> dict[str, Any]:
+        [found] = await self.administer("GET", f"/clients?clientId={name}")
+        return found
+
+    async def secret(self, name: str) -> str:
+        """The secret that Keycloak made for a client of the realm."""
+        if name not in self.secrets:
+            told = await self.administer("POST", f"/clients/{(await self.client(name))['id']}/client-secret")
+            self.secrets[name] = told["value"]
+        return self.secrets[name]
+
+    async def new_user(self, name: str, **attributes: str) -> str:
+        """A user's id."""
+        user = {
+            "username": name, "enabled": True, "attributes": {key: [value] for key, value in attributes.items()},
+            "credentials": [{"type": "password", "value": PASSWORD, "temporary": False}],
+        }  # fmt: skip
+        place = await self.administer("POST", "/users", user)
+        return str(place).rpartition("/")[2]
+
+    async def sign_in(self, name: str, password: str = PASSWORD, *, proof: bool = True) -> dict[str, Any]:
+        """The tokens that somebody gets who signs in on Keycloak's page, by the code flow with PKCE."""
+        verifier = secrets.token_urlsafe(48)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        asked = {"client_id": "doorstep-page", "response_type": "code", "scope": "openid", "redirect_uri": REDIRECT}
+        if proof:
+            asked |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(self.keycloak.url))  # as browsers do
+        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+            async with browser.get(f"{self.protocol}/auth", params=asked, allow_redirects=False) as answer:
+                if answer.status == 302:
+                    return {
+                        name: value for name, [value] in parse_qs(urlsplit(answer.headers["Location"]).query).items()
+                    }
+                page = await answer.text()
+            action = html.unescape(re.search(r'id="kc-form-login"[^>]*action="([^"]+)"', page)[1])
+            form = {"username": name, "password": password}
+            async with browser.post(action, data=form, allow_redirects=False) as answer:
+                if answer.status != 302:
+                    return {"error": "not signed in"}
+                code = parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
+        return await self.token(
+            grant_type="authorization_code", code=code, redirect_uri=REDIRECT, code_verifier=verifier,
+            client_id="doorstep-page", client_secret=await self.secret("doorstep-page"),
+        )  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def realm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Realm]:
+    """The station's realm, with the page's address for this run."""
+    if reason := keycloak.missing():
+        pytest.skip(reason)
+    folder: Path = tmp_path_factory.mktemp("keycloak")
+    async with keycloak.running_keycloak(folder, secrets.token_urlsafe(16)) as running, aiohttp.ClientSession() as http:
+        made = Realm(running, http)
+        page = await made.client("doorstep-page")
+        await made.administer("PUT", f"/clients/{page['id']}", page | {"redirectUris": [REDIRECT]})
+        yield made
+
+
+@pytest.mark.keycloak
+async def test_whoever_signs_in_has_their_role_agency_and_station_and_nothing_more(realm: Realm) -> None:
+    user = await realm.new_user("wang.reviewer", **STAFF)
+    tokens = await realm.sign_in("wang.reviewer")
+    principal = await realm.authenticator().verify(tokens["access_token"])
+    assert principal == Principal(user, Role.REVIEWER, "station", "station-1")
+    claims = json.loads(base64.urlsafe_b64decode(tokens["access_token"].split(".")[1] + "=="))
+    assert not {"name", "email", "preferred_username", "given_name", "realm_access"} & set(claims)
+    assert claims["exp"] - claims["iat"] == 300
+
+
+@pytest.mark.keycloak
+async def test_a_token_for_something_else_opens_nothing(realm: Realm) -> None:
+    await realm.new_user("li.reviewer", **STAFF)
+    tokens = await realm.sign_in("li.reviewer")
+    checker = realm.authenticator()
+    for other in (tokens["id_token"], tokens["refresh_token"], await realm.master_token()):
+        with pytest.raises(NotAuthenticated):
+            await checker.verify(other)
+    assert (await checker.verify(tokens["access_token"])).role is Role.REVIEWER
+
+
+@pytest.mark.keycloak
+@pytest.mark.parametrize("department", Department)
+async def test_a_department_is_itself_by_its_own_secret(realm: Realm, department: Department) -> None:
+    name = f"department-{department}"
+    asked = {"grant_type": "client_credentials", "client_id": name}
+    told = await realm.token(client_secret=await realm.secret(name), **asked)
+    principal = await realm.authenticator().verify(told["access_token"])
+    assert (principal.role, principal.agency, principal.station) == (Role.DEPARTMENT_SYSTEM, department, None)
+    assert (await realm.token(client_secret="guessed", **asked))["error"] == "unauthorized_client"
+
+
+@pytest.mark.keycloak
+async def test_nobody_signs_in_without_proof_or_with_a_wrong_word_or_guesses_on(realm: Realm) -> None:
+    await realm.new_user("zhao.reviewer", **STAFF)
+    assert (await realm.sign_in("zhao.reviewer", proof=False))["error"] == "invalid_request"
+    for _ in range(6):
+        assert (await realm.sign_in("zhao.reviewer", "guessed again"))["error"] == "not signed in"
+    assert (await realm.sign_in("zhao.reviewer"))["error"] == "not signed in"  # locked for a while
+    asked = {"grant_type": "password", "client_id": "doorstep-page", "username": "zhao.reviewer", "password": PASSWORD}
+    told = await realm.token(client_secret=await realm.secret("doorstep-page"), **asked)
+    assert told["error"] == "unauthorized_client"
+
+
+@pytest.mark.keycloak
+async def test_who_somebody_is_says_an_administrator_alone_and_in_the_words_of_the_contracts(realm: Realm) -> None:
+    profile = await realm.administer("GET", "/users/profile")
+    editors = {one["name"]: one["permissions"]["edit"] for one in profile["attributes"]}
+    assert {name: editors[name] for name in STAFF} == {name: ["admin"] for name in STAFF}
+    for wrong in ({"role": "mayor"}, {"agency": "police"}, {"agency": "petitions"}):
+        with pytest.raises(AssertionError, match="400"):
+            await realm.new_user("somebody", **STAFF | wrong)
+
+
+@pytest.mark.keycloak
+async def test_a_new_signing_key_is_taken_and_an_old_one_serves_no_more_once_it_is_gone(realm: Realm) -> None:
+    await realm.new_user("sun.reviewer", **STAFF)
+    checker, old = realm.authenticator(), (await realm.sign_in("sun.reviewer"))["access_token"]
+    await checker.verify(old)
+    [first] = [one for one in await realm.administer("GET", "/components?type=org.keycloak.keys.KeyProvider")
+               if one["providerId"] == "rsa-generated"]  # fmt: skip
+    key = {"name": "newer", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider"}
+    await realm.administer("POST", "/components", key | {"config": {"priority": ["500"], "algorithm": ["RS256"]}})
+    await realm.administer("DELETE", f"/components/{first['id']}")
+    new = (await realm.sign_in("sun.reviewer"))["access_token"]
+
+    async def taken() -> bool:
+        try:
+            return (await checker.verify(new)).role is Role.REVIEWER
+        except NotAuthenticated:
+            return False
+
+    await eventually(taken, within=30)  # keys are asked for at most once in ten seconds
+    with pytest.raises(NotAuthenticated):
+        await checker.verify(old)
+
+
+def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
+    realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
+    names = {client["clientId"] for client in realm["clients"]}
+    assert names == {"doorstep-page", *(f"department-{department}" for department in Department)}
+    [provider] = realm["components"]["org.keycloak.userprofile.UserProfileProvider"]
+    [profile] = provider["config"]["kc.user.profile.config"]
+    options = {
+        one["name"]: set(one["validations"]["options"]["options"])
+        for one in json.loads(profile)["attributes"]
+        if "options" in one["validations"]
+    }
+    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.RESIDENT}
+    assert options["agency"] == {"station", *Department}
+    assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
+
+
+def test_the_realm_holds_no_secret_and_no_user() -> None:
+    realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
+    assert "users" not in realm
+    assert not [client["clientId"] for client in realm["clients"] if "secret" in client]

@@ -1,0 +1,1 @@
+"""Commands of the kit: dead letters of any service, and what the policies say."""

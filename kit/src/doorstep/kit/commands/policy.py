@@ -1,0 +1,135 @@
+"""Say what the policies permit, and why. 说明权限策略及其理由。"""
+
+import json
+from typing import Annotated
+
+import typer
+
+from doorstep.contracts.codes import Purpose, Role
+from doorstep.kit.auth import Principal
+from doorstep.kit.policy import Forbidden, Policy, Resource, Said
+
+application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+WRONG_REQUEST = 2
+REFUSED = 1
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON 输出 JSON.")]
+
+
+@application.callback()
+def root() -> None:
+    """Say what the policies permit, and why. 说明权限策略及其理由。"""
+
+
+@application.command("list")
+def list_policies(as_json: AsJson = False) -> None:
+    """List all policies by id and title. 列出全部策略。
+
+    Examples:
+
+      doorstep policy list
+    """
+    said = Policy().said()
+    if as_json:
+        typer.echo(json.dumps([_shown(one) for one in said], ensure_ascii=False))
+        return
+    for one in said:
+        typer.echo(f"{_effect(one)}  {one.name}\n    {one.title}")
+
+
+@application.command()
+def explain(
+    caller: Annotated[str, typer.Option("--as", metavar="ROLE@AGENCY", help="Such as reviewer@station 身份.")],
+    read: Annotated[str | None, typer.Option(help="What is read, such as record or request 读取对象.")] = None,
+    do: Annotated[str | None, typer.Option(help="Or what is done, such as decide-need 操作.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Why, such as triage 用途.")] = None,
+    department: Annotated[str | None, typer.Option(help="Whose the request is, such as fire 承办部门.")] = None,
+    own_record: Annotated[
+        bool | None, typer.Option("--own-record/--others-record", help="Whether the caller took the record 本人采集.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether somebody may do something, by which policy, or what of each does not hold. 说明为何允许或拒绝。
+
+    Exit 0 if it is permitted, 1 if not, 2 for a wrong request.
+
+    Examples:
+
+      doorstep policy explain --as reviewer@station --read record --purpose triage
+
+      doorstep policy explain --as officer@fire --read request --purpose service --department justice
+
+      doorstep policy explain --as reviewer@police --do decide-need
+    """
+    policy = Policy()
+    action, principal, why = _action(policy, read, do), _principal(caller), _purpose(purpose)
+    thing = Resource(read or action.partition("-")[2] or action, department, own_record)
+    said = policy.explain(principal, action, thing, purpose=why)
+    permitted = _permitted(policy, principal, action, thing, why)
+    if as_json:
+        typer.echo(json.dumps({"permitted": permitted, "policies": [_shown(one) for one in said]}, ensure_ascii=False))
+    else:
+        typer.echo("允许 Permitted." if permitted else "拒绝 Refused.")
+        for one in said:
+            _tell(one)
+        if not permitted and not any(one.forbids and one.applies for one in said):
+            typer.echo("没有任何策略允许：未明确允许的一律拒绝。\nNo policy permits it; what none permits is refused.")
+    if not permitted:
+        raise typer.Exit(REFUSED)
+
+
+def _action(policy: Policy, read: str | None, do: str | None) -> str:
+    if (read is None) == (do is None):
+        raise _wrong("--read 与 --do 只能选一个。", "Give either --read or --do.")
+    known = policy.actions()
+    wanted = [do] if do is not None else [f"read-{read}", f"list-{read}", f"list-{read}s"]
+    for action in wanted:
+        if action in known:
+            return action
+    told = ", ".join(sorted(known))
+    raise _wrong(f"没有这种操作；可选：{told}。", f"There is no such action; known are: {told}.")
+
+
+def _principal(caller: str) -> Principal:
+    role, _, agency = caller.partition("@")
+    if role not in set(Role) or not agency:
+        told = ", ".join(Role)
+        raise _wrong(f"--as 须为 角色@单位，角色可选：{told}。", f"--as is ROLE@AGENCY, with a role of: {told}.")
+    return Principal("somebody", Role(role), agency)
+
+
+def _purpose(purpose: str | None) -> Purpose | None:
+    if purpose is not None and purpose not in set(Purpose):
+        told = ", ".join(Purpose)
+        raise _wrong(f"--purpose 可选：{told}。", f"--purpose is one of: {told}.")
+    return None if purpose is None else Purpose(purpose)
+
+
+def _permitted(policy: Policy, principal: Principal, action: str, thing: Resource, purpose: Purpose | None) -> bool:
+    try:
+        return policy.authorize(principal, action, thing, purpose=purpose).permitted
+    except Forbidden:
+        return False
+
+
+def _tell(one: Said) -> None:
+    state = "适用 applies" if one.applies else "不适用 does not apply"
+    typer.echo(f"{_effect(one)}  {one.name}  [{state}]\n    {one.title}")
+    for clause in one.clauses:
+        typer.echo(f"    {'✓' if clause.holds else '✗'} {clause.text}")
+
+
+def _effect(one: Said) -> str:
+    return "禁止 forbid" if one.forbids else "允许 permit"
+
+
+def _shown(one: Said) -> dict[str, object]:
+    clauses = [{"clause": clause.text, "holds": clause.holds} for clause in one.clauses]
+    shown = {"id": one.name, "title": one.title, "effect": "forbid" if one.forbids else "permit"}
+    return {**shown, "applies": one.applies, "clauses": clauses} if clauses else dict(shown)
+
+
+def _wrong(chinese: str, english: str) -> typer.Exit:
+    typer.echo(f"{chinese}\n{english}", err=True)
+    return typer.Exit(WRONG_REQUEST)
