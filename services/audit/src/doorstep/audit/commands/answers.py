@@ -58,7 +58,7 @@ def fail(as_json: bool, error: Exception, message: str, exit_code: int) -> NoRet
     if as_json:
         where = {
             name: getattr(error, name)
-            for name in ("index", "indexes", "path", "tile", "offset", "saved", "size")
+            for name in ("index", "indexes", "line", "path", "tile", "offset", "saved", "size")
             if hasattr(error, name)
         }
         print_json({"verified": False, "error": type(error).__name__, "detail": str(error), **where})
