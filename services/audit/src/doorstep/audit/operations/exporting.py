@@ -82,9 +82,7 @@ async def _lines(session: AsyncSession, export: Export, found: Sequence[OpenedEn
         portion = proved[start : start + PORTION]
         receipts = await export.proofs.receipts(session, [index for index, _ in portion])
         for receipt, (_, entry) in zip(receipts, portion, strict=True):
-            details = [
-                (one.position, one.detail.model_dump(mode="json", exclude_none=True)) for one in entry.details
-            ]
+            details = [(one.position, one.detail.model_dump(mode="json", exclude_none=True)) for one in entry.details]
             lines.append(encode_line(receipt, details))
     export.lines += len(lines)
     return lines

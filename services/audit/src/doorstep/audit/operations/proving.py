@@ -1,4 +1,4 @@
-"""Proofs that an entry is in the log, computed from its tiles, and receipts made of them, one by one or many at once."""
+"""Proofs that an entry is in the log, computed from its tiles, and receipts made of them, one by one or many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,6 @@ from doorstep.audit.domain.proving import ProofTiles
 from doorstep.audit.domain.receipt import Receipt
 from doorstep.audit.errors import EntryPending, EntryUnknown, LogContradicted
 from doorstep.audit.queries import Trusted
-
 
 _MOST_TILES = 2000
 
