@@ -18,9 +18,11 @@ import aiohttp
 import pytest
 import uvicorn
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
+from doorstep.audit.commands import application
 from doorstep.audit.domain.cosignature import WitnessSigningKey
 from doorstep.audit.domain.criteria import EPOCH, micros
 from doorstep.audit.domain.entry import Entry
@@ -395,3 +397,15 @@ async def office(service, log, vault, url):
     async with aiohttp.ClientSession() as client:
         service.authenticator = made = Office(log, vault, url, client)
         yield made
+
+
+@pytest.fixture
+def doorstep():
+    """Gives the exit status of `doorstep audit`, what it prints, and that with what it says on the side."""
+
+    async def run(*arguments: object, stdin: str | None = None) -> tuple[int, str, str]:
+        given = [str(one) for one in arguments]
+        result = await asyncio.to_thread(CliRunner().invoke, application, given, input=stdin)
+        return result.exit_code, result.stdout, result.output
+
+    return run
