@@ -1,4 +1,4 @@
-"""The audit log alone: from submission to the signed checkpoint, proofs, the check from the rows up, bytes an entry.
+"""The audit log alone: from submission to the signed checkpoint, proofs, searches, the check from the rows up, bytes.
 
 Beside them the bare ceiling in the same run: rows by COPY, their tiles and a signed checkpoint in one commit.
 """
@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from bench.loads import Tell
 from bench.spread import percentiles
 from doorstep.audit.domain.checkpoint import Checkpoint
+from doorstep.audit.domain.criteria import Criteria, hour_of
 from doorstep.audit.domain.edge import RightEdge
 from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.keys import LogKeys
@@ -26,12 +28,17 @@ from doorstep.audit.domain.note import SigningKey
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.checking import check_log
 from doorstep.audit.operations.duty import SequencerDuty
+from doorstep.audit.operations.opening import Place
 from doorstep.audit.operations.proving import receipt
+from doorstep.audit.operations.searching import search
 from doorstep.audit.operations.sequencing import Sequencer
-from doorstep.audit.operations.submitting import Submission, submit
+from doorstep.audit.operations.submitting import Submission, submit, submit_own
 from doorstep.audit.queries import Trusted
+from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.db import Database
+from doorstep.kit.intents import Intent
 from doorstep.kit.migrations import migrate
+from doorstep.kit.vault import Keyset, Vault
 from doorstep.local.stack import StackOptions, running_stack
 
 ORIGIN = "bench.example/log"
@@ -39,6 +46,8 @@ TICK = 0.01  # seconds; what is submitted within it goes in one transaction, as 
 WINDOW = 0.05
 BATCH = 256
 _PORTION = 100_000
+_DETAILS = 20_000
+_SUBJECTS = 1000
 NOBODY = Trusted()
 _FILL = """
     INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
@@ -59,6 +68,7 @@ class Log:
     database: Database
     anchor: Anchor
     keys: LogKeys
+    vault: Vault
     address: str
 
     def sequencer(self) -> Sequencer:
@@ -74,7 +84,8 @@ async def _log() -> AsyncIterator[Log]:
         database = Database(url, service="audit")
         second = Database(stack.database_url("keys"), service="audit", pool_size=2)
         keys = LogKeys((SigningKey.generate(ORIGIN),))
-        yield Log(database, Anchor(second, origin=ORIGIN), keys, url.replace("+asyncpg", ""))
+        vault = Vault(second, Keyset(stack.keyset))
+        yield Log(database, Anchor(second, origin=ORIGIN), keys, vault, url.replace("+asyncpg", ""))
         await database.close()
         await second.close()
 
@@ -92,6 +103,8 @@ async def log_figures(seconds: float, entries: int, tell: Tell) -> dict[str, Any
         found |= await _filled(log, entries)
         tell("log: proofs", 0.8)
         found["receipts_per_second"] = await _receipts(log, seconds)
+        tell("log: details gone through", 0.85)
+        found["details_searched_per_second"] = await _searched(log, seconds, min(entries, _DETAILS))
         tell("log: fsck", 0.9)
         found["checked_per_second"] = await _checked(log)
     return found
@@ -197,6 +210,28 @@ async def _receipts(log: Log, seconds: float) -> float:
         async with log.database.transaction() as session:
             await receipt(session, entry_id=ids[done % len(ids)], trusted=NOBODY)
         done += 1
+    return done / (time.monotonic() - began)
+
+
+async def _searched(log: Log, seconds: float, details: int) -> float:
+    """Details a second that a search goes through, each opened under its subject's key; it finds none."""
+    subjects = [uuid4() for _ in range(_SUBJECTS)]
+    ring = await log.vault.ring(subjects, create=True)
+    for start in range(0, details, BATCH):
+        async with log.database.transaction() as session:
+            for at in range(start, min(start + BATCH, details)):
+                intent = Intent(Action.READ_FILE, [subjects[at % _SUBJECTS]], Purpose.TRIAGE, case=uuid4())
+                submit_own(session, ring, intent, vault=log.vault)
+    sequencer = log.sequencer()
+    while await sequencer.turn():
+        pass
+    now = datetime.now(UTC)
+    criteria = Criteria(now - timedelta(days=1), now, action=Action.RATE_REQUEST)
+    done, began = 0, time.monotonic()
+    while time.monotonic() < began + seconds:
+        async with log.database.transaction() as session:
+            after = Place.before(hour_of(criteria.since))
+            done += (await search(session, log.vault, criteria=criteria, after=after, limit=1)).gone_through
     return done / (time.monotonic() - began)
 
 

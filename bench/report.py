@@ -58,6 +58,7 @@ def _log(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield what, f"{spread.get(key, float('nan')):,.1f}"
     size = found["entries"]
     yield f"receipts/s one by one, of {size:,} entries", f"{found['receipts_per_second']:,.0f}"
+    yield "details/s gone through by a search", f"{found['details_searched_per_second']:,.0f}"
     yield "entries/s checked by fsck", f"{found['checked_per_second']:,.0f}"
     yield "bytes an entry on disk", f"{found['bytes_per_entry']:,.0f}"
 

@@ -14,7 +14,7 @@ POLICY = Policy()
 NAMED = (
     "record-visit read-record read-file read-assessment decide-need list-requests read-request transition-task"
     " direct-request assign-request register-key read-journey read-dead-letter replay-dead-letter list-dead-letters"
-    " list-gaps"
+    " list-gaps search-log export-log read-life ask-about-subject agree-to-ask read-about-subject"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -44,6 +44,14 @@ PERMITTED = [
     (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, "operator-mends"),
     (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
     (STAFF[Role.AUDITOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
+    *(
+        (STAFF[Role.AUDITOR], action, Resource("log"), Purpose.AUDIT, "auditor-asks-the-log")
+        for action in ("search-log", "export-log", "read-life")
+    ),
+    *(
+        (STAFF[Role.AUDITOR], action, Resource("log"), Purpose.AUDIT, "auditor-asks-about-a-person")
+        for action in ("ask-about-subject", "agree-to-ask", "read-about-subject")
+    ),
     (STAFF[Role.OPERATOR], "read-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
     (STAFF[Role.OPERATOR], "replay-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
 ]

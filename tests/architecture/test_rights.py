@@ -155,4 +155,18 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
         if parameter["in"] == "query"
     }
     assert asked
-    assert {name for _, name in asked} <= {"state", "after", "record_id", "queue", "limit", "entry_id"}
+    log = {name for path, name in asked if path.startswith("/api/log/")}
+    assert {name for path, name in asked if not path.startswith("/api/log/")} <= {
+        "state", "after", "record_id", "queue", "limit",
+    }  # fmt: skip
+    assert log <= {
+        "entry_id", "limit", "cursor", "since", "until", "service", "agency", "station", "action", "purpose",
+        "legal_basis", "case", "record", "actor", "policy", "rule_pack", "outcome",
+    }  # fmt: skip
+
+
+def test_a_search_of_the_log_shows_nobody_whom_an_entry_is_about(root) -> None:
+    document = json.loads((root / "contracts" / "schemas" / "openapi" / "audit.json").read_text(encoding="utf-8"))
+    shown = document["components"]["schemas"]["EntryShown"]["properties"]
+    assert shown["subjects"]["type"] == "integer"
+    assert {name for name in shown if re.search("subject|person|holder|resident", name)} == {"subjects"}

@@ -1,23 +1,30 @@
 """A log in a real database, filled and read without HTTP."""
 
 import asyncio
+import json
 import secrets
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
 import uvicorn
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from doorstep.audit import queries
 from doorstep.audit.app import new_app
+from doorstep.audit.commands import application
 from doorstep.audit.domain.cosignature import WitnessSigningKey
+from doorstep.audit.domain.criteria import EPOCH, micros
 from doorstep.audit.domain.entry import Entry
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.note import SigningKey, VerifierKey
@@ -25,14 +32,20 @@ from doorstep.audit.domain.quorum import Witness
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
 from doorstep.audit.operations.anchoring import Anchor
+from doorstep.audit.operations.opening import Place
+from doorstep.audit.operations.searching import about
 from doorstep.audit.operations.sequencing import Sequencer, SequencerStep
-from doorstep.audit.operations.submitting import Submission, submit, submit_own
+from doorstep.audit.operations.submitting import Submission, read_submission, submit, submit_own
 from doorstep.audit.settings import LogSettings
-from doorstep.contracts.codes import Role
+from doorstep.contracts.audit import AuditDetail
+from doorstep.contracts.codes import Action, Role
+from doorstep.kit import intents
 from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
+from doorstep.kit.intents import Intent
 from doorstep.kit.service import compose
 from doorstep.kit.testing import eventually
+from doorstep.kit.vault import Vault
 
 ORIGIN = "doorstep.example/log"
 
@@ -306,3 +319,93 @@ async def ask(service, url):
                 return answer.status, await answer.json()
 
         yield ask
+
+
+AUDITORS = {
+    "first": Principal("auditor-1", Role.AUDITOR, "audit-office"),
+    "second": Principal("auditor-2", Role.AUDITOR, "audit-office"),
+    "third": Principal("auditor-3", Role.AUDITOR, "station", "station-7"),
+    "police": Principal("auditor-4", Role.AUDITOR, "police"),
+    "operator": Principal("operator-1", Role.OPERATOR, "station"),
+    "reviewer": Principal("reviewer-1", Role.REVIEWER, "station", "station-7"),
+    "elsewhere": Principal("reviewer-9", Role.REVIEWER, "station", "station-9"),
+}
+
+
+class Office:
+    """A log's service over HTTP, as auditors ask it, whose names are their tokens."""
+
+    def __init__(self, log: StoredLog, vault: Vault, url: str, client: aiohttp.ClientSession) -> None:
+        self.log = log
+        self.vault = vault
+        self.url = url
+        self._client = client
+
+    async def verify(self, token: str) -> Principal:
+        """Stand in for the authenticator."""
+        if token not in AUDITORS:
+            raise NotAuthenticated("no such token")
+        return AUDITORS[token]
+
+    async def ask(self, method: str, path: str, who: str = "first", purpose: str | None = "audit", body: Any = None):
+        """Status and body of an answer, which is JSON unless it is an export."""
+        headers = {"Authorization": f"Bearer {who}", "Accept-Language": "en"}
+        headers |= {} if purpose is None else {"Doorstep-Purpose": purpose}
+        async with self._client.request(method, f"{self.url}/{path}", headers=headers, json=body) as answer:
+            data = await answer.read()
+            return answer.status, data if answer.content_type == "application/jsonl" else json.loads(data)
+
+    async def enter(
+        self, action: str, *subjects: UUID, who: str | None = "reviewer", at: datetime | None = None, **more: Any
+    ) -> UUID:
+        """Store an entry of another service, registry unless it is said otherwise, done at `at`."""
+        at = at or datetime.now(UTC)
+        service = more.pop("service", "registry")
+        ring = await self.vault.ring(subjects, create=True)
+        principal = None if who is None else AUDITORS[who]
+        event = intents.entry(ring, Intent(Action(action), subjects, **more), service=service, principal=principal)
+        details = [
+            ring.open(one, AuditDetail).model_copy(update={"at_us": micros(at), "nonce": b64encode(nonce).decode()})
+            for one, nonce in zip(event.details, (secrets.token_bytes(32) for _ in subjects), strict=False)
+        ]
+        event = event.model_copy(
+            update={
+                "hour": at.strftime("%Y-%m-%dT%H"),
+                "commitments": tuple(intents.commitment(one) for one in details),
+                "details": tuple(ring.seal(who, one) for who, one in zip(subjects, details, strict=True)),
+            }
+        )
+        async with self.log.database.transaction() as session:
+            submit(session, read_submission(event, vault=self.vault))
+        return event.entry_id
+
+    async def logged(self, subject: UUID) -> list[AuditDetail]:
+        """What is logged under a subject by the log's own service, in the order of its time."""
+        async with self.log.database.transaction() as session:
+            found = await about(session, self.vault, subject=subject, after=Place.before(EPOCH), limit=1000)
+        return [one.said for one in found.entries if one.said.service == "audit"]
+
+    async def rows(self, query: str) -> list[Any]:
+        """What a SELECT finds."""
+        async with self.log.database.transaction() as session:
+            return list(await session.execute(text(query)))
+
+
+@pytest.fixture
+async def office(service, log, vault, url):
+    """The log's service as auditors ask it."""
+    async with aiohttp.ClientSession() as client:
+        service.authenticator = made = Office(log, vault, url, client)
+        yield made
+
+
+@pytest.fixture
+def doorstep():
+    """Gives the exit status of `doorstep audit`, what it prints, and that with what it says on the side."""
+
+    async def run(*arguments: object, stdin: str | None = None) -> tuple[int, str, str]:
+        given = [str(one) for one in arguments]
+        result = await asyncio.to_thread(CliRunner().invoke, application, given, input=stdin)
+        return result.exit_code, result.stdout, result.output
+
+    return run

@@ -1,9 +1,12 @@
 """What the gateway answers itself, and what it says where nobody answers behind it."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
@@ -81,3 +84,55 @@ async def test_nobody_signs_in_outside_the_development_profile(in_production: An
     assert (await in_production.call("GET", path)).status == 404
     answer = await desk.call("GET", path)
     assert (answer.status, answer.body["type"]) == (503, "urn:doorstep:problem:issuer-away")
+
+
+@pytest.fixture
+async def behind(desk, monkeypatch):
+    """A log's service behind the gateway, which exports a second line once `told` is set, and then breaks off."""
+    told, application = asyncio.Event(), web.Application()
+
+    async def export(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await answer.prepare(request)
+        await answer.write(b"one\n")
+        await told.wait()
+        await answer.write(b"two\n")
+        request.transport.close()
+        return answer
+
+    application.router.add_get("/api/log/entries.jsonl", export)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    monkeypatch.setattr(desk.service.settings, "audit_url", f"http://127.0.0.1:{port}")
+    yield told
+    await runner.cleanup()
+
+
+async def test_an_export_is_handed_on_as_it_comes_and_breaks_off_where_it_did(desk, behind) -> None:
+    sent: list[Any] = []
+    asked: list[bool] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "query_string": b"",
+        "path": "/api/log/entries.jsonl", "raw_path": b"/api/log/entries.jsonl", "root_path": "", "scheme": "http",
+        "headers": [(b"authorization", b"Bearer auditor")],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        if asked:
+            await asyncio.Event().wait()  # the reader stays
+        asked.append(True)
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body") == b"one\n":
+            behind.set()  # the second line is not made before the first one left
+
+    with pytest.raises(aiohttp.ClientError):
+        await desk.call.app(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert [message["body"] for message in sent[1:]] == [b"one\n", b"two\n"]
+    assert all(message["more_body"] for message in sent[1:])

@@ -6,7 +6,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import log
+from doorstep.audit.api import entries, log
+from doorstep.audit.api.inquiries import inquiry_router
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
@@ -31,4 +32,5 @@ def new_app(service: Service) -> FastAPI:
         app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
-    return create_app(service, log.router, title="Doorstep audit log", lifespan=with_key)
+    routers = (log.router, entries.router, inquiry_router(service))
+    return create_app(service, *routers, title="Doorstep audit log", lifespan=with_key)

@@ -2,10 +2,14 @@
 
 - EntryUnknown          the log holds no such entry
 - EntryPending          the entry is stored and not yet under a signed checkpoint
+- InquiryHindered       somebody cannot agree to an inquiry, or is told nothing on it; it says why
+- InquiryUnknown        there is no such inquiry
 - LogContradicted       what the database holds is not what was signed before: nothing is signed any more
 - WitnessRefused        a witness holds another history of the log than the log itself
 - SequencedElsewhere    another instance appends at this moment
 """
+
+from doorstep.audit.domain.inquiry import Hindrance
 
 
 class EntryUnknown(LookupError):
@@ -14,6 +18,18 @@ class EntryUnknown(LookupError):
 
 class EntryPending(LookupError):
     """The entry is stored, and no checkpoint covers it yet."""
+
+
+class InquiryHindered(Exception):
+    """The inquiry allows no agreement of theirs, or no look."""
+
+    def __init__(self, hindrance: Hindrance) -> None:
+        super().__init__(hindrance)
+        self.hindrance = hindrance
+
+
+class InquiryUnknown(LookupError):
+    """There is no inquiry of this id."""
 
 
 class LogContradicted(Exception):

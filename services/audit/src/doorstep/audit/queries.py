@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,19 @@ _ROWS = text("SELECT index, body, leaf FROM entry WHERE index >= :start AND inde
 _LEAVES = text("SELECT leaf FROM entry WHERE index >= :start AND index < :end ORDER BY index")
 _ROOTS = text("SELECT root FROM tile WHERE level = :level AND index >= :start AND index < :end ORDER BY index")
 _FULL = text("SELECT hashes FROM tile WHERE level = :level AND index = :index")
+_TILES = text(
+    """
+    SELECT level, index, hashes FROM tile
+    JOIN unnest(CAST(:levels AS smallint[]), CAST(:indexes AS bigint[])) AS wanted (level, index) USING (level, index)
+    """
+)
+_CHOSEN = text("SELECT index, body FROM entry WHERE index = ANY(CAST(:indexes AS bigint[]))")
+_COVERING = text(
+    """
+    SELECT coalesce(max(e.index) + 1, 0) FROM detail d JOIN entry e USING (entry_id)
+    WHERE d.hour >= :since AND d.hour < :until
+    """
+)
 _SIZE = text("SELECT coalesce(max(index) + 1, 0) FROM entry")
 _PLACE = text(
     "SELECT index, leaf FROM entry WHERE entry_id = :id UNION ALL SELECT NULL, NULL FROM pending WHERE entry_id = :id"
@@ -107,6 +121,27 @@ async def tile(session: AsyncSession, wanted: Tile) -> bytes | None:
         return found
     some = await hashes(session, wanted.level, wanted.start, wanted.start + wanted.width)
     return b"".join(some) if len(some) == wanted.width else None
+
+
+async def tiles(session: AsyncSession, wanted: Sequence[Tile]) -> dict[Tile, bytes]:
+    """The bytes of each of these tiles that the database has."""
+    full = [one for one in wanted if one.full]
+    values = {"levels": [one.level for one in full], "indexes": [one.index for one in full]}
+    found = {Tile(row[0], row[1]): row[2] for row in await session.execute(_TILES, values)}
+    for one in wanted:
+        if not one.full and (data := await tile(session, one)) is not None:
+            found[one] = data
+    return found
+
+
+async def bodies(session: AsyncSession, indexes: Sequence[int]) -> dict[int, bytes]:
+    """The bytes of the entries at these places, those that are there."""
+    return {row[0]: row[1] for row in await session.execute(_CHOSEN, {"indexes": list(indexes)})}
+
+
+async def covering(session: AsyncSession, since: datetime, until: datetime) -> int:
+    """How many entries a tree has that holds all which have their place and are of an hour from `since` to `until`."""
+    return int((await session.execute(_COVERING, {"since": since, "until": until})).scalar_one())
 
 
 async def edge(session: AsyncSession, size: int) -> list[list[bytes]]:

@@ -1,9 +1,15 @@
-"""Bodies of answers."""
+"""What may be asked, and bodies of answers."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import UUID7, AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from doorstep.audit.domain.criteria import WORD
+from doorstep.audit.domain.inquiry import Ground, Standing
+from doorstep.contracts.codes import Action, LegalBasis, Purpose
+from doorstep.contracts.topics import SERVICES
 
 
 class Inclusion(BaseModel):
@@ -61,3 +67,164 @@ class Promises(BaseModel):
 
     services: list[PromisesOf]
     gaps: list[GapShown]
+
+
+def _known(*codes: str) -> AfterValidator:
+    """A code of a list, which the fault names."""
+
+    def require(code: str) -> str:
+        if code not in codes:
+            every = ", ".join(sorted(codes))
+            raise ValueError(f"不是已知代码，须为：{every}", f"is not a known code; known are: {every}")
+        return code
+
+    return AfterValidator(require)
+
+
+def _word(value: str) -> str:
+    if WORD.fullmatch(value) is None:
+        raise ValueError(
+            "须为 1 至 64 个字母、数字或 . _ : / @ + -", "must be 1 to 64 letters, digits or . _ : / @ + -"
+        )
+    return value
+
+
+def _moment(moment: datetime) -> datetime:
+    try:
+        in_utc = moment.astimezone(UTC)
+    except OverflowError:
+        in_utc = datetime.min.replace(tzinfo=UTC)
+    if not 2000 <= in_utc.year < 3000:
+        raise ValueError("须在 2000 年至 2999 年之间", "must be in a year from 2000 to 2999")
+    return in_utc
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
+Word = Annotated[str, AfterValidator(_word)]
+FollowCode = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class TimeAsked(BaseModel):
+    """Done at or after `since` and before `until`; the times have their offset from UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class PortionAsked(BaseModel):
+    """At most `limit` entries; `cursor` is that of the answer which this one is to go on from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class CriteriaAsked(TimeAsked):
+    """What the details of entries say; what is left out is not asked for.
+
+    `policy` is one of those that permitted or forbade, `rule_pack` one that was in force; the outcome `refused` is that
+    of all tries that were refused.
+    """
+
+    service: Annotated[str, _known(*SERVICES)] | None = None
+    agency: Word | None = None
+    station: Word | None = None
+    action: Annotated[str, _known(*Action)] | None = None
+    purpose: Annotated[str, _known(*Purpose)] | None = None
+    legal_basis: Annotated[str, _known(*LegalBasis)] | None = None
+    case: UUID | None = None
+    record: UUID | None = None
+    actor: Word | None = None
+    policy: Word | None = None
+    rule_pack: Word | None = None
+    outcome: Word | None = None
+
+
+class SearchAsked(CriteriaAsked, PortionAsked):
+    """A search, or how it goes on."""
+
+
+class LifeAsked(TimeAsked, PortionAsked):
+    """Of a record's life: when, and how much at once."""
+
+
+class EntryShown(BaseModel):
+    """What an entry's detail says; never whom it is about.
+
+    `index` is None while the entry waits for its place. `at` is exact. `asked` is what an auditor searched for.
+    `subjects` says under how many subjects' keys it could be read.
+    """
+
+    entry_id: UUID
+    index: int | None
+    at: datetime
+    service: str
+    agency: str | None
+    station: str | None
+    role: str | None
+    actor: str | None
+    action: str
+    outcome: str
+    purpose: str | None
+    legal_basis: str | None
+    case: str | None
+    record: str | None
+    policies: list[str]
+    asked: str | None
+    subjects: int
+
+
+class EntriesFound(BaseModel):
+    """Entries that were found, in the order of their time within this answer.
+
+    The log was gone through from `since` to `until` as far as `reached`, which is `until` at the end: then `cursor` is
+    None. Else the search goes on with `cursor`. `gone_through` counts the entries that were opened for this answer.
+    """
+
+    since: datetime
+    until: datetime
+    reached: datetime
+    gone_through: int
+    cursor: str | None
+    entries: list[EntryShown]
+
+
+class InquiryBody(BaseModel):
+    """An inquiry about a person, under an id that the caller made.
+
+    `follow_code` is the one on the person's receipt, who complains; without it a second auditor has to agree.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+    subject_id: UUID
+    follow_code: FollowCode | None = None
+
+
+class AgreementBody(BaseModel):
+    """A second auditor's agreement, under an id that the caller made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+
+
+class InquiryShown(BaseModel):
+    """How an inquiry stands: `waiting` for a second auditor, or `open`, and until when."""
+
+    inquiry_id: UUID
+    ground: Ground
+    standing: Standing
+    until: datetime
+
+
+class EntriesAbout(BaseModel):
+    """Entries about the person of an inquiry, in the order of their time within this answer; `cursor` goes on."""
+
+    inquiry_id: UUID
+    cursor: str | None
+    entries: list[EntryShown]

@@ -22,9 +22,13 @@ class LogUnreachable(Exception):
     """The log gave no answer, or one that is neither a part of a log nor its absence."""
 
 
+class NotDone(Exception):
+    """The log's service did not do what was asked; the message says why."""
+
+
 @application.callback()
 def root() -> None:
-    """Check the audit log from outside, and mirror it. 从外部验证、镜像审计日志。"""
+    """Check the audit log from outside, mirror it, and ask it. 从外部验证、镜像、查询审计日志。"""
 
 
 def done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False) -> Result:
@@ -35,6 +39,8 @@ def done(work: Callable[[], Coroutine[Any, Any, Result]], as_json: bool = False)
         fail(as_json, error, f"日志未通过验证：{error}\nThe log does not verify: {error}.", FAILED)
     except LogUnreachable as error:
         fail(as_json, error, f"无法读取日志：{error}\nThe log cannot be read: {error}.", FAILED)
+    except NotDone as error:
+        fail(as_json, error, f"未完成：{error}\nNot done: {error}.", FAILED)
     except (LogError, OSError) as error:
         fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
 
@@ -58,7 +64,7 @@ def fail(as_json: bool, error: Exception, message: str, exit_code: int) -> NoRet
     if as_json:
         where = {
             name: getattr(error, name)
-            for name in ("index", "indexes", "path", "tile", "offset", "saved", "size")
+            for name in ("index", "indexes", "line", "path", "tile", "offset", "saved", "size")
             if hasattr(error, name)
         }
         print_json({"verified": False, "error": type(error).__name__, "detail": str(error), **where})

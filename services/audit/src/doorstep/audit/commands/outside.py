@@ -69,7 +69,7 @@ def verify(
 
       doorstep audit verify --url http://127.0.0.1:8600/api/log --vkey doorstep.example/log+c74f20a3+AR... --json
     """
-    trusted, now = _quorum(witness, quorum, max_age, as_json), time.time()
+    trusted, now = quorum_of(witness, quorum, max_age, as_json), time.time()
     kept = None if saved is None else read(saved, as_json)  # once: --save may name the same file
     log = done(lambda: _verify(url, vkey, kept, trusted, now), as_json)
     if save is not None:
@@ -156,7 +156,7 @@ def check(
         data = file.read_bytes()
     except (LogError, OSError) as error:
         fail(as_json, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
-    trusted = _quorum(witness, quorum, max_age, as_json)
+    trusted = quorum_of(witness, quorum, max_age, as_json)
     try:
         made = parse_receipt(data)
         entry, checkpoint = check_receipt(made, key.name, [key])
@@ -173,7 +173,7 @@ def check(
             f"Valid: entry {made.index}, of the hour {entry.hour} UTC, is in the log of {checkpoint.size} entries."
         )
         if cosigners is not None:
-            typer.echo(_cosigned_by(cosigners.names, cosigners.time))
+            typer.echo(cosigned_by(cosigners.names, cosigners.time))
 
 
 @application.command()
@@ -207,7 +207,7 @@ def gaps(
         raise typer.Exit(FAILED)
 
 
-def _quorum(witness: list[str] | None, needed: int | None, max_age: int | None, as_json: bool) -> Quorum | None:
+def quorum_of(witness: list[str] | None, needed: int | None, max_age: int | None, as_json: bool) -> Quorum | None:
     """What the options ask of witnesses; None if nothing, and the end of the program if what cannot be."""
     if not witness and needed is None:
         return None
@@ -230,7 +230,7 @@ def _tell_verified(told: dict[str, Any], vkey: str | None) -> None:
     size = told["entries"]
     typer.echo(f"验证通过：{size} 条，与签名的树根一致。\nVerified: {size} entries have the signed root.")
     if "witnesses" in told:
-        typer.echo(_cosigned_by(told["witnesses"], told["witnessed_at"]))
+        typer.echo(cosigned_by(told["witnesses"], told["witnessed_at"]))
     if late_ := told.get("late"):
         typer.echo(
             f"迟到或倒填的条目：{late_}，所称时间早于上次见证，当时并不在日志中。\n"
@@ -240,7 +240,7 @@ def _tell_verified(told: dict[str, Any], vkey: str | None) -> None:
         typer.echo("The key was the log's own word; give --vkey to rely on nobody.", err=True)
 
 
-def _cosigned_by(names: Sequence[str], at: int) -> str:
+def cosigned_by(names: Sequence[str], at: int) -> str:
     when = datetime.fromtimestamp(at, UTC).isoformat()
     return f"见证方联署：{'、'.join(names)}。\nCosigned by {', '.join(names)}, since {when} by as many as are needed."
 

@@ -1,6 +1,7 @@
 """Why something read from a log is not believed.
 
 LogError
+├── LineRejected         a line of an export does not hold
 ├── Malformed            it is not in the format at all
 ├── NotWitnessed         too few witnesses cosigned it, or too long ago
 ├── ProofRejected        a well-formed proof that does not prove what it should
@@ -10,6 +11,14 @@ LogError
 
 class LogError(Exception):
     """What was read from the log is not believed."""
+
+
+class LineRejected(LogError):
+    """A line of an export, counted from 1, does not hold."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"line {line}: {reason}")
+        self.line = line
 
 
 class Malformed(LogError, ValueError):

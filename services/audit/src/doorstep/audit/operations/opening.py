@@ -4,7 +4,7 @@ Nothing of a detail is kept open, and no index names what is in it: whoever look
 the time they ask for. So nothing is left to find of a subject that was erased, in no table and no backup.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -78,7 +78,7 @@ class OpenedEntry:
 
 async def opened(
     session: AsyncSession, vault: Vault, *, after: Place, until: datetime
-) -> AsyncIterator[tuple[Place, list[OpenedEntry]]]:
+) -> AsyncGenerator[tuple[Place, list[OpenedEntry]], None]:
     """The entries behind `after` whose hour is before `until`, a page at a time, with the place that it reaches to.
 
     Entries of which nothing can be read any more are left out. Of one hour, entries are in the order of their ids.

@@ -106,7 +106,7 @@ def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
             SealedDetail(
                 hour,
                 subject_index(vault, detail.subject_id),
-                vault.conceal(_HOLDER_FIELD, detail.subject_id),
+                as_holder(vault, detail.subject_id),
                 detail.key_version.to_bytes(4) + base64.b64decode(detail.ciphertext, validate=True),
             )
             for detail in event.details
@@ -121,8 +121,13 @@ def subject_index(vault: Vault, subject_id: UUID) -> bytes:
     return vault.blind_index(_SUBJECT_FIELD, str(subject_id))
 
 
+def as_holder(vault: Vault, subject_id: UUID) -> bytes:
+    """A subject as it is stored: 44 bytes, each time others, that `holder_of` alone can read."""
+    return vault.conceal(_HOLDER_FIELD, subject_id)
+
+
 def holder_of(vault: Vault, holder: bytes) -> UUID:
-    """The subject of a stored detail. Raises SealBroken."""
+    """The subject of a stored detail, or of an inquiry. Raises SealBroken."""
     return vault.reveal(_HOLDER_FIELD, holder)
 
 

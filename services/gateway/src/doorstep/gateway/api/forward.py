@@ -1,9 +1,11 @@
 """HTTP: hands requests on to the service that answers them."""
 
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import aiohttp
 from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 from yarl import URL
 
@@ -20,10 +22,16 @@ _HANDED_ON = (
 _HANDED_BACK = (
     "content-type", "content-language", "etag", "location", "retry-after", "cache-control", "www-authenticate",
 )  # fmt: skip
+_LINES = "application/jsonl"
+_STREAMED = ".jsonl"
+_AS_LONG_AS_IT_COMES = aiohttp.ClientTimeout(total=None, connect=3, sock_read=20)
 
 
 async def forward(request: Request) -> Response:
-    """Hand the request on, and the answer back; 404 for a path that leads nowhere, 503 where nobody answers."""
+    """Hand the request on, and the answer back; 404 for a path that leads nowhere, 503 where nobody answers.
+
+    JSON Lines are handed back as they come; where they break off, so does the answer.
+    """
     raw_path: bytes = request.scope.get("raw_path") or quote(f"/api/{request.path_params['path']}").encode()
     found = route(raw_path.decode("ascii", "replace").removeprefix("/api/"))
     if found is None:
@@ -37,16 +45,26 @@ async def forward(request: Request) -> Response:
     if parent is not None:
         headers["traceparent"] = parent
     body = await request.body()
+    wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) else client.timeout
     try:
-        async with client.request(
-            request.method, url, headers=headers, data=body or None, allow_redirects=False
-        ) as answer:
+        answer = await client.request(
+            request.method, url, headers=headers, data=body or None, allow_redirects=False, timeout=wait
+        )
+        back = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
+        if answer.content_type == _LINES:
+            return StreamingResponse(_as_it_comes(answer), answer.status, headers=back)
+        async with answer:
             content = await answer.read()
     except (aiohttp.ClientError, TimeoutError, OSError):
         zh, en = "这项服务暂时没有回应，请稍后再试。", "This service does not answer now; try again in a moment."
         raise Problem(503, "service-away", zh, en, headers={"Retry-After": "2"}) from None
-    back = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
     return Response(content, answer.status, headers=back)
+
+
+async def _as_it_comes(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with answer:
+        async for chunk in answer.content.iter_any():
+            yield chunk
 
 
 # Not one of FastAPI's own routes: there is nothing to parse and nothing to check before it is handed on.

@@ -1,0 +1,65 @@
+"""How entries are shown in a terminal: Chinese first, the times of the place."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from unicodedata import east_asian_width
+
+import typer
+
+from doorstep.contracts.codes import Action
+
+PLACE = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+DEEDS: dict[str, str] = {
+    Action.RECORD_VISIT: "采集", Action.ASSERT_FACTS: "登记事实", Action.ASSESS_NEEDS: "研判",
+    Action.DECIDE_NEED: "审核需求", Action.OPEN_REQUEST: "建立请求", Action.TRANSITION_TASK: "办理",
+    Action.RATE_REQUEST: "评价", Action.REGISTER_KEY: "登记公钥", Action.READ_RECORD: "查看记录",
+    Action.READ_FILE: "查看户档", Action.READ_ASSESSMENT: "查看研判", Action.READ_REQUEST: "查看请求",
+    Action.LIST_REQUESTS: "列出请求", Action.READ_JOURNEY: "查看轨迹", Action.FOLLOW_REQUEST: "居民查询进度",
+    Action.LIST_GAPS: "查看缺漏", Action.SEARCH_LOG: "检索日志", Action.EXPORT_LOG: "导出日志",
+    Action.READ_LIFE: "查看全程", Action.READ_CONDUCT: "查看履职", Action.ASK_ABOUT_SUBJECT: "申请查询个人",
+    Action.AGREE_TO_ASK: "同意查询个人", Action.READ_ABOUT_SUBJECT: "查询个人", Action.SEE_WHO_LOOKED: "居民查看访问",
+    Action.ASK_TO_DEFER: "申请延期", Action.APPROVE_DEFERRAL: "批准延期", Action.ERASE_SUBJECT: "清除",
+    Action.ACTIVATE_POLICY: "启用策略", Action.ACTIVATE_RULES: "启用规则", Action.ACTIVATE_KEYS: "启用密钥",
+    Action.LIST_DEAD_LETTERS: "列出死信", Action.READ_DEAD_LETTER: "查看死信", Action.REPLAY_DEAD_LETTER: "重放死信",
+    Action.REFUSE: "拒绝", Action.UNREADABLE: "无法读取",
+}  # fmt: skip
+_TITLES = (
+    "时间 time",
+    "事项 action",
+    "结果 outcome",
+    "经手 who",
+    "机构 agency",
+    "目的 purpose",
+    "服务 service",
+    "条目 entry",
+)
+
+
+def show_entries(entries: Sequence[dict[str, Any]]) -> None:
+    """Print a table of entries as the log's service answers them."""
+    rows = [_TITLES, *(_row(entry) for entry in entries)]
+    widths = [max(_width(row[at]) for row in rows) for at in range(len(_TITLES))]
+    for row in rows:
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    at = datetime.fromisoformat(entry["at"]).astimezone(PLACE)
+    deed = f"{DEEDS.get(entry['action'], '')} {entry['action']}".strip()
+    who = " ".join(entry[name] for name in ("role", "actor") if entry[name])
+    agency = " ".join(entry[name] for name in ("agency", "station") if entry[name])
+    place = "—" if entry["index"] is None else str(entry["index"])
+    cells = (f"{at:%Y-%m-%d %H:%M:%S}", deed, entry["outcome"], who, agency, entry["purpose"], entry["service"], place)
+    return tuple(_plain(cell or "—") for cell in cells)
+
+
+def _plain(text: str) -> str:
+    """`text` without what could act on a terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def _width(text: str) -> int:
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
