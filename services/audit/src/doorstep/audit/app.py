@@ -6,7 +6,8 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import log
+from doorstep.audit.api import deferrals, log, portal, usages
+from doorstep.audit.operations.pacing import Pace
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
@@ -31,4 +32,7 @@ def new_app(service: Service) -> FastAPI:
         app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
-    return create_app(service, log.router, title="Doorstep audit log", lifespan=with_key)
+    routers = (log.router, usages.router, portal.router, deferrals.router)
+    app = create_app(service, *routers, title="Doorstep audit log", lifespan=with_key)
+    app.state.pace = Pace()
+    return app
