@@ -150,7 +150,7 @@ class PortalUsages(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel)
 
-    total_usages: int
+    total_usages: Annotated[int, Field(json_schema_extra={"format": "int32"})]
     usages: list[PortalUsage]
 
 
