@@ -39,7 +39,8 @@ APPS = {"audit": audit, "gateway": gateway, "intake": intake, "referral": referr
 OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
-    "/api/log/proof/inclusion", "/api/log/proof/receipt",
+    "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
+    "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
     (Role.REVIEWER, "police", "station-7"),
@@ -67,6 +68,10 @@ def body_for(method: str, path: str) -> Any:
         "/keys/{kid}": lambda: new_private_key("key-1").as_dict(private=False),
         "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
         "/replay": lambda: None,
+        "/usage-deferrals": lambda: {
+            "id": str(uuid7()), "subject_id": str(uuid4()), "case": str(uuid4()), "reason": "child-at-risk",
+        },
+        "/approval": lambda: None,
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 
