@@ -39,7 +39,8 @@ APPS = {"audit": audit, "gateway": gateway, "intake": intake, "referral": referr
 OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
-    "/api/log/proof/inclusion", "/api/log/proof/receipt",
+    "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
+    "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
     (Role.REVIEWER, "police", "station-7"),
@@ -69,6 +70,10 @@ def body_for(method: str, path: str) -> Any:
         "/replay": lambda: None,
         "/log/inquiries": lambda: {"id": str(uuid7()), "subject_id": str(uuid4())},
         "/agreement": lambda: {"id": str(uuid7())},
+        "/usage-deferrals": lambda: {
+            "id": str(uuid7()), "subject_id": str(uuid4()), "case": str(uuid4()), "reason": "child-at-risk",
+        },
+        "/approval": lambda: None,
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 

@@ -15,10 +15,12 @@ NAMED = (
     "record-visit read-record read-file read-assessment decide-need list-requests read-request transition-task"
     " direct-request assign-request register-key read-journey read-dead-letter replay-dead-letter list-dead-letters"
     " list-gaps search-log export-log read-life ask-about-subject agree-to-ask read-about-subject"
+    " see-who-looked ask-to-defer approve-deferral"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
 STAFF = {role: Principal("someone", role, "station", "7") for role in Role}
+PORTAL = Principal("someone", Role.PORTAL, "national-portal")
 FIRE = Principal("someone", Role.OFFICER, "fire")
 
 
@@ -52,6 +54,10 @@ PERMITTED = [
         (STAFF[Role.AUDITOR], action, Resource("log"), Purpose.AUDIT, "auditor-asks-about-a-person")
         for action in ("ask-about-subject", "agree-to-ask", "read-about-subject")
     ),
+    (PORTAL, "see-who-looked", Resource("usage"), Purpose.RESIDENT_REQUEST, "portal-asks-for-its-resident"),
+    (STAFF[Role.REVIEWER], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
+    (STAFF[Role.SUPERVISOR], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
+    (STAFF[Role.AUDITOR], "approve-deferral", Resource("deferral"), None, "auditor-approves-deferral"),
     (STAFF[Role.OPERATOR], "read-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
     (STAFF[Role.OPERATOR], "replay-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
 ]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorstep.contracts.audit import AuditDetail
-from doorstep.contracts.codes import Action
+from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.intake import Card
 from doorstep.contracts.referral import Rating
 from doorstep.contracts.sealed import Sealed
@@ -227,13 +227,34 @@ async def entry_of(vault, action: Action, subjects, **changes):
 async def test_the_commitment_of_each_subject_can_be_computed_again_from_its_detail_alone(vault):
     subjects = [uuid4(), uuid4()]
     ring, entry = await entry_of(vault, Action.READ_FILE, subjects, case=uuid4())
-    assert len(entry.commitments) == len(entry.details) == 2
-    for committed, sealed, subject in zip(entry.commitments, entry.details, subjects, strict=True):
+    assert (len(entry.commitments), len(entry.details)) == (4, 2)
+    for committed, sealed, subject in zip(entry.commitments, entry.details, subjects, strict=False):
         detail = ring.open(sealed, AuditDetail)
         assert sealed.subject_id == subject
         assert intents.commitment(detail) == committed
         assert intents.commitment(detail.model_copy(update={"outcome": "refused"})) != committed
-    assert len(set(entry.commitments)) == 2  # two nonces: nobody sees that it was one read
+    assert len(set(entry.commitments)) == 4  # two nonces, two fillers: nobody sees that it was one read
+
+
+@pytest.mark.parametrize(("subjects", "commitments"), [(0, 0), (1, 4), (3, 4), (4, 4), (5, 8), (8, 8)])
+async def test_what_fills_up_the_commitments_hides_how_many_an_entry_is_about(vault, subjects, commitments):
+    _, entry = await entry_of(vault, Action.READ_FILE, [uuid4() for _ in range(subjects)])
+    assert (len(entry.details), len(entry.commitments)) == (subjects, commitments)
+    assert len({bytes.fromhex(one) for one in entry.commitments}) == commitments
+    assert {len(one) for one in entry.commitments} <= {64}
+
+
+async def test_an_entry_about_one_who_fled_and_one_about_a_household_s_gas_are_of_one_size(vault):
+    """What a stranger reads of the log, and what the log's database holds of one subject."""
+    fled, household = uuid4(), [uuid4() for _ in range(4)]
+    _, violence = await entry_of(
+        vault, Action.READ_REQUEST, [fled], purpose=Purpose.SERVICE, legal_basis=LegalBasis.VITAL_INTEREST,
+        case=uuid4(), record=uuid4(), policies=("department-reads-its-own",),
+    )  # fmt: skip
+    _, gas = await entry_of(vault, Action.READ_FILE, household)
+    public = [one.model_dump_json(include={"entry_id", "hour", "commitments"}) for one in (violence, gas)]
+    assert len(public[0]) == len(public[1])
+    assert {len(detail.ciphertext) for one in (violence, gas) for detail in one.details} == {1064}
 
 
 async def test_entries_about_violence_and_about_a_gas_hose_look_alike(vault):

@@ -156,9 +156,10 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
     }
     assert asked
     log = {name for path, name in asked if path.startswith("/api/log/")}
-    assert {name for path, name in asked if not path.startswith("/api/log/")} <= {
-        "state", "after", "record_id", "queue", "limit",
-    }  # fmt: skip
+    portal = {name for path, name in asked if path.startswith("/api/dumonitor/")}  # residents ask for themselves alone
+    others = {name for path, name in asked if not path.startswith(("/api/log/", "/api/dumonitor/"))}
+    assert portal == {"userCode", "periodStart", "periodEnd", "offset", "limit"}
+    assert others <= {"state", "after", "record_id", "queue", "limit", "entry_id"}
     assert log <= {
         "entry_id", "limit", "cursor", "since", "until", "service", "agency", "station", "action", "purpose",
         "legal_basis", "case", "record", "actor", "policy", "rule_pack", "outcome",

@@ -38,7 +38,7 @@ COUNTS = """
     )
 """
 Counts = dict[str, int]
-LOG = ("outbox", "pending", "entry", "tile", "checkpoint", "detail", "data_key")
+LOG = ("outbox", "pending", "entry", "tile", "checkpoint", "detail", "follower", "data_key")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class AuditEntrySubmitted(Event):
     """One entry for the log: a random id, the hour, a commitment a subject, and the details sealed for each subject.
 
     `hour` is like `2026-11-21T10` in UTC. `commitments[i]` is the hex HMAC-SHA256, keyed by the nonce of `details[i]`,
-    of its canonical JSON without the nonce.
+    of its canonical JSON without the nonce. Commitments beyond the details are random: they fill up the entry, so that
+    nobody can tell how many subjects it has.
     """
 
     event_type: ClassVar[str] = "audit.entry-submitted.v1"

@@ -30,6 +30,13 @@ DEPARTMENT_NAMES: dict[Department, tuple[str, str]] = {
     Department.HOUSING: ("住建", "Housing"),
 }
 
+STATION = "station"
+AGENCY_NAMES: dict[str, tuple[str, str]] = {
+    STATION: ("社区服务站", "Community service station"),
+    **{str(department): names for department, names in DEPARTMENT_NAMES.items()},
+}
+"""What an agency of a token is called, in Chinese and English."""
+
 
 class Role(StrEnum):
     """What somebody may be to the station."""
@@ -42,6 +49,7 @@ class Role(StrEnum):
     RESIDENT = "resident"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+    PORTAL = "portal"
 
 
 class Channel(StrEnum):
@@ -153,6 +161,14 @@ class Decision(StrEnum):
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
+
+
+class DeferralReason(StrEnum):
+    """Whom it protects that a resident is told later who looked."""
+
+    DANGER_TO_LIFE = "danger-to-life"
+    DANGER_OF_VIOLENCE = "danger-of-violence"
+    CHILD_AT_RISK = "child-at-risk"
 
 
 class Action(StrEnum):

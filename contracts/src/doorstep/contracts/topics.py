@@ -48,7 +48,7 @@ def audit_topic(service: str) -> str:
 
 _TOPICS = (
     Topic("intake.visits", "file", (VisitRecorded,), "intake", ("registry", "gateway")),
-    Topic("registry.facts", "file", (FactsAsserted,), "registry", ("risk", "gateway")),
+    Topic("registry.facts", "file", (FactsAsserted,), "registry", ("risk", "audit", "gateway")),
     Topic("risk.needs", "file", (NeedsAssessed, NeedDecided), "risk", ("referral", "gateway")),
     Topic("referral.tasks", "file", (RequestOpened, TaskTransitioned, RequestRated), "referral", ("gateway",)),
     *(

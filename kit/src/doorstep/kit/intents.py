@@ -1,7 +1,8 @@
 """Audit intents: what was done, by whom, to whose data and why, in the transaction that does it.
 
 Invariant: a read of personal data commits its intent before the first byte leaves. One entry has one commitment a
-subject; the details are sealed under each subject's own key, so that erasing one leaves the others.
+subject, filled up so that their number tells nothing; the details are sealed under each subject's own key, so that
+erasing one leaves the others.
 """
 
 import base64
@@ -25,6 +26,10 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
 _DETAIL_BYTES = 768  # a detail about violence is as long as one about a gas hose
+
+COMMITMENTS = 4
+"""An entry has a multiple of so many commitments: how many of them stand for somebody is not to be seen."""
+_COMMITMENT_BYTES = 32
 
 _STAFF = "audit.staff"
 
@@ -72,12 +77,17 @@ def entry(ring: KeyRing, intent: Intent, *, service: str, principal: Principal |
     return AuditEntrySubmitted(
         entry_id=uuid4(),
         hour=now.strftime("%Y-%m-%dT%H"),
-        commitments=tuple(commitment(detail) for detail in details),
+        commitments=(*(commitment(detail) for detail in details), *_fillers(len(details))),
         details=tuple(
             ring.seal(subject, detail, multiple_of=_DETAIL_BYTES)
             for subject, detail in zip(intent.subjects, details, strict=True)
         ),
     )
+
+
+def _fillers(count: int) -> list[str]:
+    """What fills up `count` commitments: nobody who does not hold the details can tell it from them."""
+    return [secrets.token_hex(_COMMITMENT_BYTES) for _ in range(-count % COMMITMENTS)]
 
 
 def _detail(intent: Intent, service: str, principal: Principal | None, now: datetime) -> AuditDetail:

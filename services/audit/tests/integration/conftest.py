@@ -31,6 +31,7 @@ from doorstep.audit.domain.note import SigningKey, VerifierKey
 from doorstep.audit.domain.quorum import Witness
 from doorstep.audit.domain.tiles import BUNDLE, encode_bundle, parse_path
 from doorstep.audit.domain.verify import VerifiedLog, verify_log
+from doorstep.audit.operations.about import details_about
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.opening import Place
 from doorstep.audit.operations.searching import about
@@ -44,7 +45,7 @@ from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
 from doorstep.kit.intents import Intent
 from doorstep.kit.service import compose
-from doorstep.kit.testing import eventually
+from doorstep.kit.testing import KIT_TABLES, eventually
 from doorstep.kit.vault import Vault
 
 ORIGIN = "doorstep.example/log"
@@ -296,6 +297,51 @@ async def url(service):
     server.should_exit = True
     await serving
     listener.close()
+
+
+class People:
+    """Takes `role agency subject` for a token; all of them serve at one station."""
+
+    async def verify(self, token: str) -> Principal:
+        role, agency, subject = token.split()
+        return Principal(subject, Role(role), agency, "station-7")
+
+
+class House:
+    """The log's service, asked by residents and about them; what it is told of them comes as services tell it."""
+
+    def __init__(self, desk) -> None:
+        self.desk, self.vault = desk, desk.vault
+        desk.service.authenticator = People()
+        desk.service.record = partial(submit_own, vault=desk.vault)
+
+    async def tell(self, action: Action, *subjects: UUID, who: str = "", service: str = "registry", **said) -> UUID:
+        """Have the log told that something was done, by `role agency` or by a service itself; gives the entry's id."""
+        ring = await self.vault.ring(subjects, create=True)
+        principal = await People().verify(f"{who} {who.split()[0]}-1") if who else None
+        event = intents.entry(ring, Intent(action, subjects, **said), service=service, principal=principal)
+        async with self.desk.database.transaction() as session:
+            submit(session, read_submission(event, vault=self.vault))
+        return event.entry_id
+
+    async def by_code(self, subject: UUID, **more):
+        """What the follow code of a subject shows."""
+        body = {"code": self.vault.follow_code(subject), **more}
+        answer = await self.desk.call("POST", "/api/usage", None, body)
+        assert answer.status == 200, answer.body
+        return answer
+
+    async def details(self, subject: UUID) -> list[AuditDetail]:
+        """What the log holds about a subject, in no order."""
+        ring = await self.vault.ring([subject])
+        async with self.desk.database.transaction() as session:
+            return [one.detail for one in await details_about(session, self.vault, ring, subject)]
+
+
+@pytest.fixture
+async def house(new_desk):
+    """The log's service with an empty database."""
+    return House(await new_desk("audit", new_app, None, KIT_TABLES, "doorstep.audit:migrations"))
 
 
 class Tokens:

@@ -43,7 +43,7 @@ async def test_an_entry_and_its_details_are_stored_and_can_be_opened_by_subject(
         submit(session, read_submission(event, vault=vault))
     await log.drain()
     [entry] = (await log.verify()).entries
-    assert (entry.id, entry.hour, len(entry.commitments)) == (event.entry_id, event.hour, 3)
+    assert (entry.id, entry.hour, len(entry.commitments)) == (event.entry_id, event.hour, 4)
     ring = await vault.ring(subjects)
     for position, subject in enumerate(subjects):
         async with log.database.transaction() as session:
@@ -101,6 +101,17 @@ async def test_the_logs_own_actions_need_no_broker(log, vault):
     assert await stored(log, "SELECT 1 FROM outbox") == []
 
 
+async def test_commitments_that_fill_up_have_no_detail_and_a_detail_has_a_commitment(log, vault):
+    event = await submission(vault, *(uuid4() for _ in range(5)))
+    assert (len(event.commitments), len(event.details)) == (8, 5)
+    before = event.model_copy(update={"commitments": event.commitments[:5]})  # of a service that does not fill up yet
+    for one, count in ((event, 8), (before.model_copy(update={"entry_id": uuid4()}), 5)):
+        submitted = read_submission(one, vault=vault)
+        assert (len(parse_entry(submitted.body).commitments), len(submitted.details)) == (count, 5)
+    with pytest.raises(Malformed):
+        read_submission(event.model_copy(update={"commitments": event.commitments[:4]}), vault=vault)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -109,6 +120,7 @@ async def test_the_logs_own_actions_need_no_broker(log, vault):
         {"commitments": ("zz" * 32,)},
         {"commitments": ("00" * 31,)},
         {"commitments": ()},
+        {"commitments": ("00" * 32,) * 5},
         {"details": ()},
     ],
 )

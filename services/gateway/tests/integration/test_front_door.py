@@ -30,7 +30,8 @@ async def test_it_describes_itself_while_the_others_are_away(desk) -> None:
 
 
 async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
-    for path, kind in ((f"/journeys/{uuid4()}", "text/html"), ("/pages/journey.js", "text/javascript")):
+    pages = ((f"/journeys/{uuid4()}", "text/html"), ("/pages/journey.js", "text/javascript"), ("/usage", "text/html"))
+    for path, kind in pages:
         answer = await desk.call("GET", path)
         assert answer.status == 200
         assert answer.headers["content-type"].startswith(kind)

@@ -24,6 +24,9 @@ from doorstep.gateway.domain.routes import BEHIND, outside, route
         ("departments/fire/requests", "referral"),
         ("follow/7Q2M-7Q2M-7Q2M-7Q2M", "referral"),
         ("log/tile/entries/x001/067", "audit"),
+        ("usage", "audit"),
+        ("usage-deferrals/7/approval", "audit"),
+        ("dumonitor/v2/findUsage", "audit"),
     ],
 )
 def test_a_path_leads_to_the_service_that_answers_it(path: str, service: str) -> None:

@@ -21,7 +21,8 @@ LIFETIME = 12 * 3600  # seconds
 KEY_ID_PREFIX = "development-"
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
-_AGENCIES = frozenset({STATION, *(str(department) for department in Department)})
+_PORTAL = "national-portal"
+_AGENCIES = frozenset({STATION, _PORTAL, *(str(department) for department in Department)})
 
 
 class UnknownClaim(ValueError):

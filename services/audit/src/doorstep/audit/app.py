@@ -6,8 +6,9 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import entries, log
+from doorstep.audit.api import deferrals, entries, log, portal, usages
 from doorstep.audit.api.inquiries import inquiry_router
+from doorstep.audit.operations.pacing import Pace
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
@@ -32,5 +33,14 @@ def new_app(service: Service) -> FastAPI:
         app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
-    routers = (log.router, entries.router, inquiry_router(service))
-    return create_app(service, *routers, title="Doorstep audit log", lifespan=with_key)
+    routers = (
+        log.router,
+        entries.router,
+        inquiry_router(service),
+        usages.router,
+        portal.router,
+        deferrals.router,
+    )
+    app = create_app(service, *routers, title="Doorstep audit log", lifespan=with_key)
+    app.state.pace = Pace()
+    return app

@@ -1,4 +1,7 @@
-"""What the log takes from the topics `audit.entry.<service>`: manifests, and entries, readable or not."""
+"""What the log takes from the topics `audit.entry.<service>`: manifests, and entries, readable or not.
+
+From the registry it takes which subjects are one resident; what is wrong there becomes a dead letter as anywhere.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,15 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.matching import minute_of, share
+from doorstep.audit.operations.knowing import know_residents
 from doorstep.audit.operations.promising import keep_manifest, read_manifest
 from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
-from doorstep.contracts.topics import TOPICS
+from doorstep.contracts.registry import FactsAsserted
+from doorstep.contracts.topics import TOPIC_OF, TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
 from doorstep.kit.service import Service
 from doorstep.kit.vault import Vault
+
+_FACTS = TOPIC_OF[FactsAsserted].name
 
 
 class Unreadable(Event):
@@ -27,9 +34,9 @@ class Unreadable(Event):
 
 
 class LogConsumer(Consumer):
-    """Takes submissions and manifests.
+    """Takes submissions and manifests, and what the registry tells of residents.
 
-    What others would make a dead letter becomes an `unreadable` entry: nothing is left out.
+    What others would make a dead letter becomes, where it was to be an entry, an `unreadable` one: nothing is left out.
     """
 
     def __init__(self, service: Service) -> None:
@@ -37,14 +44,15 @@ class LogConsumer(Consumer):
         handlers: dict[type[Event], Handler] = {
             AuditEntrySubmitted: storing(service.vault),
             AuditManifestPublished: keep,
+            FactsAsserted: knowing(service.vault),
         }
         self._vault = service.vault
         super().__init__(service.database, service.broker, handlers, steps=service.steps)
 
     def read(self, record: Any) -> Message:
-        """The message in `record`, never one with a flaw."""
+        """The message in `record`; one that was to be an entry has never a flaw."""
         message = super().read(record)
-        if message.flaw is None:
+        if message.flaw is None or message.topic == _FACTS:
             return message
         now = datetime.now(UTC)
         stand_in = Envelope(id=uuid4(), source=message.topic, type=Unreadable.event_type, time=now, key=uuid4())
@@ -76,3 +84,12 @@ def storing(vault: Vault) -> Handler:
 async def keep(session: AsyncSession, received: Received) -> None:
     """The handler of manifests; it raises Malformed for one that promises nothing sensible."""
     await keep_manifest(session, read_manifest(received.event, topic=received.topic))
+
+
+def knowing(vault: Vault) -> Handler:
+    """The handler of what the registry publishes; it raises SealBroken."""
+
+    async def know(session: AsyncSession, received: Received) -> None:
+        await know_residents(session, vault=vault, asserted=received.event)
+
+    return know

@@ -7,6 +7,11 @@
 - LogContradicted       what the database holds is not what was signed before: nothing is signed any more
 - WitnessRefused        a witness holds another history of the log than the log itself
 - SequencedElsewhere    another instance appends at this moment
+- NothingToDefer        the station knows no such subject, or no use of it for the matter
+- DeferralUnknown       there is no such deferral
+- OwnDeferral           who asks for a deferral does not approve it
+- DeferralApproved      another auditor approved it before
+- DeferralLapsed        it is over, and would hide nothing
 """
 
 from doorstep.audit.domain.inquiry import Hindrance
@@ -42,3 +47,23 @@ class SequencedElsewhere(Exception):
 
 class WitnessRefused(Exception):
     """A witness cosigned a history that this log does not go on from: somebody was shown another log."""
+
+
+class NothingToDefer(LookupError):
+    """The station knows no such subject, or the log no use of its data for this matter."""
+
+
+class DeferralUnknown(LookupError):
+    """There is no such deferral."""
+
+
+class OwnDeferral(Exception):
+    """Who asks for a deferral does not approve it."""
+
+
+class DeferralApproved(Exception):
+    """Another auditor approved the deferral before."""
+
+
+class DeferralLapsed(Exception):
+    """The deferral is over before anybody approved it."""

@@ -1,14 +1,15 @@
 """What may be asked, and bodies of answers."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import UUID7, AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from doorstep.audit.domain.criteria import WORD
 from doorstep.audit.domain.inquiry import Ground, Standing
-from doorstep.contracts.codes import Action, LegalBasis, Purpose
+from doorstep.contracts.codes import Action, DeferralReason, LegalBasis, Purpose
 from doorstep.contracts.topics import SERVICES
 
 
@@ -228,3 +229,105 @@ class EntriesAbout(BaseModel):
     inquiry_id: UUID
     cursor: str | None
     entries: list[EntryShown]
+
+
+class Body(BaseModel):
+    """What may be sent: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Behind(BaseModel):
+    """The place in a list behind the usage of this time and entry."""
+
+    at: AwareDatetime
+    entry_id: UUID
+
+
+class UsageBody(Body):
+    """The code on the receipt; `before` is `next` of an answer, to read on where it ended."""
+
+    code: Annotated[str, Field(min_length=1, max_length=64)]
+    before: Behind | None = None
+
+
+class InWords(BaseModel):
+    """A text in Chinese and in English."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    zh: str
+    en: str
+
+
+class UsageShown(BaseModel):
+    """A use of the resident's data: when, which agency, in which system, why; its receipt has the entry's id."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    entry_id: UUID
+    at: datetime
+    agency: InWords
+    system: InWords
+    reason: InWords
+
+
+class UsagesShown(BaseModel):
+    """Usages, the newest first; `next` is the place to read on from, None at the end."""
+
+    usages: list[UsageShown]
+    next: Behind | None
+
+
+class DeferralBody(Body):
+    """Asks that a resident be told later of the uses for one case: a record, a file or a request."""
+
+    id: UUID7
+    subject_id: UUID
+    case: UUID
+    reason: DeferralReason
+
+
+class DeferralShown(BaseModel):
+    """A deferral. It hides nothing before `approved_at`, and nothing from `lapses_at` on."""
+
+    id: UUID
+    asked_at: datetime
+    approved_at: datetime | None
+    lapses_at: datetime
+
+
+class PortalUsage(BaseModel):
+    """One use of data, as a national portal shows it."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    logtime: datetime
+    action: str
+    receiver_code: str
+    receiver_name: str
+    receiver_system: str
+
+
+class PortalUsages(BaseModel):
+    """The uses asked for; `totalUsages` counts all of the period, whatever `limit` and `offset` are."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    total_usages: Annotated[int, Field(json_schema_extra={"format": "int32"})]
+    usages: list[PortalUsage]
+
+
+class PortalPeriod(BaseModel):
+    """From when on uses are held; until now."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    period_start: datetime
+
+
+class Heartbeat(BaseModel):
+    """Whether uses can be asked for now."""
+
+    status: Literal["OK", "FAIL"]
+    message: str

@@ -13,7 +13,8 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit import queries
-from doorstep.audit.domain.errors import Malformed
+from doorstep.audit.domain import qr
+from doorstep.audit.domain.errors import Malformed, TooLong
 from doorstep.audit.domain.note import encode_base64
 from doorstep.audit.domain.tiles import BUNDLE, Tile, encode_bundle, parse_path
 from doorstep.audit.errors import EntryPending, EntryUnknown
@@ -29,11 +30,13 @@ router = APIRouter(prefix="/api/log", tags=["log"])
 
 TEXT = "text/plain; charset=utf-8"
 BYTES = "application/octet-stream"
+SVG = "image/svg+xml"
 IMMUTABLE = "public, max-age=31536000, immutable"
 MOMENT = "public, max-age=1"
 _AS_BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {BYTES: {"schema": {"type": "string", "format": "binary"}}}}
 }
+_AS_SVG: dict[int | str, dict[str, Any]] = {200: {"content": {SVG: {"schema": {"type": "string"}}}}}
 _AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
@@ -102,6 +105,19 @@ async def read_receipt(entry_id: UUID, request: Request, session: SessionDep) ->
     with _telling_what_is_not_there():
         made = await receipt(session, entry_id=entry_id, trusted=request.app.state.trusted)
     return Response(made.encode(), media_type=TEXT)
+
+
+@router.get("/proof/receipt.svg", response_class=Response, responses=_AS_SVG)
+async def read_receipt_as_qr(entry_id: UUID, request: Request, session: SessionDep) -> Response:
+    """The receipt of an entry as a QR code that holds its text; none for an entry with very many commitments."""
+    with _telling_what_is_not_there():
+        made = await receipt(session, entry_id=entry_id, trusted=request.app.state.trusted)
+    try:
+        drawn = qr.svg(made.encode())
+    except TooLong:
+        zh, en = "凭证超出一个二维码的容量，请取其文本。", "The receipt is too long for one QR code; fetch its text."
+        raise Problem(413, "receipt-too-long", zh, en) from None
+    return Response(drawn, media_type=SVG)
 
 
 @router.get("/manifests")

@@ -23,8 +23,9 @@ from doorstep.audit.commands.answers import (
     read,
     write,
 )
+from doorstep.audit.domain import qr as codes
 from doorstep.audit.domain.checkpoint import parse_body
-from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed
+from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed, TooLong
 from doorstep.audit.domain.note import Note, VerifierKey, encode_base64
 from doorstep.audit.domain.quorum import DAY, Quorum, check_witnessed, late
 from doorstep.audit.domain.receipt import check_receipt, parse_receipt
@@ -34,6 +35,7 @@ from doorstep.audit.schemas import Promises
 
 PART_LIMIT = 64 * 1024 * 1024
 WAIT = 30.0
+_QR: dict[str, Callable[[bytes], bytes]] = {".svg": codes.svg, ".png": codes.png}
 
 WitnessOption = Annotated[
     list[str] | None, typer.Option(help="A witness's verifier key that counts; again for more 见证方验证公钥.")
@@ -118,17 +120,40 @@ def export(
 def receipt(
     entry_id: Annotated[UUID, typer.Argument(help="The entry's id 条目编号.")],
     url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
-    out: Annotated[Path, typer.Option(help="The file to write; the ending .tlog-proof is usual 凭证文件.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; the ending .tlog-proof is usual 凭证文件.")
+    ] = None,
+    qr: Annotated[Path | None, typer.Option(help="A .svg or .png to write it into as a QR code 二维码文件.")] = None,
 ) -> None:
     """Fetch the receipt of an entry, a proof that is checked without the log. 取得一条日志的凭证。
+
+    The text that a QR code holds is the receipt: save what a reader decodes, and check it as any other.
 
     Examples:
 
       doorstep audit receipt 6f9c... --url http://127.0.0.1:8600/api/log --out mine.tlog-proof
+
+      doorstep audit receipt 6f9c... --url http://127.0.0.1:8600/api/log --qr mine.svg
     """
+    draw = None if qr is None else _QR.get(qr.suffix.lower())
+    if (out is None and qr is None) or (qr is not None and draw is None):
+        error = Malformed("name a file with --out, or one that ends in .svg or .png with --qr")
+        fail(False, error, f"参数有误：{error}\nWrong request: {error}.", WRONG_REQUEST)
     data = done(lambda: _receive(url, entry_id))
-    write(out, data)
-    typer.echo(f"凭证已存入 {out}。\nThe receipt is in {out}.")
+    if qr is not None and draw is not None:
+        try:
+            write(qr, draw(data))
+        except TooLong as error:
+            fail(
+                False,
+                error,
+                "凭证超出一个二维码的容量，请用 --out。\nIt is too long for one QR code; use --out.",
+                FAILED,
+            )
+    if out is not None:
+        write(out, data)
+    for file in (one for one in (out, qr) if one is not None):
+        typer.echo(f"凭证已存入 {file}。\nThe receipt is in {file}.")
 
 
 @application.command("check-receipt")

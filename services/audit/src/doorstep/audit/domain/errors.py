@@ -5,7 +5,8 @@ LogError
 ├── Malformed            it is not in the format at all
 ├── NotWitnessed         too few witnesses cosigned it, or too long ago
 ├── ProofRejected        a well-formed proof that does not prove what it should
-└── SignatureRejected    no trusted key signed it, or a trusted key's signature is wrong
+├── SignatureRejected    no trusted key signed it, or a trusted key's signature is wrong
+└── TooLong              it is believed, and does not fit into one QR code
 """
 
 
@@ -35,3 +36,7 @@ class ProofRejected(LogError):
 
 class SignatureRejected(LogError):
     """The note carries no valid signature of a key that is trusted."""
+
+
+class TooLong(LogError):
+    """It does not fit into one QR code."""

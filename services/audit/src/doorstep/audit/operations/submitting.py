@@ -2,7 +2,8 @@
 
 Invariants: an entry id is stored once, whatever arrives; what cannot be read is stored too, as an `unreadable` entry
 with a commitment to the whole message; the way from a subject to its entries is a keyed blind index, the way from a
-detail to its subject is concealed under a key of the keyset, and nothing else here names a subject.
+detail to its subject is concealed under a key of the keyset, and nothing else here names a subject. From a follow code
+to its subject the way is the same: the code by a keyed index, the subject concealed.
 """
 
 import base64
@@ -53,6 +54,13 @@ _STORE = """
     ) AS new (entry_id, position, hour, subject, holder, sealed) JOIN fresh USING (entry_id)
     ON CONFLICT DO NOTHING
 """
+_FOLLOW = """
+    INSERT INTO follower (code, subject, holder)
+    SELECT DISTINCT ON (code) code, subject, holder
+    FROM unnest(CAST(:codes AS bytea[]), CAST(:subjects AS bytea[]), CAST(:holders AS bytea[]))
+        AS new (code, subject, holder)
+    ORDER BY code ON CONFLICT DO NOTHING
+"""
 _KEEP = text(
     """
     INSERT INTO unreadable (entry_id, nonce, topic, message) VALUES (:entry_id, :nonce, :topic, :message)
@@ -72,10 +80,14 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class SealedDetail:
-    """A detail as it is stored: its hour, its subject's blind index, its subject concealed, and what is sealed."""
+    """A detail as it is stored: its hour, its subject's blind index, its subject concealed, and what is sealed.
+
+    `code` is the index of the subject's follow code.
+    """
 
     hour: datetime
     subject: bytes
+    code: bytes
     holder: bytes
     sealed: bytes
 
@@ -95,8 +107,8 @@ class Submission:
 
 def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
     """The submission that an event asks for; raises Malformed if no entry can be made of it."""
-    if len(event.details) != len(event.commitments):
-        raise Malformed("submission: a commitment without its detail")
+    if not 0 <= len(event.commitments) - len(event.details) < intents.COMMITMENTS:
+        raise Malformed("submission: not a commitment for each detail, and a few that fill up")
     if any(detail.context != AuditDetail.__name__ for detail in event.details):
         raise Malformed("submission: a detail of another kind")
     try:
@@ -106,6 +118,7 @@ def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
             SealedDetail(
                 hour,
                 subject_index(vault, detail.subject_id),
+                vault.follow_index(vault.follow_code(detail.subject_id)),
                 as_holder(vault, detail.subject_id),
                 detail.key_version.to_bytes(4) + base64.b64decode(detail.ciphertext, validate=True),
             )
@@ -160,6 +173,14 @@ async def _store(session: AsyncSession) -> None:
             "sealed": [detail.sealed for detail in details],
         },
     )
+    if not details:
+        return
+    values = {
+        "codes": [detail.code for detail in details],
+        "subjects": [detail.subject for detail in details],
+        "holders": [detail.holder for detail in details],
+    }
+    await run(session, _FOLLOW, values)
 
 
 async def submit_unreadable(session: AsyncSession, message: Message, *, vault: Vault) -> UUID:

@@ -1,4 +1,4 @@
-"""HTTP: the page of a record's journey, and signing in to it with a development token."""
+"""HTTP: the pages of a record's journey and of who saw one's data; signing in to the first with a development token."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -21,7 +21,12 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-_ASSETS = {"journey.js": "text/javascript", "journey.css": "text/css"}
+_ASSETS = {
+    "journey.js": "text/javascript",
+    "journey.css": "text/css",
+    "usage.js": "text/javascript",
+    "usage.css": "text/css",
+}
 
 
 def _asset(name: str) -> str:
@@ -34,9 +39,15 @@ async def journey_page(record_id: UUID) -> HTMLResponse:
     return HTMLResponse(_asset("journey.html"), headers=_SECURITY)
 
 
+@router.get("/usage")
+async def usage_page() -> HTMLResponse:
+    """The page on which residents see who used their data; the code that they type stands in no address."""
+    return HTMLResponse(_asset("usage.html"), headers=_SECURITY)
+
+
 @router.get("/pages/{name}")
 async def asset(name: str) -> Response:
-    """A file of the page."""
+    """A file of a page."""
     if name not in _ASSETS:
         raise Problem(404, "no-such-page", "没有这个文件。", "No such file.")
     return Response(_asset(name), media_type=_ASSETS[name], headers=_SECURITY)

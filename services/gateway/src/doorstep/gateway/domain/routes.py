@@ -14,6 +14,9 @@ _SERVICE_OF: dict[str, str] = {
     "departments": "referral",
     "follow": "referral",
     "log": "audit",
+    "usage": "audit",
+    "usage-deferrals": "audit",
+    "dumonitor": "audit",
 }
 _DEAD_LETTERS = "dead-letters"
 

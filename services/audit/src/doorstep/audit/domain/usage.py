@@ -1,0 +1,196 @@
+"""Usages: what the log's details say to the resident whom they are about. When, which agency, which system, and why.
+
+Never who of the agency, no id of a case, no policy. Invariants: what residents do themselves is left out, for it may
+have been another member of the household; so is what is told later. By a follow code, which may lie on the kitchen
+table, only what is listed here is shown: the station's own looks at records and files, which are alike for everybody in
+them, and looks of departments whose name says nothing, at requests that no other department ever had.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from doorstep.contracts.audit import AuditDetail
+from doorstep.contracts.codes import AGENCY_NAMES, STATION, Action, Department, LegalBasis, Purpose, Role
+
+NOTHING_SHOWN = "nothing-shown"
+_REFUSED = "refused:"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Words(NamedTuple):
+    """A text in Chinese and in English."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One detail about the resident, opened, and the entry that it belongs to."""
+
+    entry_id: UUID
+    detail: AuditDetail
+
+    @property
+    def at(self) -> datetime:
+        """When it was."""
+        return _EPOCH + timedelta(microseconds=self.detail.at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A use of the resident's data, for the resident. `code` is what the agency is called in tokens."""
+
+    entry_id: UUID
+    at: datetime
+    code: str
+    agency: Words
+    system: Words
+    reason: Words
+
+
+ACTIONS: dict[Action, Words] = {
+    Action.RECORD_VISIT: Words("登记了您的上门采集记录", "Took down the record of a visit to you"),
+    Action.ASSERT_FACTS: Words("将记录中关于您的信息记入户档", "Entered what the record says of you into the file"),
+    Action.ASSESS_NEEDS: Words("依公开规则研判您可能需要的服务", "Applied the public rules to find what you may need"),
+    Action.DECIDE_NEED: Words("审核了为您建议的需求", "Decided on a need that was suggested for you"),
+    Action.OPEN_REQUEST: Words("为您开立服务请求", "Opened a service request for you"),
+    Action.TRANSITION_TASK: Words("更新了您的服务请求的办理进展", "Moved your service request on"),
+    Action.READ_RECORD: Words("查看了关于您的采集记录", "Read a record about you"),
+    Action.READ_FILE: Words("查看了您的户档", "Read your household's file"),
+    Action.READ_ASSESSMENT: Words("查看了对您的需求研判结果", "Read what triage found for you"),
+    Action.READ_REQUEST: Words("查看了您的一项服务请求", "Read a service request of yours"),
+    Action.LIST_REQUESTS: Words("在清单中查看了您的服务请求", "Read your service requests in a list"),
+    Action.READ_JOURNEY: Words("查看了您的记录的办理轨迹", "Read where a record about you is"),
+    Action.SEARCH_LOG: Words("审计时在日志中查到关于您的条目", "Found entries about you when searching the log"),
+    Action.EXPORT_LOG: Words("审计时导出了关于您的日志条目", "Took entries about you out of the log for an audit"),
+    Action.READ_LIFE: Words("审计时查看了您的记录的全过程", "Read all that became of a record about you, for an audit"),
+    Action.READ_CONDUCT: Words("审计时核查了工作人员是否合规", "Checked in an audit whether staff kept the rules"),
+    Action.ASK_ABOUT_SUBJECT: Words("申请查询谁使用过您的信息", "Asked to find out who used your data"),
+    Action.AGREE_TO_ASK: Words("同意了对谁使用过您的信息的查询", "Agreed that it be found out who used your data"),
+    Action.READ_ABOUT_SUBJECT: Words("查询了谁使用过您的信息", "Read who used your data"),
+    Action.ASK_TO_DEFER: Words("为保护他人或您本人，申请暂缓告知", "Asked that you be told later, to protect somebody"),
+    Action.APPROVE_DEFERRAL: Words("同意了暂缓告知", "Agreed that you be told later, to protect somebody"),
+    Action.ERASE_SUBJECT: Words("清除了您的信息", "Erased your data"),
+    Action.READ_DEAD_LETTER: Words("修复故障时查看了含您信息的消息", "Read a message with your data to mend the flow"),
+    Action.REPLAY_DEAD_LETTER: Words("修复故障时重发了含您信息的消息", "Sent a message with your data again"),
+}
+"""What was done to whom it concerns, in plain words. A try that was refused is told in other words."""
+
+LEFT_OUT = frozenset({Action.FOLLOW_REQUEST, Action.RATE_REQUEST, Action.SEE_WHO_LOOKED})
+"""What residents do themselves: it is never shown, for it may have been somebody else of the household."""
+
+ABOUT_NOBODY = frozenset(
+    {
+        Action.REGISTER_KEY,
+        Action.LIST_GAPS,
+        Action.LIST_DEAD_LETTERS,
+        Action.ACTIVATE_POLICY,
+        Action.ACTIVATE_RULES,
+        Action.ACTIVATE_KEYS,
+        Action.REFUSE,
+        Action.UNREADABLE,
+    }
+)
+"""What concerns no resident, or only as a try that was refused."""
+
+PURPOSES: dict[Purpose, Words] = {
+    Purpose.INTAKE: Words("登记您反映的情况", "to take in what was told"),
+    Purpose.TRIAGE: Words("判断您需要哪些服务", "to find what help is owed"),
+    Purpose.SERVICE: Words("为您办理服务", "to serve you"),
+    Purpose.FOLLOW_UP: Words("跟进到办结为止", "to follow it up until it is closed"),
+    Purpose.AUDIT: Words("监督信息是否被正当使用", "to check that data is used rightly"),
+    Purpose.RESIDENT_REQUEST: Words("应您本人的要求", "because you asked for it"),
+    Purpose.REPAIR: Words("修复系统故障", "to repair a fault"),
+}
+BASES: dict[LegalBasis, Words] = {
+    LegalBasis.CONSENT: Words("本人同意", "consent"),
+    LegalBasis.STATUTORY_DUTY: Words("履行法定职责", "a statutory duty"),
+    LegalBasis.VITAL_INTEREST: Words("保护生命健康", "somebody's vital interest"),
+    LegalBasis.PUBLIC_SAFETY: Words("公共安全", "public safety"),
+}
+SYSTEMS: dict[str, Words] = {
+    "intake": Words("采集受理系统", "Taking of records"),
+    "registry": Words("户档系统", "Household files"),
+    "risk": Words("需求研判系统", "Finding of needs"),
+    "referral": Words("服务转办系统", "Service requests"),
+    "audit": Words("审计日志系统", "Audit log"),
+    "gateway": Words("办理轨迹系统", "Following of records"),
+}
+_TRIED = Words(
+    "有人试图使用您的信息，被拒绝，未看到内容", "Somebody tried to use your data, was refused, and saw nothing"
+)
+_SOME_USE = Words("使用了您的信息", "Used your data")
+_SHOWN_NOTHING = Words("没有显示任何内容", "nothing was shown")
+_ANOTHER_AGENCY = Words("另一机构", "Another agency")
+_ANOTHER_SYSTEM = Words("另一系统", "Another system")
+
+_ON_THE_TABLE = frozenset(
+    {
+        Action.RECORD_VISIT,
+        Action.ASSERT_FACTS,
+        Action.ASSESS_NEEDS,
+        Action.READ_RECORD,
+        Action.READ_FILE,
+        Action.READ_ASSESSMENT,
+        Action.READ_JOURNEY,
+    }
+)
+"""The station's own uses that concern everybody in a record or file alike."""
+OPEN_DEPARTMENTS = frozenset({Department.CIVIL_AFFAIRS, Department.FIRE, Department.LABOUR, Department.HOUSING})
+"""Departments whose name says nothing about violence, legal aid or health. One that is new is not among them."""
+
+
+def usages(seen: Iterable[Seen]) -> list[Usage]:
+    """All that may be shown to a resident who was identified strongly, each entry once, the newest first."""
+    entries = {one.entry_id: one for one in seen if not _own(one.detail)}
+    return [_usage(one) for one in sorted(entries.values(), key=lambda one: (one.at, one.entry_id), reverse=True)]
+
+
+def usages_by_code(seen: Sequence[Seen]) -> list[Usage]:
+    """What of it may be shown to whoever holds the follow code."""
+    closed = {one.detail.case for one in seen if _agency(one.detail) not in {STATION, *OPEN_DEPARTMENTS}}
+    return usages(one for one in seen if _on_the_table(one.detail, closed))
+
+
+def _own(detail: AuditDetail) -> bool:
+    return detail.action in LEFT_OUT or detail.role == Role.RESIDENT
+
+
+def _on_the_table(detail: AuditDetail, closed: set[str | None]) -> bool:
+    if _agency(detail) == STATION:
+        return detail.action in _ON_THE_TABLE
+    if detail.outcome.startswith(_REFUSED) or detail.case is None:
+        return False
+    return detail.action == Action.READ_REQUEST and _agency(detail) in OPEN_DEPARTMENTS and detail.case not in closed
+
+
+def _agency(detail: AuditDetail) -> str:
+    return detail.agency or STATION  # what a service does by itself, the station does
+
+
+def _usage(one: Seen) -> Usage:
+    code = _agency(one.detail)
+    agency = Words(*AGENCY_NAMES[code]) if code in AGENCY_NAMES else _ANOTHER_AGENCY
+    system = SYSTEMS.get(one.detail.service, _ANOTHER_SYSTEM)
+    return Usage(one.entry_id, one.at, code, agency, system, reason(one.detail))
+
+
+def reason(detail: AuditDetail) -> Words:
+    """Why the data was used, in plain words; what a later version says that this one does not know is left out."""
+    if detail.outcome.startswith(_REFUSED):
+        return Words(f"{_TRIED.zh}。", f"{_TRIED.en}.")
+    parts = [ACTIONS.get(Action(detail.action), _SOME_USE) if detail.action in set(Action) else _SOME_USE]
+    if detail.outcome == NOTHING_SHOWN:
+        parts.append(_SHOWN_NOTHING)
+    if detail.purpose in set(Purpose):
+        why = PURPOSES[Purpose(detail.purpose)]
+        parts.append(Words(f"目的：{why.zh}", why.en))
+    if detail.legal_basis in set(LegalBasis):
+        basis = BASES[LegalBasis(detail.legal_basis)]
+        parts.append(Words(f"依据：{basis.zh}", f"legal basis: {basis.en}"))
+    zh, en = "；".join(part.zh for part in parts), "; ".join(part.en for part in parts)
+    return Words(f"{zh}。", f"{en}.")

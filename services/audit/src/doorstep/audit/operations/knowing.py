@@ -1,0 +1,63 @@
+"""Which subjects are one resident, and by which paper a portal asks for them; taken from what the registry publishes.
+
+Numbers of papers and ids of persons are kept as keyed indexes alone, subjects concealed as everywhere in the log.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.audit.domain.papers import NATIONAL
+from doorstep.audit.operations.submitting import as_holder, holder_of, subject_index
+from doorstep.contracts.intake import Card
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted
+from doorstep.kit.db import run
+from doorstep.kit.vault import KeyRing, Vault
+
+_PAPER_FIELD = "audit.paper"
+_PERSON_FIELD = "audit.person"
+
+_KNOW = """
+    INSERT INTO resident (subject, holder, person, paper)
+    SELECT DISTINCT ON (subject) subject, holder, person, paper
+    FROM unnest(
+        CAST(:subjects AS bytea[]), CAST(:holders AS bytea[]), CAST(:persons AS bytea[]), CAST(:papers AS bytea[])
+    ) AS new (subject, holder, person, paper) ORDER BY subject
+    ON CONFLICT (subject) DO UPDATE SET person = excluded.person, paper = coalesce(excluded.paper, resident.paper)
+"""
+_FIND = text(
+    """
+    SELECT holder FROM resident WHERE person IN (SELECT person FROM resident WHERE paper = :paper) ORDER BY subject
+    """
+)
+
+
+async def know_residents(session: AsyncSession, *, vault: Vault, asserted: FactsAsserted) -> None:
+    """Keep whose subjects those of a record are; one that was erased meanwhile is passed over. Raises SealBroken."""
+    people = [(one, one.person_id) for one in asserted.subjects if one.person_id is not None]
+    ring = await vault.ring([one.subject_id for one, _ in people])
+    known = [(one, person) for one, person in people if one.subject_id in ring]
+    if not known:
+        return
+    values = {
+        "subjects": [subject_index(vault, one.subject_id) for one, _ in known],
+        "holders": [as_holder(vault, one.subject_id) for one, _ in known],
+        "persons": [vault.blind_index(_PERSON_FIELD, str(person)) for _, person in known],
+        "papers": [_paper(vault, ring, one) for one, _ in known],
+    }
+    await run(session, _KNOW, values)
+
+
+def _paper(vault: Vault, ring: KeyRing, subject: AssertedSubject) -> bytes | None:
+    card = ring.open(subject.card, Card)
+    if card.document_number is None or card.document_kind not in NATIONAL:
+        return None
+    return vault.blind_index(_PAPER_FIELD, card.document_number)
+
+
+async def subjects_of_paper(session: AsyncSession, *, vault: Vault, number: str) -> Sequence[UUID]:
+    """All subjects of the resident whose paper has this number; none if nobody's has."""
+    found = await session.scalars(_FIND, {"paper": vault.blind_index(_PAPER_FIELD, number)})
+    return [holder_of(vault, holder) for holder in found]
