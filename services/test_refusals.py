@@ -51,7 +51,7 @@ KINDS = [
     (Role.OFFICER, "fire", None),
     (Role.OPERATOR, "station", None),
 ]
-PURPOSES = [None, "curiosity", "triage", "service", "repair"]
+PURPOSES = [None, "curiosity", "triage", "service", "repair", "resident-request"]
 PARAMETERS = {"department": "justice", "kid": "key-1"}
 
 
@@ -67,6 +67,8 @@ def body_for(method: str, path: str) -> Any:
         "/keys/{kid}": lambda: new_private_key("key-1").as_dict(private=False),
         "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
         "/replay": lambda: None,
+        "/erasure": lambda: {"id": str(uuid7())},
+        "/confirmation": lambda: {"id": str(uuid7())},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 

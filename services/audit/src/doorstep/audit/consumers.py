@@ -1,4 +1,4 @@
-"""What the log takes from the topics `audit.entry.<service>`: manifests, and entries, readable or not."""
+"""What the log takes: from `audit.entry.<service>` manifests and entries, readable or not; subjects to be erased."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.matching import minute_of, share
+from doorstep.audit.operations.erasing import erase_subject
 from doorstep.audit.operations.promising import keep_manifest, read_manifest
 from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
+from doorstep.contracts.registry import SubjectErased
 from doorstep.contracts.topics import TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
@@ -27,9 +29,9 @@ class Unreadable(Event):
 
 
 class LogConsumer(Consumer):
-    """Takes submissions and manifests.
+    """Takes submissions, manifests and erasures.
 
-    What others would make a dead letter becomes an `unreadable` entry: nothing is left out.
+    What others would make a dead letter of what was submitted becomes an `unreadable` entry: nothing is left out.
     """
 
     def __init__(self, service: Service) -> None:
@@ -37,14 +39,15 @@ class LogConsumer(Consumer):
         handlers: dict[type[Event], Handler] = {
             AuditEntrySubmitted: storing(service.vault),
             AuditManifestPublished: keep,
+            SubjectErased: erasing(service.vault),
         }
         self._vault = service.vault
         super().__init__(service.database, service.broker, handlers, steps=service.steps)
 
     def read(self, record: Any) -> Message:
-        """The message in `record`, never one with a flaw."""
+        """The message in `record`; what was submitted never has a flaw."""
         message = super().read(record)
-        if message.flaw is None:
+        if message.flaw is None or message.ordered:
             return message
         now = datetime.now(UTC)
         stand_in = Envelope(id=uuid4(), source=message.topic, type=Unreadable.event_type, time=now, key=uuid4())
@@ -76,3 +79,13 @@ def storing(vault: Vault) -> Handler:
 async def keep(session: AsyncSession, received: Received) -> None:
     """The handler of manifests; it raises Malformed for one that promises nothing sensible."""
     await keep_manifest(session, read_manifest(received.event, topic=received.topic))
+
+
+def erasing(vault: Vault) -> Handler:
+    """The handler of confirmed erasures."""
+
+    async def erase(session: AsyncSession, received: Received) -> None:
+        event: SubjectErased = received.event
+        await erase_subject(session, vault=vault, subject_id=event.subject_id, erasure_id=event.erasure_id)
+
+    return erase
