@@ -5,13 +5,14 @@ import io
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
-from doorstep.audit.consumers import erasing, storing
+from doorstep.audit.consumers import LogConsumer, erasing, storing
 from doorstep.audit.domain.entry import ERASED, parse_entry
 from doorstep.audit.domain.verify import WITNESSED, check_saved
 from doorstep.audit.operations.checking import check_log
@@ -356,6 +357,14 @@ async def test_nobody_is_not_erased(log, vault):
     with pytest.raises(ValueError, match="nobody"):
         await erase(log, vault, NOBODY, uuid4())
     assert NOBODY in await Vault(vault._database, vault._keyset).ring([NOBODY])
+
+
+async def test_an_erasure_that_cannot_be_read_is_a_dead_letter_and_no_entry(log, service):
+    consumer = LogConsumer(service)
+    broken = SimpleNamespace(topic="registry.erasures", partition=0, offset=0, headers=(), key=None, value=b"{")
+    assert consumer.read(broken).flaw is not None
+    broken.topic = "audit.entry.intake"
+    assert consumer.read(broken).flaw is None
 
 
 async def test_the_golden_message_is_taken_by_the_handler(log, vault):

@@ -63,6 +63,7 @@ async def test_requests_go_and_departments_are_told_once(desk, destroyed) -> Non
     assert told["ref"] == str(open_.ref)
     at, until = (datetime.fromisoformat(told[name]) for name in ("withdrawn_at", "delete_by"))
     assert (until - at).days == FEED_DAYS
+    assert (at.second, at.microsecond) == (0, 0), "two departments would see that they served one person"
 
 
 async def test_what_departments_are_told_can_be_delivered_when_the_key_is_gone(desk) -> None:

@@ -22,6 +22,7 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access
@@ -200,7 +201,8 @@ def withdraw(
     session: AsyncSession, ring: KeyRing, subject_id: UUID, department: Department, ref: UUID, now: datetime
 ) -> None:
     """Tell the department that the request is no longer its own, by an event at rest under the key of `subject_id`."""
-    event = RequestWithdrawn(ref=ref, withdrawn_at=now, delete_by=now + timedelta(days=FEED_DAYS))
+    at = whole_minute(now)
+    event = RequestWithdrawn(ref=ref, withdrawn_at=at, delete_by=at + timedelta(days=FEED_DAYS))
     body = event.model_dump_json(exclude_none=True).encode()
     outbox.add_feed(
         session,
