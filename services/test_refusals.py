@@ -52,7 +52,7 @@ KINDS = [
     (Role.OFFICER, "fire", None),
     (Role.OPERATOR, "station", None),
 ]
-PURPOSES = [None, "curiosity", "triage", "service", "repair"]
+PURPOSES = [None, "curiosity", "triage", "service", "repair", "resident-request"]
 PARAMETERS = {"department": "justice", "kid": "key-1"}
 
 
@@ -74,6 +74,8 @@ def body_for(method: str, path: str) -> Any:
             "id": str(uuid7()), "subject_id": str(uuid4()), "case": str(uuid4()), "reason": "child-at-risk",
         },
         "/approval": lambda: None,
+        "/erasure": lambda: {"id": str(uuid7())},
+        "/confirmation": lambda: {"id": str(uuid7())},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 

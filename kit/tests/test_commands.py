@@ -60,7 +60,7 @@ async def test_a_stranger_learns_nothing_of_an_id_not_even_that_it_was_erased(st
     with pytest.raises(IdReused):
         await send(store.producer, command, BODY, STRANGER)
     async with store.producer.transaction() as session:
-        await idempotency.erase(session, command)
+        await idempotency.erase(session, [command])
     with pytest.raises(IdReused):
         await send(store.producer, command, BODY, STRANGER)
 
@@ -69,7 +69,7 @@ async def test_after_erasure_the_command_is_gone_whatever_its_body(store):
     command = uuid4()
     await send(store.producer, command)
     async with store.producer.transaction() as session:
-        await idempotency.erase(session, command)
+        await idempotency.erase(session, [command])
     for digest in (BODY, OTHER):
         with pytest.raises(Erased):
             await send(store.producer, command, digest)

@@ -1,5 +1,6 @@
 """What is sealed opens for the right subject, context and version alone; what was erased stays erased."""
 
+import asyncio
 import base64
 import json
 import stat
@@ -19,8 +20,11 @@ from doorstep.contracts.sealed import Sealed
 from doorstep.kit import intents
 from doorstep.kit import vault as vaults
 from doorstep.kit.auth import Principal, Role
+from doorstep.kit.db import Database
 from doorstep.kit.intents import Intent
-from doorstep.kit.vault import Keyset, SealBroken, SubjectErased, Vault, new_keyset
+from doorstep.kit.testing import eventually, running
+from doorstep.kit.vault import NOBODY, Keyset, SealBroken, SubjectErased, Vault, new_keyset
+from doorstep.local.ports import free_ports
 
 RATING = Rating(solved=True, stars=5)
 
@@ -107,6 +111,57 @@ async def test_a_cached_key_lives_five_minutes_and_another_instance_s_erasure_is
     later = time.monotonic() + 301
     monkeypatch.setattr(vaults.time, "monotonic", lambda: later)
     assert subject not in await vault.ring([subject])
+
+
+async def test_an_instance_drops_a_cached_key_moments_after_another_erased_it(vault):
+    subject, other = uuid4(), uuid4()
+    theirs = Vault(vault._database, vault._keyset)
+    await vault.ring([subject, other], create=True)
+    async with running(vault.forget_erased):
+        assert subject in await vault.ring([subject])
+        await theirs.destroy(subject)
+
+        async def dropped() -> bool:
+            return subject not in await vault.ring([subject])
+
+        await eventually(dropped)
+        found = vault._cache[other]
+        vault._cache[subject] = found  # as if it had just been fetched when it was destroyed
+        await eventually(dropped)
+        assert other in await vault.ring([other])
+
+
+async def test_a_key_store_that_is_away_ends_no_forgetting(vault):
+    subject = uuid4()
+    there = vault._database
+    nothing = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{free_ports(1)[0]}/nothing")
+    await vault.ring([subject], create=True)
+    vault._database = nothing
+    async with running(vault.forget_erased):
+        await asyncio.sleep(0.2)
+        await Vault(there, vault._keyset).destroy(subject)
+        vault._database = there
+
+        async def dropped() -> bool:
+            return subject not in await vault.ring([subject])
+
+        await eventually(dropped)
+    await nothing.close()
+
+
+async def test_who_is_erased_is_told_by_the_key_store_and_nobody_cannot_be(vault):
+    gone, stays, never = uuid4(), uuid4(), uuid4()
+    await vault.ring([gone, stays, NOBODY], create=True)
+    for _ in range(2):
+        await vault.destroy(gone)
+    await vault.destroy(never)
+    assert await vault.erased([gone, stays, never, uuid4(), NOBODY]) == {gone, never}
+    with pytest.raises(ValueError, match="nobody"):
+        await vault.destroy(NOBODY)
+    query = "SELECT destroyed_at FROM data_key WHERE subject_id = :id"
+    first = await vault._database.fetch(query, {"id": gone})
+    await vault.destroy(gone)
+    assert await vault._database.fetch(query, {"id": gone}) == first
 
 
 async def test_many_who_make_the_key_of_one_subject_get_the_same(vault):

@@ -41,7 +41,7 @@ from doorstep.contracts.referral import (
     TaskTransitioned,
     TransitionDetail,
 )  # fmt: skip
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.schemas import contents
 from doorstep.contracts.sealed import Sealed
@@ -191,6 +191,10 @@ def of_the_request() -> list[Event]:
     ]
 
 
+def of_the_end() -> list[Event]:
+    return [SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))]
+
+
 def of_the_feed() -> list[Event]:
     offer = Offer(
         ref=REF,
@@ -246,7 +250,7 @@ def promising() -> AuditManifestPublished:
 def messages() -> list[Made]:
     made: list[Made] = [
         (TOPIC_OF[type(event)], event, FILE, RECORD, TOPIC_OF[type(event)].events.index(type(event)) + 1)
-        for event in [*from_record_to_needs(), *of_the_request()]
+        for event in [*from_record_to_needs(), *of_the_request(), *of_the_end()]
     ]
     made += [(TOPICS[feed_topic(DEPARTMENT)], event, REF, None, i) for i, event in enumerate(of_the_feed(), start=1)]
     entry, topic = of_the_log(), TOPICS[audit_topic("intake")]

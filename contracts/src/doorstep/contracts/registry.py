@@ -1,4 +1,4 @@
-"""What the registry publishes: facts were asserted on a household's file."""
+"""What the registry publishes: facts were asserted on a household's file, a subject of it was erased."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -36,3 +36,13 @@ class FactsAsserted(Event):
     recorded_by: UUID
     asserted_at: AwareDatetime
     subjects: tuple[AssertedSubject, ...]
+
+
+class SubjectErased(Event):
+    """A second person confirmed that a subject is to be erased: its key is destroyed, what is kept of it deleted."""
+
+    event_type: ClassVar[str] = "registry.subject-erased.v1"
+
+    subject_id: UUID
+    erasure_id: UUID
+    erased_at: AwareDatetime

@@ -8,7 +8,7 @@ from doorstep.contracts.envelope import Event
 from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import FactsAsserted
+from doorstep.contracts.registry import FactsAsserted, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 
 SERVICES = ("intake", "registry", "risk", "referral", "audit", "gateway")
@@ -49,6 +49,14 @@ def audit_topic(service: str) -> str:
 _TOPICS = (
     Topic("intake.visits", "file", (VisitRecorded,), "intake", ("registry", "gateway")),
     Topic("registry.facts", "file", (FactsAsserted,), "registry", ("risk", "audit", "gateway")),
+    Topic(
+        "registry.erasures",
+        "file",
+        (SubjectErased,),
+        "registry",
+        ("intake", "risk", "referral", "audit", "gateway"),
+        partitions=1,
+    ),
     Topic("risk.needs", "file", (NeedsAssessed, NeedDecided), "risk", ("referral", "gateway")),
     Topic("referral.tasks", "file", (RequestOpened, TaskTransitioned, RequestRated), "referral", ("gateway",)),
     *(

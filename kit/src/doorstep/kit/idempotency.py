@@ -1,5 +1,6 @@
 """Commands that may be sent twice: the client makes the id, the first one counts, the same one is answered again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,12 @@ _CLAIM = """
     ON CONFLICT (id) DO NOTHING RETURNING id
 """
 _LOOK = text("SELECT principal, digest, answer, erased_at FROM command WHERE id = :id")
+_ERASE = "UPDATE command SET answer = NULL, digest = '', erased_at = coalesce(erased_at, now())"
+_THAT_NAME = """
+    WHERE CASE WHEN jsonb_typeof(answer) = 'object' THEN EXISTS (
+        SELECT FROM jsonb_each_text(answer) AS a (name, value) WHERE a.value = ANY(CAST(:ids AS text[]))
+    ) END
+"""
 _KEEP = "UPDATE command SET answer = CAST(CAST(:answer AS text) AS jsonb) WHERE id = :id"
 
 
@@ -66,8 +73,18 @@ async def keep(session: AsyncSession, command_id: UUID, answer: Any) -> None:
     await run(session, _KEEP, {"id": command_id, "answer": orjson.dumps(answer).decode()})
 
 
-async def erase(session: AsyncSession, command_id: UUID) -> None:
-    """From now on the command is answered as erased."""
-    await session.execute(
-        text("UPDATE command SET answer = NULL, erased_at = now() WHERE id = :id"), {"id": command_id}
-    )
+async def erase(session: AsyncSession, command_ids: Iterable[UUID]) -> None:
+    """From now on these commands are answered as erased; nothing is kept of what they said."""
+    await run(session, f"{_ERASE} WHERE id = ANY(CAST(:ids AS uuid[]))", {"ids": list(command_ids)})
+
+
+async def erase_about(session: AsyncSession, ids: Iterable[UUID]) -> None:
+    """The same for all commands whose answer names one of `ids`, such as a request's."""
+    values = {"ids": [str(one) for one in ids]}
+    if values["ids"]:
+        await run(session, f"{_ERASE} {_THAT_NAME}", values)
+
+
+async def forget(session: AsyncSession, principal: str) -> None:
+    """Delete the commands of somebody who is named by a key to a subject; sent again they are new."""
+    await run(session, "DELETE FROM command WHERE principal = :principal", {"principal": principal})

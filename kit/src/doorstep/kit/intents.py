@@ -2,7 +2,8 @@
 
 Invariant: a read of personal data commits its intent before the first byte leaves. One entry has one commitment a
 subject, filled up so that their number tells nothing; the details are sealed under each subject's own key, so that
-erasing one leaves the others.
+erasing one leaves the others. What comes into force (policy, rules, keys) is logged once for each change, whoever starts
+with it and however often.
 """
 
 import base64
@@ -23,6 +24,7 @@ from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import run
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
 _DETAIL_BYTES = 768  # a detail about violence is as long as one about a gas hose
@@ -32,6 +34,11 @@ COMMITMENTS = 4
 _COMMITMENT_BYTES = 32
 
 _STAFF = "audit.staff"
+_ACTIVATE = """
+    INSERT INTO activation (kind, digest) VALUES (:kind, :digest)
+    ON CONFLICT (kind) DO UPDATE SET digest = excluded.digest, activated_at = now()
+    WHERE activation.digest <> excluded.digest RETURNING kind
+"""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,17 @@ async def concerned(vault: Vault, known: Iterable[UUID], principal: Principal) -
 def staff_subject(vault: Vault, principal: Principal) -> UUID:
     """The subject of entries about a caller alone: it names nobody, and is no pseudonym that stands elsewhere."""
     return vault.pairwise(_STAFF, principal.subject)
+
+
+async def activate(session: AsyncSession, ring: KeyRing, intent: Intent, *, log: Record = record) -> bool:
+    """Log `intent`, by which something comes into force, unless it is what was in force last; whether it was logged.
+
+    Its outcome is the digest of that: of two who activate the same at once one logs it. `ring` holds NOBODY's key.
+    """
+    changed = await run(session, _ACTIVATE, {"kind": intent.action, "digest": intent.outcome})
+    if changed:
+        log(session, ring, intent)
+    return bool(changed)
 
 
 def distinct(subjects: Iterable[UUID]) -> tuple[UUID, ...]:

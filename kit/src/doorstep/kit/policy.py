@@ -1,5 +1,6 @@
 """Who may do what to what, and why: Cedar policies in files of their own, checked against their schema when loaded."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ class Said:
 
 
 class Policy:
-    """The policies in force. Whatever no policy permits is refused."""
+    """The policies in force; `digest` is the hex SHA-256 of their text. Whatever no policy permits is refused."""
 
     def __init__(self) -> None:
         """Read the policies. Raises PoliciesInvalid."""
@@ -81,6 +82,7 @@ class Policy:
         result = cedarpy.validate_policies(source, schema)
         if not result.validation_passed:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
+        self.digest = hashlib.sha256(source.encode()).hexdigest()
         self._policies = cedarpy.PolicySet.from_str(source)
         self._written: list[dict[str, Any]] = list(
             json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"].values()

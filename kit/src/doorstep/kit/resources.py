@@ -1,6 +1,7 @@
 """What a service is composed of: its settings, and the resources that are made once at its start."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,16 +9,22 @@ from typing import Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from doorstep.contracts.codes import Action
 from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
-from doorstep.kit.db import Database
-from doorstep.kit.intents import Record, record
+from doorstep.kit.db import DATABASE_ERRORS, Database
+from doorstep.kit.intents import Intent, Record, activate, record
 from doorstep.kit.manifest import Manifests, publishes_manifests
 from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Encode, Relay
 from doorstep.kit.steps import Steps, die_at
-from doorstep.kit.vault import Keyset, Vault
+from doorstep.kit.telemetry import describe
+from doorstep.kit.vault import NOBODY, Keyset, SealBroken, Vault
+from doorstep.kit.wakeups import sleep_unless
 
+log = logging.getLogger(__name__)
+
+_AWAY_WAIT = 1.0
 DEVELOPMENT_PROFILE = "embedded"
 
 
@@ -55,6 +62,7 @@ class Service:
 
     `tasks` run beside the HTTP edge until the service stops; those that are `publishers` as well are told to stop when
     the edge and the others have, so that what these wrote last is published too. `record` logs what operators read.
+    `activations` are what comes into force with the service's start beside its policy, as it is to be logged.
     """
 
     name: str
@@ -70,6 +78,7 @@ class Service:
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     record: Record = record
+    activations: list[Intent] = field(default_factory=list)
 
     async def close(self) -> None:
         """Close connections."""
@@ -108,3 +117,21 @@ def add_relay(service: Service, encode: Encode | None = None) -> Relay:
     service.tasks.append(relay.run)
     service.publishers.append(relay.run)
     return relay
+
+
+async def log_activations(service: Service, stopping: asyncio.Event) -> None:
+    """Log the policy, and what else comes into force, that the service did not run with last.
+
+    Waits for databases that are away; nothing else waits for it.
+    """
+    policy = Intent(Action.ACTIVATE_POLICY, [NOBODY], outcome=f"sha256:{service.policy.digest}")
+    waiting = [policy, *service.activations]
+    while waiting and not stopping.is_set():
+        try:
+            ring = await service.vault.ring([NOBODY], create=True)
+            async with service.database.transaction() as session:
+                await activate(session, ring, waiting[0], log=service.record)
+            waiting.pop(0)
+        except (SealBroken, *DATABASE_ERRORS) as error:
+            log.warning("activation not logged yet", extra={"error": describe(error)})
+            await sleep_unless(stopping, _AWAY_WAIT)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -21,7 +22,7 @@ from starlette.responses import Response
 from doorstep.kit import operators, problems
 from doorstep.kit.door import Door
 from doorstep.kit.edge import PrincipalDep, PurposeDep, Refusals, ServiceDep, SessionDep, attempts, service_of
-from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose
+from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose, log_activations
 from doorstep.kit.telemetry import configure_logging, configure_tracing
 from doorstep.kit.wakeups import Announcer
 
@@ -155,8 +156,10 @@ async def serve(service: Service, program: Program, mode: str) -> bool:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
+    service.tasks.append(service.vault.forget_erased)
     if mode in ("worker", "all"):
         program.work(service)
+        service.tasks.append(partial(log_activations, service))
     else:
         service.database.on_commit.append(Announcer(service.database).announce)
     failures: list[BaseException] = []

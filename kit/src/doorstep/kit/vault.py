@@ -2,19 +2,23 @@
 
 A subject is a person's mention, a dwelling or a place. Each has a random key (AES-256-GCM), wrapped by a
 key-encryption key of the local keyset; destroying the wrapped key erases the subject everywhere. Invariants: the
-additional data binds subject, context and key version; wrapped keys do not travel; a cached key lives five minutes.
+additional data binds subject, context and key version; wrapped keys do not travel; a cached key lives five minutes, and
+moments where a subject was erased.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import secrets
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 from uuid import UUID
@@ -22,11 +26,16 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.sealed import Sealed
-from doorstep.kit.db import Database
+from doorstep.kit.db import DATABASE_ERRORS, Database, run
 from doorstep.kit.inbox import Message
+from doorstep.kit.telemetry import describe
+from doorstep.kit.wakeups import sleep_unless
+
+log = logging.getLogger(__name__)
 
 Content = TypeVar("Content", bound=Contract)
 NOBODY = UUID(int=0)
@@ -38,7 +47,8 @@ _GROUP = 4
 _CACHE_SECONDS = 300
 _CACHE_ENTRIES = 50_000
 _NONCE = 12
-
+_LOOK = 1.0
+_OVERLAP = 60.0
 
 _SEALED = re.compile(rb'"subject_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 _FETCH = "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
@@ -48,6 +58,20 @@ _MAKE = """
     FROM unnest(CAST(:ids AS uuid[]), CAST(:wrapped AS bytea[])) AS r (id, wrapped) ORDER BY id
     ON CONFLICT DO NOTHING RETURNING subject_id
 """
+_DESTROY = text(
+    """
+    INSERT INTO data_key (subject_id, kek, destroyed_at) VALUES (:id, :kek, now())
+    ON CONFLICT (subject_id) DO UPDATE SET wrapped = NULL, destroyed_at = coalesce(data_key.destroyed_at, now())
+    """
+)
+_ERASED = "SELECT subject_id FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[])) AND destroyed_at IS NOT NULL"
+_ERASED_SINCE = """
+    SELECT clock_timestamp() - make_interval(secs => CAST(:overlap AS float)) AS until,
+        ARRAY(
+            SELECT subject_id FROM data_key WHERE destroyed_at >= coalesce(CAST(:since AS timestamptz), now())
+        ) AS erased
+"""
+_ERASING = 7_266_371  # an advisory lock of a service's database: shared by who stores, exclusive for who erases
 
 
 class SubjectErased(LookupError):
@@ -216,16 +240,37 @@ class Vault:
         return {one: key for one, key in keys.items() if one in made}
 
     async def destroy(self, subject_id: UUID) -> None:
-        """Erase the subject: its key is gone for good, here and in what was encrypted under it anywhere."""
+        """Erase the subject: its key is gone for good, here and in what was encrypted under it anywhere.
+
+        Raises ValueError for the subject that stands for nobody.
+        """
+        if subject_id == NOBODY:
+            raise ValueError("nobody cannot be erased")
         async with self._database.transaction() as session:
-            await session.execute(
-                text(
-                    "INSERT INTO data_key (subject_id, kek, destroyed_at) VALUES (:id, :kek, now())"
-                    " ON CONFLICT (subject_id) DO UPDATE SET wrapped = NULL, destroyed_at = now()"
-                ),
-                {"id": subject_id, "kek": self._keyset.current},
-            )
+            await session.execute(_DESTROY, {"id": subject_id, "kek": self._keyset.current})
         self.forget(subject_id)
+
+    async def erased(self, subject_ids: Iterable[UUID]) -> set[UUID]:
+        """Those of `subject_ids` that were erased, as the key store has it now."""
+        ids = list(set(subject_ids) - {NOBODY})
+        return {row[0] for row in await self._database.fetch(_ERASED, {"ids": ids})} if ids else set()
+
+    async def forget_erased(self, stopping: asyncio.Event) -> None:
+        """Drop the cached keys of those who are erased, moments after, until `stopping` is set.
+
+        Times are the key store's. What was erased in the minute before is looked at once more: an erasure commits
+        later than it says, and a key that was just being fetched comes into the cache after it.
+        """
+        since: datetime | None = None  # nothing is in the cache yet
+        while not stopping.is_set():
+            try:
+                values = {"since": since, "overlap": _OVERLAP}
+                [(since, erased)] = await self._database.fetch(_ERASED_SINCE, values)
+                for one in erased:
+                    self.forget(one)
+            except DATABASE_ERRORS as error:
+                log.warning("key store away", extra={"error": describe(error)})
+            await sleep_unless(stopping, _LOOK)
 
     def forget(self, subject_id: UUID) -> None:
         """Drop the cached key of a subject."""
@@ -269,3 +314,16 @@ class Vault:
     @staticmethod
     def _mac(key: bytes, purpose: str, data: bytes) -> bytes:
         return hmac.new(key, purpose.encode() + b"\0" + data, hashlib.sha256).digest()
+
+
+async def hold_erasing(session: AsyncSession) -> None:
+    """Let nobody erase in this database until the session's transaction ends; others may hold it as well.
+
+    Whoever stores holds it before looking who is erased: then what an erasure does not see is stored by nobody.
+    """
+    await run(session, "SELECT pg_advisory_xact_lock_shared(:lock)", {"lock": _ERASING})
+
+
+async def begin_erasing(session: AsyncSession) -> None:
+    """Wait for those who store in this database, and let nobody begin until the session's transaction ends."""
+    await run(session, "SELECT pg_advisory_xact_lock(:lock)", {"lock": _ERASING})

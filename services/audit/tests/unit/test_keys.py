@@ -1,5 +1,7 @@
 """The keys of a log: what they are read from, and a key that is changed with overlap."""
 
+import hashlib
+
 import pytest
 
 from doorstep.audit.domain.checkpoint import Checkpoint, open_checkpoint
@@ -7,6 +9,9 @@ from doorstep.audit.domain.errors import Malformed, SignatureRejected
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.merkle import EMPTY_ROOT
 from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.operations.activating import activation
+from doorstep.contracts.codes import Action
+from doorstep.kit.vault import NOBODY
 
 NAME = "doorstep.example/log"
 OLD, NEW, STRANGE = (SigningKey(NAME, bytes([number]) * 32) for number in (1, 2, 3))
@@ -51,3 +56,12 @@ def _opens(note: bytes, key: SigningKey) -> bool:
     except SignatureRejected:
         return False
     return True
+
+
+def test_keys_that_come_into_force_are_named():
+    said = activation(LogKeys((NEW,), (OLD.verifier,)))
+    assert said.policies == tuple(f"key:{NAME}+{key.verifier.key_id.hex()}" for key in (NEW, OLD))
+    told = f"{NEW.verifier}\n{OLD.verifier}\n"
+    assert said.outcome == f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
+    assert activation(LogKeys((NEW,))).outcome != said.outcome
+    assert (said.action, said.subjects) == (Action.ACTIVATE_KEYS, [NOBODY])

@@ -16,6 +16,8 @@ from doorstep.gateway.domain.routes import BEHIND, outside, route
         ("records", "intake"),
         ("records/7", "intake"),
         ("files/7", "registry"),
+        ("files/7/subjects/8/erasure", "registry"),
+        ("erasures/7/confirmation", "registry"),
         ("assessments/7", "risk"),
         ("needs/7/decision", "risk"),
         ("rule-packs/current", "risk"),

@@ -1,4 +1,4 @@
-"""What the log takes from the topics `audit.entry.<service>`: manifests, and entries, readable or not.
+"""What the log takes: from `audit.entry.<service>` manifests and entries, readable or not; subjects to be erased.
 
 From the registry it takes which subjects are one resident; what is wrong there becomes a dead letter as anywhere.
 """
@@ -12,19 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.matching import minute_of, share
+from doorstep.audit.operations.erasing import erase_subject
 from doorstep.audit.operations.knowing import know_residents
 from doorstep.audit.operations.promising import keep_manifest, read_manifest
 from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
-from doorstep.contracts.registry import FactsAsserted
-from doorstep.contracts.topics import TOPIC_OF, TOPICS
+from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.topics import TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
 from doorstep.kit.service import Service
 from doorstep.kit.vault import Vault
-
-_FACTS = TOPIC_OF[FactsAsserted].name
 
 
 class Unreadable(Event):
@@ -34,9 +33,9 @@ class Unreadable(Event):
 
 
 class LogConsumer(Consumer):
-    """Takes submissions and manifests, and what the registry tells of residents.
+    """Takes submissions, manifests and erasures, and what the registry tells of residents.
 
-    What others would make a dead letter becomes, where it was to be an entry, an `unreadable` one: nothing is left out.
+    What others would make a dead letter of what was submitted becomes an `unreadable` entry: nothing is left out.
     """
 
     def __init__(self, service: Service) -> None:
@@ -45,14 +44,15 @@ class LogConsumer(Consumer):
             AuditEntrySubmitted: storing(service.vault),
             AuditManifestPublished: keep,
             FactsAsserted: knowing(service.vault),
+            SubjectErased: erasing(service.vault),
         }
         self._vault = service.vault
         super().__init__(service.database, service.broker, handlers, steps=service.steps)
 
     def read(self, record: Any) -> Message:
-        """The message in `record`; one that was to be an entry has never a flaw."""
+        """The message in `record`; what was submitted never has a flaw."""
         message = super().read(record)
-        if message.flaw is None or message.topic == _FACTS:
+        if message.flaw is None or message.ordered:
             return message
         now = datetime.now(UTC)
         stand_in = Envelope(id=uuid4(), source=message.topic, type=Unreadable.event_type, time=now, key=uuid4())
@@ -93,3 +93,13 @@ def knowing(vault: Vault) -> Handler:
         await know_residents(session, vault=vault, asserted=received.event)
 
     return know
+
+
+def erasing(vault: Vault) -> Handler:
+    """The handler of confirmed erasures."""
+
+    async def erase(session: AsyncSession, received: Received) -> None:
+        event: SubjectErased = received.event
+        await erase_subject(session, vault=vault, subject_id=event.subject_id, erasure_id=event.erasure_id)
+
+    return erase

@@ -1,6 +1,7 @@
 """Composes the log's work: what stores, sequences and signs, what asks witnesses, what matches manifests."""
 
 from doorstep.audit.consumers import LogConsumer
+from doorstep.audit.operations.activating import activation
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.duty import MatcherDuty, SequencerDuty
 from doorstep.audit.operations.matching import Matcher
@@ -17,6 +18,7 @@ def add_work(service: Service) -> None:
     keys = settings.log_keys()
     second = Database(settings.anchor_url, service="audit", pool_size=2)
     service.closers.append(second.close)
+    service.activations.append(activation(keys))
     sequencer = Sequencer(service.database, keys, Anchor(second, origin=keys.name))
     duty = SequencerDuty(service.database, sequencer, window=settings.log_window)
     service.database.on_commit.append(duty.wake)

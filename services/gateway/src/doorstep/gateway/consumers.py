@@ -1,4 +1,4 @@
-"""Which event becomes which steps of a record's journey."""
+"""Which event becomes which steps of a record's journey, and which takes steps out of it."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import FactsAsserted
+from doorstep.contracts.registry import FactsAsserted, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.wire import format_time
 from doorstep.gateway import queries
@@ -100,6 +100,11 @@ async def _on_request_rated(session: AsyncSession, received: Received) -> None:
     await queries.append(session, event.record_id, [step])
 
 
+async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
+    event: SubjectErased = received.event
+    await queries.erase(session, event.subject_id)
+
+
 def _of_request(kind: StepKind, at: datetime, subject_id: UUID, request_id: UUID, sealed: Contract) -> Step:
     return Step(
         kind=kind,
@@ -118,4 +123,5 @@ HANDLERS: Mapping[type[Event], Handler] = {
     RequestOpened: _on_request_opened,
     TaskTransitioned: _on_task_transitioned,
     RequestRated: _on_request_rated,
+    SubjectErased: _on_subject_erased,
 }

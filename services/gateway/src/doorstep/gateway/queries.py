@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.gateway.domain.journey import Step
 from doorstep.kit.db import before_commit, run
+from doorstep.kit.vault import begin_erasing, hold_erasing
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,15 @@ _BEGIN = """
 _APPEND = """
     INSERT INTO journey_step (record_id, step)
     SELECT record_id, CAST(s AS jsonb)
-    FROM unnest(CAST(:record_ids AS uuid[]), CAST(:steps AS text[])) WITH ORDINALITY AS u (record_id, s, i) ORDER BY i
+    FROM unnest(
+        CAST(:record_ids AS uuid[]), CAST(:steps AS text[]), CAST(:subjects AS uuid[])
+    ) WITH ORDINALITY AS u (record_id, s, subject, i)
+    WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = u.subject) ORDER BY i
 """
+_ERASE = (
+    "INSERT INTO erased_subject (subject_id) VALUES (CAST(:subject_id AS uuid)) ON CONFLICT DO NOTHING",
+    "DELETE FROM journey_step WHERE step ->> 'subject_id' = CAST(CAST(:subject_id AS uuid) AS text)",
+)
 
 
 async def begin(session: AsyncSession, journey: Journey, begun_at: datetime) -> None:
@@ -55,14 +63,27 @@ async def _write_journeys(session: AsyncSession) -> None:
 
 async def append(session: AsyncSession, record_id: UUID, steps: Sequence[Step]) -> None:
     """Have steps added to a record's journey, in their order, with all others of the session's transaction."""
-    buffered: list[tuple[UUID, str]] = session.info.setdefault(_STEPS, [])
-    buffered += [(record_id, step.model_dump_json(exclude_none=True)) for step in steps]
+    buffered: list[tuple[UUID, Step]] = session.info.setdefault(_STEPS, [])
+    buffered += [(record_id, step) for step in steps]
     before_commit(session, _write_steps)
 
 
 async def _write_steps(session: AsyncSession) -> None:
-    steps: list[tuple[UUID, str]] = session.info.pop(_STEPS, [])
-    await run(session, _APPEND, {"record_ids": [one for one, _ in steps], "steps": [step for _, step in steps]})
+    steps: list[tuple[UUID, Step]] = session.info.pop(_STEPS, [])
+    values = {
+        "record_ids": [record_id for record_id, _ in steps],
+        "steps": [step.model_dump_json(exclude_none=True) for _, step in steps],
+        "subjects": [step.subject_id for _, step in steps],
+    }
+    await hold_erasing(session)
+    await run(session, _APPEND, values)
+
+
+async def erase(session: AsyncSession, subject_id: UUID) -> None:
+    """Delete the steps of a subject; what comes of it later is not added to any journey."""
+    await begin_erasing(session)
+    for statement in _ERASE:
+        await run(session, statement, {"subject_id": subject_id})
 
 
 async def journey(session: AsyncSession, record_id: UUID) -> Journey | None:

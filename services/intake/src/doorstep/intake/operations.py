@@ -1,4 +1,4 @@
-"""The use cases of intake: take a record, show one."""
+"""The use cases of intake: take a record, show one, erase a subject."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -163,3 +163,8 @@ async def show_record(
             for one in found
         ),
     )
+
+
+async def erase_subject(session: AsyncSession, *, subject_id: UUID) -> None:
+    """Delete what records say of a subject; to send one of these records again is answered as erased."""
+    await idempotency.erase(session, await queries.delete_subject(session, subject_id))

@@ -122,3 +122,12 @@ async def contents(session: AsyncSession, record_id: UUID) -> list[ContentRow]:
     )
     rows = await session.execute(query, {"record_id": record_id})
     return [ContentRow(subject_id, SubjectKind(kind), bytes(content)) for subject_id, kind, content in rows]
+
+
+async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:
+    """Delete what was written of a subject; gives the records in which it was."""
+    values = {"subject_id": subject_id}
+    await run(session, "SELECT 1 FROM subject WHERE subject_id = :subject_id FOR UPDATE", values)
+    rows = await run(session, "DELETE FROM record_subject WHERE subject_id = :subject_id RETURNING record_id", values)
+    await run(session, "DELETE FROM subject WHERE subject_id = :subject_id", values)
+    return [row["record_id"] for row in rows]

@@ -1,4 +1,4 @@
-"""What referral does on the events of others: wanted needs and confirmed needs become requests."""
+"""What referral does on the events of others: wanted and confirmed needs become requests, erased subjects lose them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,9 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision
 from doorstep.contracts.envelope import Event
+from doorstep.contracts.registry import SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
+from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
 
 
@@ -27,4 +29,12 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
             origin = Origin(event.record_id, event.file_id, event.station)
             await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))
 
-    return {NeedsAssessed: on_needs_assessed, NeedDecided: on_need_decided}
+    async def on_subject_erased(session: AsyncSession, received: Received) -> None:
+        event: SubjectErased = received.event
+        await erase_subject(session, vault=vault, subject_id=event.subject_id, now=datetime.now(UTC))
+
+    return {
+        NeedsAssessed: on_needs_assessed,
+        NeedDecided: on_need_decided,
+        SubjectErased: on_subject_erased,
+    }

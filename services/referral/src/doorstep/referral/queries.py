@@ -134,6 +134,19 @@ async def lock_station_task(session: AsyncSession, station: str, request_id: UUI
     return await _one(session, _LATEST, request_id=request_id)
 
 
+_LOCK_REQUESTS = "SELECT 1 FROM request WHERE subject_id = :subject_id ORDER BY request_id FOR UPDATE"
+_LOCK_TASKS = f"""
+    SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE r.subject_id = :subject_id
+    ORDER BY t.task_id FOR UPDATE OF t
+"""  # noqa: S608
+
+
+async def lock_subject_tasks(session: AsyncSession, subject_id: UUID) -> list[TaskRow]:
+    """All tasks of a subject; its requests and they stay locked until the transaction ends."""
+    await run(session, _LOCK_REQUESTS, {"subject_id": subject_id})
+    return await _many(session, _LOCK_TASKS, subject_id=subject_id)
+
+
 _OF_RECORD = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id)
     WHERE r.record_id = :record_id AND r.station = :station ORDER BY r.opened_at, r.request_id, t.sequence

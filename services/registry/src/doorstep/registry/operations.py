@@ -1,4 +1,4 @@
-"""The use cases of the registry: assert the facts of a record, show a file."""
+"""The use cases of the registry: assert the facts of a record, show a file, erase a subject on two people's word."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,18 +9,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted
-from doorstep.kit import intents, outbox
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
+from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
 from doorstep.registry.domain.retention import refresh_by
-from doorstep.registry.errors import FileUnknown
-from doorstep.registry.queries import FactRow, SubjectRow
+from doorstep.registry.errors import (
+    ErasureAsked,
+    ErasureUnknown,
+    FileUnknown,
+    PlaceStays,
+    SecondPersonMustConfirm,
+    SubjectUnknown,
+)
+from doorstep.registry.queries import ErasureRow, FactRow, SubjectRow
 
 PAPER = "person.paper"
+STAFF = "staff"
 
 
 @dataclass(frozen=True)
@@ -176,3 +184,78 @@ def _open_card(ring: KeyRing, row: SubjectRow) -> Card:
 def _open_fact(ring: KeyRing, row: FactRow) -> FactShown:
     content = ring.decrypt(row.subject_id, f"fact.content:{row.fact_id}", row.content)
     return FactShown(row, Fact.model_validate_json(content))
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Somebody who may ask for erasures or confirm them, why, and the policies that say so, for the log."""
+
+    principal: Principal
+    purpose: Purpose
+    policies: tuple[str, ...]
+
+    @property
+    def station(self) -> str:
+        """Where they serve; nowhere if no token says so."""
+        return self.principal.station or ""
+
+    def intent(self, erasure: ErasureRow, outcome: str) -> Intent:
+        """What is logged about the subject of `erasure`."""
+        return Intent(
+            Action.ERASE_SUBJECT,
+            [erasure.subject_id],
+            purpose=self.purpose,
+            case=erasure.erasure_id,
+            outcome=outcome,
+            policies=self.policies,
+        )
+
+
+async def ask_to_erase(
+    session: AsyncSession, *, vault: Vault, asking: Asking, file_id: UUID, subject_id: UUID, erasure_id: UUID
+) -> ErasureRow:
+    """Ask for a subject of a file of the station to be erased; nothing happens until somebody else confirms.
+
+    Raises FileUnknown, SubjectUnknown, PlaceStays, ErasureAsked; Erased if it was confirmed before.
+    """
+    if not await queries.lock_file(session, file_id, asking.station):
+        raise FileUnknown
+    before = await queries.erasure_of(session, file_id, subject_id)
+    if before is not None:
+        raise ErasureAsked if before.confirmed_at is None else idempotency.Erased
+    kind = await queries.kind_of(session, file_id, subject_id)
+    if kind is None:
+        raise SubjectUnknown
+    if kind is SubjectKind.PLACE:
+        raise PlaceStays
+    asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    erasure = ErasureRow(erasure_id, subject_id, file_id, asked_by, datetime.now(UTC), None)
+    await queries.insert_erasure(session, erasure)
+    ring = await vault.ring([subject_id])
+    intents.record(session, ring, asking.intent(erasure, "asked"), principal=asking.principal)
+    return erasure
+
+
+async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking, erasure_id: UUID) -> datetime:
+    """Confirm an erasure that somebody else asked for: what the file has of the subject goes, everybody is told.
+
+    When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm; Erased if it was confirmed before.
+    """
+    found = await queries.erasure(session, erasure_id, asking.station)
+    if found is None:
+        raise ErasureUnknown
+    await queries.lock_file(session, found.file_id, asking.station)
+    erasure = await queries.erasure(session, erasure_id, asking.station)  # as it is under the lock
+    if erasure is None or erasure.confirmed_at is not None:
+        raise idempotency.Erased
+    confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
+    if confirmed_by == erasure.asked_by:
+        raise SecondPersonMustConfirm
+    now = datetime.now(UTC)
+    await queries.confirm_erasure(session, erasure_id, confirmed_by, now)
+    await queries.delete_subject(session, erasure.subject_id)
+    event = SubjectErased(subject_id=erasure.subject_id, erasure_id=erasure_id, erased_at=now)
+    outbox.add(session, event, key=erasure.file_id)
+    ring = await vault.ring([erasure.subject_id])
+    intents.record(session, ring, asking.intent(erasure, "confirmed"), principal=asking.principal)
+    return now

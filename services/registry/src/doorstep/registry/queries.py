@@ -76,23 +76,29 @@ async def find_or_make_persons(session: AsyncSession, paper_indexes: Sequence[by
     return [nameless.pop() if index is None else fresh[index] for index in paper_indexes]
 
 
-_INSERT_SUBJECTS = """
+# Read after the file was locked, as a confirmation locks it: what is erased already is not stored again.
+_NOT_ERASED = """
+    NOT EXISTS (SELECT FROM erasure e WHERE e.subject_id = new.subject_id AND e.confirmed_at IS NOT NULL)
+"""
+_INSERT_SUBJECTS = f"""
     INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card)
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:files AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]),
         CAST(:records AS uuid[]), CAST(:versions AS integer[]), CAST(:cards AS bytea[])
-    )
+    ) AS new (subject_id, file_id, kind, person_id, record_id, file_version, card)
+    WHERE {_NOT_ERASED}
     ON CONFLICT (subject_id, file_id) DO UPDATE
         SET record_id = excluded.record_id, file_version = excluded.file_version, card = excluded.card
-"""
-_INSERT_FACTS = """
+"""  # noqa: S608
+_INSERT_FACTS = f"""
     INSERT INTO fact (fact_id, subject_id, file_id, record_id, file_version, refresh_by, content)
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:subjects AS uuid[]), CAST(:files AS uuid[]), CAST(:records AS uuid[]),
         CAST(:versions AS integer[]), CAST(:refresh AS timestamptz[]), CAST(:contents AS bytea[])
-    )
+    ) AS new (fact_id, subject_id, file_id, record_id, file_version, refresh_by, content)
+    WHERE {_NOT_ERASED}
     ON CONFLICT (subject_id, fact_id) DO NOTHING
-"""
+"""  # noqa: S608
 _SUBJECTS, _FACTS = "registry_subjects", "registry_facts"
 
 
@@ -174,3 +180,96 @@ async def facts(session: AsyncSession, file_id: UUID) -> list[FactRow]:
         FactRow(one, subject, record, version, by, bytes(content))
         for one, subject, record, version, by, content in rows
     ]
+
+
+@dataclass(frozen=True)
+class ErasureRow:
+    """An erasure that was asked for, and confirmed if `confirmed_at` is there; people are pseudonyms."""
+
+    erasure_id: UUID
+    subject_id: UUID
+    file_id: UUID
+    asked_by: UUID
+    asked_at: datetime
+    confirmed_at: datetime | None
+
+
+_ERASURE = "SELECT erasure_id, subject_id, file_id, asked_by, asked_at, confirmed_at FROM erasure"
+
+
+async def lock_file(session: AsyncSession, file_id: UUID, station: str) -> bool:
+    """Lock a station's file until the transaction ends; False if it has no such file."""
+    query = "SELECT 1 FROM file WHERE file_id = :file_id AND station = :station FOR UPDATE"
+    return bool(await run(session, query, {"file_id": file_id, "station": station}))
+
+
+async def kind_of(session: AsyncSession, file_id: UUID, subject_id: UUID) -> SubjectKind | None:
+    """What a subject of the file is; None if the file has no such subject."""
+    query = "SELECT kind FROM subject WHERE file_id = :file_id AND subject_id = :subject_id"
+    rows = await run(session, query, {"file_id": file_id, "subject_id": subject_id})
+    return SubjectKind(rows[0]["kind"]) if rows else None
+
+
+async def erasure(session: AsyncSession, erasure_id: UUID, station: str) -> ErasureRow | None:
+    """An erasure of one of the station's files."""
+    query = f"{_ERASURE} JOIN file USING (file_id) WHERE erasure_id = :id AND station = :station"
+    rows = await run(session, query, {"id": erasure_id, "station": station})
+    return ErasureRow(*rows[0]) if rows else None
+
+
+async def erasure_of(session: AsyncSession, file_id: UUID, subject_id: UUID) -> ErasureRow | None:
+    """The erasure of a subject of the file, if somebody asked for it."""
+    query = f"{_ERASURE} WHERE file_id = :file_id AND subject_id = :subject_id"
+    rows = await run(session, query, {"file_id": file_id, "subject_id": subject_id})
+    return ErasureRow(*rows[0]) if rows else None
+
+
+async def subjects_of_erasure(session: AsyncSession, erasure_id: UUID) -> list[UUID]:
+    """Whom an erasure at any station is about."""
+    query = text("SELECT subject_id FROM erasure WHERE erasure_id = :id")
+    return list(await session.scalars(query, {"id": erasure_id}))
+
+
+async def itself(session: AsyncSession, subject_id: UUID) -> list[UUID]:
+    """A subject that some file has, for refusals about it."""
+    query = text("SELECT DISTINCT subject_id FROM subject WHERE subject_id = :id")
+    return list(await session.scalars(query, {"id": subject_id}))
+
+
+async def insert_erasure(session: AsyncSession, row: ErasureRow) -> None:
+    """Store that somebody asked for an erasure."""
+    statement = (
+        "INSERT INTO erasure (erasure_id, subject_id, file_id, asked_by, asked_at)"
+        " VALUES (:erasure_id, :subject_id, :file_id, :asked_by, :asked_at)"
+    )
+    await run(session, statement, vars(row))
+
+
+async def confirm_erasure(session: AsyncSession, erasure_id: UUID, by: UUID, at: datetime) -> None:
+    """Store whose word made an erasure so."""
+    statement = "UPDATE erasure SET confirmed_by = :by, confirmed_at = :at WHERE erasure_id = :id"
+    await run(session, statement, {"id": erasure_id, "by": by, "at": at})
+
+
+_DELETE = (
+    "DELETE FROM fact WHERE subject_id = :subject_id",
+    "DELETE FROM subject WHERE subject_id = :subject_id RETURNING person_id",
+)
+# A person with other mentions stays, and so does the index of the paper. It is locked first, by a statement of its own:
+# whoever is just finding the person by it has then stored their mention, and the next statement sees that.
+_DELETE_PERSON = (
+    "SELECT 1 FROM person_paper WHERE person_id = :person_id FOR UPDATE",
+    "DELETE FROM person_paper p WHERE person_id = :person_id"
+    " AND NOT EXISTS (SELECT FROM subject s WHERE s.person_id = p.person_id)",
+    "DELETE FROM person p WHERE person_id = :person_id"
+    " AND NOT EXISTS (SELECT FROM subject s WHERE s.person_id = p.person_id)",
+)
+
+
+async def delete_subject(session: AsyncSession, subject_id: UUID) -> None:
+    """Delete what is kept of a subject; with a person's last mention the person goes, and the index of the paper."""
+    for statement in _DELETE:
+        rows = await run(session, statement, {"subject_id": subject_id})
+    for person_id in {row["person_id"] for row in rows} - {None}:
+        for statement in _DELETE_PERSON:
+            await run(session, statement, {"person_id": person_id})

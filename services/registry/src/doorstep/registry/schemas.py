@@ -1,9 +1,10 @@
 """HTTP bodies of the registry."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import UUID7, BaseModel, ConfigDict
 
 from doorstep.contracts.codes import LegalBasis, SaidBy
 from doorstep.contracts.facts import FactValue, SubjectKind
@@ -44,3 +45,27 @@ class HouseholdFile(BaseModel):
     file_id: UUID
     version: int
     subjects: tuple[FileSubject, ...]
+
+
+class ErasureBody(BaseModel):
+    """A wish for an erasure; `id` is made by the client and is the erasure's from now on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+
+
+class ConfirmationBody(BaseModel):
+    """The second person's word; `id` is the client's own for this command."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+
+
+class ErasureAnswer(BaseModel):
+    """Where an erasure stands: it waits for a second person, or is confirmed and carried out everywhere."""
+
+    erasure_id: UUID
+    state: Literal["asked", "confirmed"]
+    at: datetime

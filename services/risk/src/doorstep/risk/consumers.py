@@ -1,15 +1,15 @@
-"""What triage does on the events of others: facts that were asserted are read by the rules."""
+"""What triage does on the events of others: the rules read facts that were asserted; who is erased is forgotten."""
 
 from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import FactsAsserted
+from doorstep.contracts.registry import FactsAsserted, SubjectErased
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
 from doorstep.risk.domain.compiler import CompiledPack
-from doorstep.risk.operations import assess_record
+from doorstep.risk.operations import assess_record, erase_subject
 
 
 def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
@@ -18,4 +18,8 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
     async def on_facts_asserted(session: AsyncSession, received: Received) -> None:
         await assess_record(session, event=received.event, vault=vault, pack=pack)
 
-    return {FactsAsserted: on_facts_asserted}
+    async def on_subject_erased(session: AsyncSession, received: Received) -> None:
+        event: SubjectErased = received.event
+        await erase_subject(session, subject_id=event.subject_id)
+
+    return {FactsAsserted: on_facts_asserted, SubjectErased: on_subject_erased}

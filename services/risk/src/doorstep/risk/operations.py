@@ -1,4 +1,4 @@
-"""The use cases of triage: assess a record, read an assessment, decide on a need."""
+"""The use cases of triage: assess a record, read an assessment, decide on a need, erase a subject."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.intake import Card, StatedFacts
 from doorstep.contracts.registry import AssertedSubject, FactsAsserted
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
-from doorstep.kit import intents, outbox
+from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import NOBODY, KeyRing, Vault
 from doorstep.risk import queries
 from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
 from doorstep.risk.domain.assessment import Assessment, Finding, assess
@@ -80,7 +80,8 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
     _store(session, ring, readings, assessment_id)
     outbox.add(session, _needs_assessed(ring, row, readings), key=event.file_id, subject=event.record_id)
     subjects = intents.distinct(reading.subject.subject_id for reading in readings)
-    intents.record(session, ring, Intent(Action.ASSESS_NEEDS, subjects, Purpose.TRIAGE, case=event.record_id))
+    intent = Intent(Action.ASSESS_NEEDS, subjects, Purpose.TRIAGE, case=event.record_id, policies=(cited(pack),))
+    intents.record(session, ring, intent)
 
 
 async def read_assessment(
@@ -156,6 +157,22 @@ async def decide_need(
     )
     intents.record(session, ring, intent, principal=principal)
     return decision
+
+
+async def erase_subject(session: AsyncSession, *, subject_id: UUID) -> None:
+    """Delete what was found on a subject; to send a decision about it again is answered as erased."""
+    await idempotency.erase_about(session, await queries.delete_subject(session, subject_id))
+
+
+def cited(pack: CompiledPack) -> str:
+    """How the log cites a rule pack among the policies."""
+    return f"rules:{pack.name}"
+
+
+def activation(pack: CompiledPack) -> Intent:
+    """What is logged when the rules of `pack` come into force."""
+    outcome = f"sha256:{pack.pack.digest()}"
+    return Intent(Action.ACTIVATE_RULES, [NOBODY], outcome=outcome, policies=(cited(pack),))
 
 
 def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterator[Reading]:

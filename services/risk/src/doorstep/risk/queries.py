@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import select, union
+from sqlalchemy import delete, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.kit.db import before_commit, run
+from doorstep.kit.vault import begin_erasing, hold_erasing
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
 
 _INSERT_ASSESSMENT = """
@@ -15,18 +16,22 @@ _INSERT_ASSESSMENT = """
     VALUES (:assessment_id, :record_id, :file_id, :station, :recorded_by, :rule_pack, :assessed_at)
     ON CONFLICT DO NOTHING RETURNING record_id
 """
-_INSERT_FINDINGS = """
+_NOT_ERASED = "NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = new.subject_id)"
+_INSERT_FINDINGS = f"""
     WITH subjects AS (
         INSERT INTO assessed_subject (assessment_id, subject_id, kind, not_evaluated)
         SELECT * FROM unnest(
             CAST(:assessments AS uuid[]), CAST(:subjects AS uuid[]), CAST(:kinds AS text[]), CAST(:gaps AS bytea[])
-        )
+        ) AS new (assessment_id, subject_id, kind, not_evaluated) WHERE {_NOT_ERASED}
     )
     INSERT INTO need (assessment_id, need_id, subject_id, kind, wanted, content)
     SELECT * FROM unnest(
         CAST(:need_assessments AS uuid[]), CAST(:need_ids AS uuid[]), CAST(:need_subjects AS uuid[]),
         CAST(:need_kinds AS text[]), CAST(:wanted AS boolean[]), CAST(:contents AS bytea[])
-    )
+    ) AS new (assessment_id, need_id, subject_id, kind, wanted, content) WHERE {_NOT_ERASED}
+"""  # noqa: S608
+_ERASE = """
+    INSERT INTO erased_subject (subject_id) VALUES (:subject_id) ON CONFLICT DO NOTHING
 """
 _FINDINGS = "risk_findings"
 
@@ -69,6 +74,7 @@ async def _write_findings(session: AsyncSession) -> None:
         "wanted": wanted,
         "contents": contents,
     }
+    await hold_erasing(session)
     await run(session, _INSERT_FINDINGS, values)
 
 
@@ -124,3 +130,15 @@ async def need_to_decide(session: AsyncSession, need_id: UUID) -> tuple[NeedRow,
 async def decision_on(session: AsyncSession, need_id: UUID) -> DecisionRow | None:
     """What was decided on a need."""
     return await session.get(DecisionRow, need_id)
+
+
+async def delete_subject(session: AsyncSession, subject_id: UUID) -> Sequence[UUID]:
+    """Delete what was found on a subject and decided about it, and store nothing of it later; gives its needs."""
+    await begin_erasing(session)
+    await run(session, _ERASE, {"subject_id": subject_id})
+    query = select(NeedRow.need_id).where(NeedRow.subject_id == subject_id).order_by(NeedRow.need_id)
+    needs = (await session.scalars(query.with_for_update())).all()
+    await session.execute(delete(DecisionRow).where(DecisionRow.need_id.in_(needs)))
+    await session.execute(delete(NeedRow).where(NeedRow.need_id.in_(needs)))
+    await session.execute(delete(AssessedSubjectRow).where(AssessedSubjectRow.subject_id == subject_id))
+    return needs

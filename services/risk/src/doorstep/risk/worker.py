@@ -7,11 +7,13 @@ from doorstep.kit.service import Service, add_relay
 from doorstep.risk.consumers import handlers
 from doorstep.risk.domain.compiler import compile_pack
 from doorstep.risk.domain.pack import published_pack
+from doorstep.risk.operations import activation
 
 
 def add_work(service: Service) -> None:
     """Have the service consume facts and publish needs. Raises InvalidPack, so that no wrong pack ever runs."""
     pack = compile_pack(published_pack(), CATALOGUE, NEED_TYPES)
+    service.activations.append(activation(pack))
     add_relay(service)
     vault = service.vault
     consumer = Consumer(

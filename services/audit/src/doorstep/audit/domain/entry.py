@@ -2,7 +2,8 @@
 
 An entry is canonical JSON (RFC 8785): commitments, hour, id. A commitment is HMAC-SHA256(32-byte nonce, canonical
 detail), so that entries look alike whatever they are about, and nobody finds a detail by guessing. A `kind` is there
-only for what the log says about itself: `unreadable` stands for a submission that could not be read.
+only for what the log says about itself: `unreadable` stands for a submission that could not be read, `erased` says that
+the details of a subject were deleted, whose is in no entry.
 """
 
 import hmac
@@ -22,7 +23,8 @@ from doorstep.audit.domain.tiles import ENTRY_LIMIT
 
 NONCE_BYTES: Final = 32
 UNREADABLE: Final = "unreadable"
-KINDS: Final = frozenset({UNREADABLE})
+ERASED: Final = "erased"
+KINDS: Final = frozenset({UNREADABLE, ERASED})
 COMMITMENT_LIMIT: Final = 900
 """At most so many commitments in an entry: it stays under 65,535 bytes."""
 _HOUR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}", re.ASCII)

@@ -22,7 +22,7 @@ from doorstep.contracts.envelope import Contract
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent, Record, staff_subject
-from doorstep.kit.vault import SubjectErased, Vault
+from doorstep.kit.vault import SubjectErased, Vault, hold_erasing
 
 _MATTER_FIELD = "audit.matter"
 
@@ -73,6 +73,9 @@ async def ask_to_defer(
     replay = await idempotency.claim(session, principal, asked.deferral_id, digest, answer=answer)
     if replay is not None:
         return Deferral(_matter(vault, str(case)), datetime.fromisoformat(replay.answer["asked_at"]))
+    await hold_erasing(session)
+    if subject in await vault.erased([subject]):
+        raise NothingToDefer
     ring = await vault.ring([subject])
     seen = [one.detail for one in await details_about(session, vault, ring, subject)]
     ours = any(one.station == principal.station for one in seen if one.station is not None)

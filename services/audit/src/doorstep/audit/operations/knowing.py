@@ -14,7 +14,7 @@ from doorstep.audit.operations.submitting import as_holder, holder_of, subject_i
 from doorstep.contracts.intake import Card
 from doorstep.contracts.registry import AssertedSubject, FactsAsserted
 from doorstep.kit.db import run
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 
 _PAPER_FIELD = "audit.paper"
 _PERSON_FIELD = "audit.person"
@@ -37,8 +37,10 @@ _FIND = text(
 async def know_residents(session: AsyncSession, *, vault: Vault, asserted: FactsAsserted) -> None:
     """Keep whose subjects those of a record are; one that was erased meanwhile is passed over. Raises SealBroken."""
     people = [(one, one.person_id) for one in asserted.subjects if one.person_id is not None]
+    await hold_erasing(session)
+    erased = await vault.erased(one.subject_id for one, _ in people)
     ring = await vault.ring([one.subject_id for one, _ in people])
-    known = [(one, person) for one, person in people if one.subject_id in ring]
+    known = [(one, person) for one, person in people if one.subject_id in ring and one.subject_id not in erased]
     if not known:
         return
     values = {

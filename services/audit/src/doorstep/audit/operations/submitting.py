@@ -3,28 +3,30 @@
 Invariants: an entry id is stored once, whatever arrives; what cannot be read is stored too, as an `unreadable` entry
 with a commitment to the whole message; the way from a subject to its entries is a keyed blind index, the way from a
 detail to its subject is concealed under a key of the keyset, and nothing else here names a subject. From a follow code
-to its subject the way is the same: the code by a keyed index, the subject concealed.
+to its subject the way is the same: the code by a keyed index, the subject concealed. Of a subject that was erased no
+detail is stored, however late it comes, while its commitment takes its place in the log.
 """
 
 import base64
 import binascii
 import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.audit.domain.entry import NONCE_BYTES, UNREADABLE, Entry, commit
+from doorstep.audit.domain.entry import ERASED, NONCE_BYTES, UNREADABLE, Entry, commit
 from doorstep.audit.domain.errors import Malformed
 from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import before_commit, run
 from doorstep.kit.inbox import Message
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 
 SUBMITTED = "log_submitted"
 """Under this a session's `info` has what it submitted; the sequencer is woken by it after the commit."""
@@ -82,9 +84,10 @@ class Counted:
 class SealedDetail:
     """A detail as it is stored: its hour, its subject's blind index, its subject concealed, and what is sealed.
 
-    `code` is the index of the subject's follow code.
+    `code` is the index of the subject's follow code; `subject_id` is not stored.
     """
 
+    subject_id: UUID
     hour: datetime
     subject: bytes
     code: bytes
@@ -96,13 +99,15 @@ class SealedDetail:
 class Submission:
     """An entry to be stored: its bytes, and for each commitment the detail.
 
-    `counted` is None for what no service promised: the log's own entries, and what could not be read.
+    `counted` is None for what no service promised: the log's own entries, and what could not be read. `vault`, which is
+    there where details are, knows when it is stored whose details may be.
     """
 
     entry_id: UUID
     body: bytes
     details: tuple[SealedDetail, ...] = ()
     counted: Counted | None = None
+    vault: Vault | None = None
 
 
 def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
@@ -116,6 +121,7 @@ def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
         hour = datetime.fromisoformat(f"{entry.hour}:00:00+00:00")
         details = tuple(
             SealedDetail(
+                detail.subject_id,
                 hour,
                 subject_index(vault, detail.subject_id),
                 vault.follow_index(vault.follow_code(detail.subject_id)),
@@ -126,7 +132,7 @@ def read_submission(event: AuditEntrySubmitted, *, vault: Vault) -> Submission:
         )
     except (ValueError, OverflowError, binascii.Error) as error:
         raise Malformed("submission: not hex, not base64 or not an hour") from error
-    return Submission(entry.id, entry.encode(), details)
+    return Submission(entry.id, entry.encode(), details, vault=vault)
 
 
 def subject_index(vault: Vault, subject_id: UUID) -> bytes:
@@ -153,7 +159,13 @@ def submit(session: AsyncSession, submission: Submission) -> None:
 async def _store(session: AsyncSession) -> None:
     """Write all that was buffered, in one statement."""
     submissions: list[Submission] = session.info[SUBMITTED]
-    numbered = [(one.entry_id, at, detail) for one in submissions for at, detail in enumerate(one.details)]
+    erased = await _erased(session, submissions)
+    numbered = [
+        (one.entry_id, at, detail)
+        for one in submissions
+        for at, detail in enumerate(one.details)
+        if detail.subject_id not in erased
+    ]
     details = [detail for _, _, detail in numbered]
     counted = [one.counted for one in submissions]
     await run(
@@ -183,6 +195,15 @@ async def _store(session: AsyncSession) -> None:
     await run(session, _FOLLOW, values)
 
 
+async def _erased(session: AsyncSession, submissions: Sequence[Submission]) -> set[UUID]:
+    """The erased among those whom details are about; until the transaction ends nobody else is erased here."""
+    vault = next((one.vault for one in submissions if one.vault is not None), None)
+    if vault is None:
+        return set()
+    await hold_erasing(session)
+    return await vault.erased(detail.subject_id for one in submissions for detail in one.details)
+
+
 async def submit_unreadable(session: AsyncSession, message: Message, *, vault: Vault) -> UUID:
     """Store an entry that stands for a message nobody can read, and the message; gives the entry's id.
 
@@ -210,4 +231,20 @@ def submit_own(
     """Log an action of the log's own service in the action's transaction, without the broker; gives the entry's id."""
     event = intents.entry(ring, intent, service=session.info["service"], principal=principal)
     submit(session, read_submission(event, vault=vault))
+    return event.entry_id
+
+
+def submit_erased(
+    session: AsyncSession, ring: KeyRing, intent: intents.Intent, *, vault: Vault, erasure_id: UUID
+) -> UUID:
+    """Log that a subject was erased, by an entry that says so to everybody; gives its id, which the erasure gives it.
+
+    However often it is submitted it is in the log once.
+    """
+    event = intents.entry(ring, intent, service=session.info["service"], principal=None)
+    event = event.model_copy(update={"entry_id": vault.pairwise("audit.erased", erasure_id)})
+    submission = read_submission(event, vault=vault)
+    commitments = tuple(bytes.fromhex(text) for text in event.commitments)
+    body = Entry(event.entry_id, event.hour, commitments, ERASED).encode()
+    submit(session, replace(submission, body=body))
     return event.entry_id

@@ -7,6 +7,7 @@ BEHIND = ("intake", "registry", "risk", "referral", "audit")
 _SERVICE_OF: dict[str, str] = {
     "records": "intake",
     "files": "registry",
+    "erasures": "registry",
     "assessments": "risk",
     "needs": "risk",
     "rule-packs": "risk",

@@ -11,6 +11,7 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.service import ServiceDep, SessionDep
 from doorstep.referral.api.commands import digest
 from doorstep.referral.operations import reading
+from doorstep.referral.operations.access import follower
 from doorstep.referral.operations.ratings import rate_request
 from doorstep.referral.schemas import Followed, FollowedRequests, RatingAnswer, RatingBody
 
@@ -30,7 +31,7 @@ async def follow(code: Code, service: ServiceDep, session: SessionDep) -> Follow
 async def rate(code: Code, body: RatingBody, service: ServiceDep, session: SessionDep) -> RatingAnswer:
     """Rate a request once; "not solved", within seven days of closing, opens a linked one."""
     index = service.vault.follow_index(code)
-    resident = Principal(f"follow:{index.hex()}", Role.RESIDENT, "resident")
+    resident = Principal(follower(index), Role.RESIDENT, "resident")
     replay = await idempotency.claim(session, resident, body.id, digest(service.vault, body))
     if replay is not None:
         return RatingAnswer.model_validate(replay.answer)

@@ -13,3 +13,8 @@ class Access:
     principal: Principal
     purpose: Purpose = Purpose.SERVICE
     policies: tuple[str, ...] = ()
+
+
+def follower(follow_index: bytes) -> str:
+    """Whom whoever holds a follow code is called in commands."""
+    return f"follow:{follow_index.hex()}"

@@ -16,7 +16,7 @@ from doorstep.contracts.referral import RequestOpened, RequestSummary
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.kit import intents, outbox
 from doorstep.kit.db import run
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
@@ -78,7 +78,8 @@ _OPEN = """
         )
         SELECT request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
             follow_index, confidential, legal_basis, content
-        FROM rows ON CONFLICT DO NOTHING RETURNING request_id
+        FROM rows WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = rows.subject_id)
+        ON CONFLICT DO NOTHING RETURNING request_id
     ), tasks AS (
         INSERT INTO task (
             task_id, request_id, sequence, department, ref, state, business_status, version, opened_at, respond_by,
@@ -98,10 +99,14 @@ _OPEN = """
 async def open_requests(
     session: AsyncSession, *, vault: Vault, origin: Origin, needs: Sequence[AssessedNeed], now: datetime
 ) -> int:
-    """Open a request for each of `needs` that has none yet; how many were opened."""
+    """Open a request for each of `needs` that has none yet; how many were opened.
+
+    A subject that was erased meanwhile is passed over. Raises SealBroken.
+    """
+    ring = await vault.ring([need.subject_id for need in needs])
+    needs = [need for need in needs if need.subject_id in ring]
     if not needs:
         return 0
-    ring = await vault.ring([need.subject_id for need in needs])
     openings = []
     for need in needs:
         content = Content(
@@ -142,7 +147,11 @@ def prepare(
 
 
 async def write(session: AsyncSession, *, vault: Vault, ring: KeyRing, openings: Sequence[Opening]) -> int:
-    """Write requests and first tasks, and announce those whose need had no request; how many those were."""
+    """Write requests and first tasks, and announce those whose need had no request; how many those were.
+
+    For a subject that was erased here none is written.
+    """
+    await hold_erasing(session)
     opened = {row["request_id"] for row in await run(session, _OPEN, _columns(vault, ring, openings))}
     for opening in openings:
         if opening.request_id in opened:

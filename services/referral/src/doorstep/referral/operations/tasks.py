@@ -22,12 +22,14 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access
 from doorstep.referral.queries import TaskRow
 
-_TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
+TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
+"""The states in which a department was told that the request is no longer its own."""
 
 _MOVE = """
     WITH moved AS (
@@ -128,8 +130,8 @@ async def _move(
     await _write(session, ring, task, step, after, wish.note, now)
     if task.department is not None and task.ref is not None:
         _publish(session, ring, task, step, after, now)
-        if after.state in _TAKEN_BACK:
-            _withdraw(session, ring, task, Department(task.department), task.ref, now)
+        if after.state in TAKEN_BACK:
+            withdraw(session, ring, task.subject_id, Department(task.department), task.ref, now)
     intents.record(session, ring, _intent(task, access), principal=access.principal)
     return Moved(
         task.request_id,
@@ -195,19 +197,20 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, af
     outbox.add(session, event, key=task.file_id, subject=task.subject_id)
 
 
-def _withdraw(
-    session: AsyncSession, ring: KeyRing, task: TaskRow, department: Department, ref: UUID, now: datetime
+def withdraw(
+    session: AsyncSession, ring: KeyRing, subject_id: UUID, department: Department, ref: UUID, now: datetime
 ) -> None:
-    """Tell the department that the request is no longer its own."""
-    event = RequestWithdrawn(ref=ref, withdrawn_at=now, delete_by=now + timedelta(days=FEED_DAYS))
+    """Tell the department that the request is no longer its own, by an event at rest under the key of `subject_id`."""
+    at = whole_minute(now)
+    event = RequestWithdrawn(ref=ref, withdrawn_at=at, delete_by=at + timedelta(days=FEED_DAYS))
     body = event.model_dump_json(exclude_none=True).encode()
     outbox.add_feed(
         session,
         department,
         event.event_type,
         ref=ref,
-        subject=task.subject_id,
-        projection=ring.encrypt(task.subject_id, outbox.feed_context(ref), body),
+        subject=subject_id,
+        projection=ring.encrypt(subject_id, outbox.feed_context(ref), body),
     )
 
 
