@@ -34,9 +34,13 @@ async def test_a_task_is_accepted_worked_and_completed_with_an_outcome(desk) -> 
         ("in-progress", "completed", 4),
     ]
     assert (await desk.task(task.need_id)).closed_at == desk.now
-    assert [entry["action"] for entry in await desk.logged(task.subject_id)] == ["open-request"] + [
-        "transition-task"
-    ] * 3
+    logged = [(entry["action"], entry["outcome"]) for entry in await desk.logged(task.subject_id)]
+    assert logged == [
+        ("open-request", "done"),
+        ("transition-task", "accepted"),
+        ("transition-task", "in-progress"),
+        ("transition-task", "completed"),
+    ]
     assert "合同已审查" not in str(
         await desk.rows("SELECT body, convert_from(body, 'UTF8') FROM outbox WHERE recipient IS NULL")
     )

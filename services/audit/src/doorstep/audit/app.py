@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import log
+from doorstep.audit.api import conduct, log
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.audit.settings import LogSettings, settings_of
@@ -21,14 +21,15 @@ def compose_log() -> Service:
 
 
 def new_app(service: Service) -> FastAPI:
-    """The log over HTTP; it does not start without a verifier key."""
+    """The log over HTTP; it does not start without a verifier key, or with wrong rules of conduct."""
 
     @asynccontextmanager
     async def with_key(app: FastAPI) -> AsyncIterator[None]:
         settings = settings_of(service)
+        app.state.conduct = settings.conduct()
         app.state.verifier_keys = settings.verifier_keys()
         keys = tuple(str(witness.key) for witness in settings.witnesses())
         app.state.trusted = Trusted(keys, settings.log_quorum)
         yield
 
-    return create_app(service, log.router, title="Doorstep audit log", lifespan=with_key)
+    return create_app(service, log.router, conduct.router, title="Doorstep audit log", lifespan=with_key)

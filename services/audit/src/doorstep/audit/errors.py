@@ -2,6 +2,7 @@
 
 - EntryUnknown          the log holds no such entry
 - EntryPending          the entry is stored and not yet under a signed checkpoint
+- ConductInvalid        the rules of conduct cannot be used
 - LogContradicted       what the database holds is not what was signed before: nothing is signed any more
 - WitnessRefused        a witness holds another history of the log than the log itself
 - SequencedElsewhere    another instance appends at this moment
@@ -14,6 +15,10 @@ class EntryUnknown(LookupError):
 
 class EntryPending(LookupError):
     """The entry is stored, and no checkpoint covers it yet."""
+
+
+class ConductInvalid(ValueError):
+    """The rules of conduct cannot be used: it says which rule is wrong, and how."""
 
 
 class LogContradicted(Exception):
