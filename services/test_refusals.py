@@ -67,6 +67,7 @@ def body_for(method: str, path: str) -> Any:
         "/keys/{kid}": lambda: new_private_key("key-1").as_dict(private=False),
         "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
         "/replay": lambda: None,
+        "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 

@@ -14,7 +14,7 @@ POLICY = Policy()
 NAMED = (
     "record-visit read-record read-file read-assessment decide-need list-requests read-request transition-task"
     " direct-request assign-request register-key read-journey read-dead-letter replay-dead-letter list-dead-letters"
-    " list-gaps"
+    " list-gaps read-conduct declare-ties"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -44,6 +44,12 @@ PERMITTED = [
     (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, "operator-mends"),
     (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
     (STAFF[Role.AUDITOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
+    (STAFF[Role.AUDITOR], "read-conduct", Resource("conduct"), Purpose.AUDIT, "auditor-reads-conduct"),
+    *(
+        (STAFF[role], "declare-ties", Resource("tie"), None, "staff-declare-ties")
+        for role in Role
+        if role not in (Role.RESIDENT, Role.DEPARTMENT_SYSTEM)
+    ),
     (STAFF[Role.OPERATOR], "read-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
     (STAFF[Role.OPERATOR], "replay-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
 ]

@@ -155,4 +155,6 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
         if parameter["in"] == "query"
     }
     assert asked
-    assert {name for _, name in asked} <= {"state", "after", "record_id", "queue", "limit", "entry_id"}
+    assert {name for _, name in asked} <= {
+        "state", "after", "record_id", "queue", "limit", "entry_id", "since", "until",
+    }  # fmt: skip

@@ -1,6 +1,6 @@
 """The command `doorstep audit`. 审计日志命令。"""
 
-from doorstep.audit.commands import inside, outside
+from doorstep.audit.commands import conduct, inside, outside
 from doorstep.audit.commands.answers import application
 
-__all__ = ["application", "inside", "outside"]
+__all__ = ["application", "conduct", "inside", "outside"]

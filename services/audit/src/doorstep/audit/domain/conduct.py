@@ -129,7 +129,8 @@ class Cases:
                 self._stations.setdefault(subject, set()).add(said.station)
         elif said.action in (Action.OPEN_REQUEST, Action.TRANSITION_TASK) and said.record is not None:
             self._requests.setdefault(said.record, set()).add(said.case)
-            self._steps.setdefault(said.case, {})[deed.at] = said.outcome in _CLOSED
+            steps = self._steps.setdefault(said.case, {})
+            steps[deed.at] = said.outcome in _CLOSED or steps.get(deed.at, False)  # opened and closed at one moment
 
     def closed_at(self, deed: Deed) -> datetime | None:
         """Since when everything of the case of `deed` was closed when it was done; None if it was not, or is unknown.
