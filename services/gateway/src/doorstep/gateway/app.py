@@ -60,8 +60,8 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
 
 class Browser:
     """What a browser cannot say in headers: its session is a cookie, for reading journeys and the log alone, and an
-    event source's purpose stands in the address. A cookie never carries a command, so that no other site can send one. No answer is kept by
-    caches unless its service says so, or taken for another type than it names."""
+    event source's purpose stands in the address. A cookie never carries a command, so that no other site can send one.
+    No answer is kept by caches unless its service says so, or taken for another type than it names."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""

@@ -53,10 +53,10 @@ const texts = {
   gapsOpen: ["处缺漏未补", "open gaps"], service: ["服务", "Service"], manifest: ["最近登记", "Last manifest"], until: ["登记至", "Promised until"],
   waiting: ["待核对", "Waiting"], gaps: ["缺漏", "Gaps"], kind: ["种类", "Kind"], since: ["起", "From"], held: ["实有 / 登记", "Held / promised"], noticed: ["发现于", "Noticed"],
   nothingFound: ["近七日没有需要核实的提示。", "Nothing is to be asked about in the last seven days."], findings: ["条提示需要核实", "findings to be looked into"],
-  upTo: ["至", "up to"], quietRules: ["没有提示的规则", "Rules that found nothing"], again: ["重新查看", "Look again"], place: ["第 {} 条", "entry {}"],
+  upTo: ["最高", "up to"], quietRules: ["没有提示的规则", "Rules that found nothing"], again: ["重新查看", "Look again"], place: ["第 {} 条", "entry {}"],
   waits: ["待排序", "not placed yet"], rulesName: ["规则版本", "Rules"], lookedAt: ["查看于", "Looked at"],
   at: ["时间", "At"], actor: ["操作人", "Actor"], action: ["操作", "Action"], outcome: ["结果", "Outcome"], purpose: ["用途", "Purpose"], index: ["条目", "Entry"],
   noEntries: ["没有符合条件的条目。", "No entry matches."], someEntries: ["条符合", "entries match"], more: ["继续检索", "Search on"],
   notBuilt: ["此系统尚未提供检索接口。", "This system does not answer searches yet."], wrong: ["条件有误：", "The search is not valid: "],
-  goneThrough: ["已查阅", "gone through:"], hidden: ["服务", "service"], refusedTry: ["被拒", "refused"], subjects: ["涉及当事人", "Subjects"],
+  goneThrough: ["已查阅", "gone through:"], hidden: ["服务", "service"], refusedTry: ["被拒", "refused"],
 };

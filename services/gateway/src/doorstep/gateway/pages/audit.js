@@ -117,12 +117,17 @@ function entryName(entry) {
   return entry.index === null ? text("waits") : text("place").replace("{}", entry.index);
 }
 
+function span(first, last) {
+  const [from, to] = [moment(first), moment(last)];
+  const day = from.length - 8;
+  return from === to ? from : `${from} – ${from.slice(0, day) === to.slice(0, day) ? to.slice(day) : to}`;
+}
+
 function drawFinding(finding) {
   const made = element("details"), line = element("summary");
-  const one = finding.first === finding.last;
   const who = [word(roles, finding.role), word(agencies, finding.agency), finding.station].filter(Boolean).join(" · ");
   const many = `${count(finding.count)} ${text("entries")}${finding.reached === null ? "" : ` · ${text("upTo")} ${count(finding.reached)}`}`;
-  line.append(element("time", one ? moment(finding.first) : `${moment(finding.first)} – ${moment(finding.last)}`), element("span", who),
+  line.append(element("time", span(finding.first, finding.last)), element("span", who),
     element("span", finding.actor, "code"), element("span", many, "many"));
   const cited = element("ul", null, "cited");
   cited.append(...finding.entries.map((entry) => {
