@@ -1,6 +1,7 @@
 """The auditors' page in a browser, over a running stack: what is read there by whom, in both languages."""
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from doorstep.audit.domain.checkpoint import Checkpoint
+from doorstep.audit.domain.cosignature import WitnessSigningKey
+from doorstep.audit.domain.note import SigningKey
+from doorstep.audit.domain.quorum import attach
 from doorstep.kit.testing import eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -160,6 +165,22 @@ async def test_an_auditor_signs_in_and_reads_the_state_of_the_log_and_what_is_to
     assert "Refused again and again" in await browser.text("#conduct")
     assert "To be asked about" in await browser.text()
     assert await browser.value("document.documentElement.lang") == "en"
+
+
+async def test_a_witnessed_checkpoint_says_when_it_was_cosigned_and_by_whom(house, browser) -> None:
+    log, names = SigningKey.generate("doorstep.example/log"), ("witness.example/justice", "witness.example/fire")
+    signed = Checkpoint(log.name, 4711, bytes(32))
+    made = [WitnessSigningKey.generate(name).cosign(signed.body(), 1795000000 + at) for at, name in enumerate(names)]
+    note = attach(signed.sign(log), [one.line() for one in made]).decode()
+    await browser.open(f"{house.stack.front_door}/audit")
+    await reads(browser, "签名于", "#newest")
+    await browser.value(f"seen.witnessed = {{ status: 200, body: {json.dumps(note)} }}; draw()")
+    shown = await browser.text("#witnessed")
+    assert "4,711" in shown
+    assert "见证方 witness.example/justice、witness.example/fire" in shown
+    assert await browser.value("parsed(seen.witnessed.body).cosignatures.map((one) => one.at / 1000)") == [
+        1795000000, 1795000001,
+    ]  # fmt: skip
 
 
 async def test_a_reviewer_is_told_in_words_that_this_is_not_shown_to_them(house, browser) -> None:

@@ -168,6 +168,7 @@ class Watch:
         self._days: dict[tuple[str, Who, date], Finding] = {}
         self._stretches: list[Finding] = []
         self._counts: dict[tuple[str, str], _Count] = {}
+        self._answers: dict[tuple[Value, ...], bool] = {}
 
     def take(self, deed: Deed) -> None:
         """Read one deed. Raises ConductInvalid."""
@@ -175,7 +176,7 @@ class Watch:
             return
         known = self._known(deed)
         for compiled in self._conduct.rules:
-            if compiled.holds(known):
+            if self._holds(compiled, known):
                 self._note(compiled, deed)
 
     def findings(self, rule: str) -> list[Finding]:
@@ -195,6 +196,13 @@ class Watch:
             "declared_tie": deed.tied,
             "working_time": self._working(deed.at),
         }
+
+    def _holds(self, compiled: CompiledRule, known: Mapping[str, Value]) -> bool:
+        """Whether a rule holds; most of what is done is, to the rules, like something that was done before."""
+        asked = (compiled.rule.id, *(known[name] for name in compiled.names))
+        if asked not in self._answers:
+            self._answers[asked] = compiled.holds(known)
+        return self._answers[asked]
 
     def _working(self, at: datetime) -> bool:
         hours, local = self._conduct.published.working_time, at.astimezone(self._conduct.zone)
