@@ -76,6 +76,7 @@ def body_for(method: str, path: str) -> Any:
         "/approval": lambda: None,
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
+        "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
 

@@ -194,6 +194,7 @@ class Action(StrEnum):
     EXPORT_LOG = "export-log"
     READ_LIFE = "read-life"
     READ_CONDUCT = "read-conduct"
+    DECLARE_TIES = "declare-ties"
     ASK_ABOUT_SUBJECT = "ask-about-subject"
     AGREE_TO_ASK = "agree-to-ask"
     READ_ABOUT_SUBJECT = "read-about-subject"

@@ -2,8 +2,8 @@
 
 Invariant: a read of personal data commits its intent before the first byte leaves. One entry has one commitment a
 subject, filled up so that their number tells nothing; the details are sealed under each subject's own key, so that
-erasing one leaves the others. What comes into force (policy, rules, keys) is logged once for each change, whoever starts
-with it and however often.
+erasing one leaves the others. What comes into force (policy, rules, keys) is logged once for each change, whoever
+starts with it and however often.
 """
 
 import base64

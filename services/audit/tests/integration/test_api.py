@@ -6,6 +6,8 @@ import json
 import shutil
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
@@ -51,6 +53,8 @@ async def test_the_checkpoint_is_text_that_is_not_kept(get, log, ids):
     status, headers, body = await get("checkpoint")
     assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert headers["cache-control"] == "public, max-age=1"
+    signed = parsedate_to_datetime(headers["last-modified"])
+    assert timedelta(0) <= datetime.now(UTC) - signed < timedelta(minutes=5)
     assert open_checkpoint(body, log.origin, [log.key.verifier]).size == SIZE
 
 

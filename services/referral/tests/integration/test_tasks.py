@@ -34,9 +34,13 @@ async def test_a_task_is_accepted_worked_and_completed_with_an_outcome(desk) -> 
         ("in-progress", "completed", 4),
     ]
     assert (await desk.task(task.need_id)).closed_at == desk.now
-    assert [entry["action"] for entry in await desk.logged(task.subject_id)] == ["open-request"] + [
-        "transition-task"
-    ] * 3
+    logged = [(entry["action"], entry["outcome"]) for entry in await desk.logged(task.subject_id)]
+    assert logged == [
+        ("open-request", "done"),
+        ("transition-task", "accepted"),
+        ("transition-task", "in-progress"),
+        ("transition-task", "completed"),
+    ]
     assert "合同已审查" not in str(
         await desk.rows("SELECT body, convert_from(body, 'UTF8') FROM outbox WHERE recipient IS NULL")
     )
@@ -117,6 +121,8 @@ async def test_a_cancellation_at_work_waits_for_the_other_side(desk) -> None:
         await desk.station_step(task, TaskState.CANCELLED, principal=desk.second)
     done = await desk.step(task, TaskState.CANCELLED)
     assert (done.state, done.proposed, done.version) == ("cancelled", None, 4)
+    logged = [entry["outcome"] for entry in await desk.logged(task.subject_id)]
+    assert logged[-2:] == ["accepted", "cancelled"]  # a proposal leaves the task where it is
     assert len(await desk.published("feed.justice", task.subject_id)) == 2
 
 
@@ -146,6 +152,7 @@ async def test_a_rejected_request_is_handed_to_another_department(desk) -> None:
     with pytest.raises(RejectedThere):
         await desk.hand_on(task, "justice")
     moved = await desk.hand_on(task, "civil-affairs")
+    assert [one["outcome"] for one in await desk.logged(task.subject_id)] == ["done", "rejected", "requested"]
     other = await desk.task(task.need_id)
     assert (other.department, other.sequence, other.version, other.state) == ("civil-affairs", 2, 3, "requested")
     assert other.ref == moved.ref != task.ref

@@ -105,6 +105,7 @@ def _stop_signals(task: asyncio.Task[None] | None) -> list[signal.Signals]:
 def _show(stack: Stack, console: Console) -> None:
     lines = [
         ("网关 front door", stack.front_door),
+        ("审计页 auditors' page", f"{stack.front_door}/audit"),
         ("接口文档 OpenAPI", f"{stack.front_door}/openapi.json"),
         ("开发令牌 development tokens", f"{stack.issuer.url}/token"),
         ("Kafka", stack.kafka),

@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from doorstep.audit.api import deferrals, entries, log, portal, usages
+from doorstep.audit.api import conduct, deferrals, entries, log, portal, usages
 from doorstep.audit.api.inquiries import inquiry_router
 from doorstep.audit.operations.pacing import Pace
 from doorstep.audit.operations.submitting import submit_own
@@ -23,11 +23,12 @@ def compose_log() -> Service:
 
 
 def new_app(service: Service) -> FastAPI:
-    """The log over HTTP; it does not start without a verifier key."""
+    """The log over HTTP; it does not start without a verifier key, or with wrong rules of conduct."""
 
     @asynccontextmanager
     async def with_key(app: FastAPI) -> AsyncIterator[None]:
         settings = settings_of(service)
+        app.state.conduct = settings.conduct()
         app.state.verifier_keys = settings.verifier_keys()
         keys = tuple(str(witness.key) for witness in settings.witnesses())
         app.state.trusted = Trusted(keys, settings.log_quorum)
@@ -36,6 +37,7 @@ def new_app(service: Service) -> FastAPI:
     routers = (
         log.router,
         entries.router,
+        conduct.router,
         inquiry_router(service),
         usages.router,
         portal.router,

@@ -2,6 +2,7 @@
 
 - EntryUnknown          the log holds no such entry
 - EntryPending          the entry is stored and not yet under a signed checkpoint
+- ConductInvalid        the rules of conduct cannot be used
 - InquiryHindered       somebody cannot agree to an inquiry, or is told nothing on it; it says why
 - InquiryUnknown        there is no such inquiry
 - LogContradicted       what the database holds is not what was signed before: nothing is signed any more
@@ -35,6 +36,10 @@ class InquiryHindered(Exception):
 
 class InquiryUnknown(LookupError):
     """There is no inquiry of this id."""
+
+
+class ConductInvalid(ValueError):
+    """The rules of conduct cannot be used: it says which rule is wrong, and how."""
 
 
 class LogContradicted(Exception):

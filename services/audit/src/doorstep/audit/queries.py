@@ -13,6 +13,7 @@ from doorstep.audit.domain.quorum import attach
 from doorstep.audit.domain.tiles import TILE_WIDTH, Tile
 
 _NEWEST = text("SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 1")
+_SIGNED_AT = text("SELECT signed_at FROM checkpoint WHERE size = :size")
 _ROWS = text("SELECT index, body, leaf FROM entry WHERE index >= :start AND index < :end ORDER BY index")
 _LEAVES = text("SELECT leaf FROM entry WHERE index >= :start AND index < :end ORDER BY index")
 _ROOTS = text("SELECT root FROM tile WHERE level = :level AND index >= :start AND index < :end ORDER BY index")
@@ -76,6 +77,12 @@ async def newest_checkpoint(session: AsyncSession) -> tuple[int, bytes] | None:
     """The size and the signed note of the newest checkpoint; None before the first."""
     row = (await session.execute(_NEWEST)).first()
     return None if row is None else (row.size, row.note)
+
+
+async def signed_at(session: AsyncSession, size: int) -> datetime:
+    """When the checkpoint of this size was stored, which is just after it was signed."""
+    moment: datetime = (await session.execute(_SIGNED_AT, {"size": size})).scalar_one()
+    return moment
 
 
 async def cosigned(session: AsyncSession, size: int, note: bytes) -> bytes:

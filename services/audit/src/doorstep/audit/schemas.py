@@ -27,6 +27,74 @@ class Inclusion(BaseModel):
     checkpoint: str
 
 
+class DeclaredTies(BaseModel):
+    """All cases that somebody must not handle, by the ids of records, files or requests; what is left out, ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cases: Annotated[list[UUID], Field(max_length=200)]
+
+
+class TiesKept(BaseModel):
+    """How many different cases are declared now. Which ones cannot be read here by anybody."""
+
+    declared: int
+
+
+class InBothLanguages(BaseModel):
+    """A text in Chinese and English."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    zh: str
+    en: str
+
+
+class EntryCited(BaseModel):
+    """An entry of the log; `index` is its place, None while it waits for one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    entry_id: UUID
+    index: int | None
+
+
+class ConductFinding(BaseModel):
+    """Something that one actor did and that is to be asked about: a question, no verdict.
+
+    `actor` is a random id. It is what a rule found on one day, or at one stretch where it counts: then `reached` is the
+    highest number within its minutes. `count` is how many entries are cited.
+    """
+
+    actor: str
+    role: str | None
+    agency: str | None
+    station: str | None
+    first: datetime
+    last: datetime
+    count: int
+    reached: int | None
+    entries: list[EntryCited]
+
+
+class ConductOfRule(BaseModel):
+    """A rule, what it looks at, and what it found, in the order of time."""
+
+    id: str
+    title: InBothLanguages
+    looks_at: InBothLanguages
+    findings: list[ConductFinding]
+
+
+class Conduct(BaseModel):
+    """What the rules of conduct `pack`, an id with a digest, found from `since` until before `until`."""
+
+    pack: str
+    since: datetime
+    until: datetime
+    rules: list[ConductOfRule]
+
+
 class PromisesOf(BaseModel):
     """How far the log has what one service promised.
 

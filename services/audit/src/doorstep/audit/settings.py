@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from doorstep.audit.domain.conduct_rules import CompiledConduct, compile_conduct, published_conduct
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.keys import LogKeys
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.quorum import NEEDED, Quorum, Witness, parse_witnesses
+from doorstep.audit.errors import ConductInvalid
 from doorstep.kit.service import Service, Settings
 
 
@@ -18,7 +20,8 @@ class LogSettings(Settings):
     which the service is to run, the right to add to the log, and none to change it.
     DOORSTEP_LOG_WITNESSES is a file with the witnesses, a line each, DOORSTEP_LOG_QUORUM how many of them make a
     checkpoint a witnessed one. Entries may come `log_grace` seconds later than their
-    manifest, and a service's manifests `log_silence` seconds late, before that is told.
+    manifest, and a service's manifests `log_silence` seconds late, before that is told. DOORSTEP_LOG_CONDUCT_RULES is a
+    file with rules of conduct in the place of the published ones.
     """
 
     log_origin: str
@@ -31,6 +34,7 @@ class LogSettings(Settings):
     log_quorum: int = NEEDED
     log_grace: float = 120.0
     log_silence: float = 300.0
+    log_conduct_rules: Path | None = None
 
     @property
     def anchor_url(self) -> str:
@@ -66,6 +70,16 @@ class LogSettings(Settings):
             why = str(error) if isinstance(error, Malformed) else type(error).__name__
             raise ValueError(f"DOORSTEP_LOG_WITNESSES, {self.log_witnesses.name}: {why}") from None
         return named
+
+    def conduct(self) -> CompiledConduct:
+        """The rules of conduct in force. Raises ValueError."""
+        if self.log_conduct_rules is None:
+            return published_conduct()
+        try:
+            return compile_conduct(self.log_conduct_rules.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ConductInvalid) as error:
+            why = str(error) if isinstance(error, ConductInvalid) else type(error).__name__
+            raise ValueError(f"DOORSTEP_LOG_CONDUCT_RULES, {self.log_conduct_rules.name}: {why}") from None
 
 
 def settings_of(service: Service) -> LogSettings:

@@ -15,6 +15,8 @@ from doorstep.kit.service import Service, compose, create_app
 
 NAME = "gateway"
 _KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
+_JOURNEYS = "/api/journeys/"
+_READ_BY_PAGES = (_JOURNEYS, "/api/log/")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
@@ -57,9 +59,9 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
 
 
 class Browser:
-    """What a browser cannot say in headers: its session is a cookie, for reading alone, and an event source's purpose
-    stands in the address. A cookie never carries a command, so that no other site can send one. No answer is kept by
-    caches unless its service says so, or taken for another type than it names."""
+    """What a browser cannot say in headers: its session is a cookie, for reading journeys and the log alone, and an
+    event source's purpose stands in the address. A cookie never carries a command, so that no other site can send one.
+    No answer is kept by caches unless its service says so, or taken for another type than it names."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""
@@ -67,13 +69,14 @@ class Browser:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers that the browser could not."""
-        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith("/api/journeys/"):
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_READ_BY_PAGES):
             headers = MutableHeaders(scope=scope)
             token = _session(headers.get("cookie", ""))
             if token and "authorization" not in headers:
                 headers["authorization"] = f"Bearer {token}"
             named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
-            if named in set(Purpose) and "doorstep-purpose" not in headers:
+            streams = scope["path"].startswith(_JOURNEYS)
+            if streams and named in set(Purpose) and "doorstep-purpose" not in headers:
                 headers["doorstep-purpose"] = named
 
         async def guarded(message: Message) -> None:

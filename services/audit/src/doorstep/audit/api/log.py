@@ -6,6 +6,8 @@ promised is for auditors and operators; there are numbers in it and nothing else
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -42,9 +44,11 @@ _AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"s
 
 @router.get("/checkpoint", response_class=Response, responses=_AS_TEXT)
 async def read_checkpoint(session: SessionDep) -> Response:
-    """The newest signed checkpoint, with the cosignatures that are there for it."""
+    """The newest signed checkpoint, since Last-Modified, with the cosignatures that are there for it."""
     size, note = await _newest(session)
-    return Response(await queries.cosigned(session, size, note), media_type=TEXT, headers={"Cache-Control": MOMENT})
+    signed_at = format_datetime((await queries.signed_at(session, size)).astimezone(UTC), usegmt=True)
+    headers = {"Cache-Control": MOMENT, "Last-Modified": signed_at}
+    return Response(await queries.cosigned(session, size, note), media_type=TEXT, headers=headers)
 
 
 @router.get("/witnessed-checkpoint", response_class=Response, responses=_AS_TEXT)

@@ -1,4 +1,4 @@
-"""HTTP: the pages of a record's journey and of who saw one's data; signing in to the first with a development token."""
+"""HTTP: the pages of a record's journey, of who saw one's data, of auditors; signing in with a development token."""
 
 from importlib.resources import files
 from typing import Annotated
@@ -21,11 +21,15 @@ _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
+_SCRIPT, _STYLE = "text/javascript", "text/css"
 _ASSETS = {
-    "journey.js": "text/javascript",
-    "journey.css": "text/css",
-    "usage.js": "text/javascript",
-    "usage.css": "text/css",
+    "journey.js": _SCRIPT,
+    "journey.css": _STYLE,
+    "audit.js": _SCRIPT,
+    "audit-words.js": _SCRIPT,
+    "audit.css": _STYLE,
+    "usage.js": _SCRIPT,
+    "usage.css": _STYLE,
 }
 
 
@@ -45,6 +49,12 @@ async def usage_page() -> HTMLResponse:
     return HTMLResponse(_asset("usage.html"), headers=_SECURITY)
 
 
+@router.get("/audit")
+async def audit_page() -> HTMLResponse:
+    """The auditors' page: the log's state, its gaps, what is to be asked about, a search; it asks for all itself."""
+    return HTMLResponse(_asset("audit.html"), headers=_SECURITY)
+
+
 @router.get("/pages/{name}")
 async def asset(name: str) -> Response:
     """A file of a page."""
@@ -56,17 +66,27 @@ async def asset(name: str) -> Response:
 @router.get("/sign-in")
 async def sign_in(request: Request, record: Annotated[UUID, Query()]) -> Response:
     """Sign in as a made-up reviewer of the station: on the embedded profile alone, then back to the record."""
+    return await _signed_in(request, f"/journeys/{record}", role="reviewer", agency="station", station="station-1")
+
+
+@router.get("/sign-in/auditor")
+async def sign_in_as_auditor(request: Request) -> Response:
+    """Sign in as a made-up auditor: on the embedded profile alone, then to the auditors' page."""
+    return await _signed_in(request, "/audit", role="auditor", agency="station")
+
+
+async def _signed_in(request: Request, page: str, **form: str) -> Response:
+    """To `page`, with the session of somebody whom the development issuer makes up by `form`."""
     settings = request.app.state.service.settings
     if settings.profile != DEVELOPMENT_PROFILE:
         raise Problem(404, "no-such-page", "没有这个页面。", "No such page.")
     client: aiohttp.ClientSession = request.app.state.client()
-    form = {"role": "reviewer", "agency": "station", "station": "station-1"}
     try:
         async with client.post(f"{settings.issuer}/token", data=form) as answer:
             token = (await answer.json())["access_token"]
     except (aiohttp.ClientError, TimeoutError, OSError):
         zh, en = "登录服务暂时没有回应，请稍后再试。", "The issuer does not answer now; try again in a moment."
         raise Problem(503, "issuer-away", zh, en, headers={"Retry-After": "2"}) from None
-    response = RedirectResponse(f"/journeys/{record}", status_code=303)
+    response = RedirectResponse(page, status_code=303)
     response.set_cookie(COOKIE, token, max_age=3600, httponly=True, samesite="strict")
     return response

@@ -127,8 +127,9 @@ function notice(name, link) {
 async function begin() {
   const answer = await fetch(address + query, { headers: { "Accept-Language": language ? "en" : "zh" } }).catch(() => null);
   if (!answer) { notice("lost"); setTimeout(begin, 2000); return; }
-  if (answer.status === 401) { notice("signIn", `/sign-in?record=${encodeURIComponent(record)}`); return; }
-  if (answer.status === 403) { notice("refused"); return; }
+  const signIn = `/sign-in?record=${encodeURIComponent(record)}`;
+  if (answer.status === 401) { notice("signIn", signIn); return; }
+  if (answer.status === 403) { notice("refused", signIn); return; }
   if (!answer.ok) { notice("unknown"); setTimeout(begin, 2000); return; }
   notice(null);
   for (const step of (await answer.json()).steps) steps.set(step.position, step);

@@ -172,6 +172,7 @@ def _intent(task: TaskRow, access: Access) -> intents.Intent:
         purpose=access.purpose,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        outcome=TaskState.REQUESTED,
         record=task.record_id,
         policies=access.policies,
     )

@@ -132,7 +132,7 @@ async def _move(
         _publish(session, ring, task, step, after, now)
         if after.state in TAKEN_BACK:
             withdraw(session, ring, task.subject_id, Department(task.department), task.ref, now)
-    intents.record(session, ring, _intent(task, access), principal=access.principal)
+    intents.record(session, ring, _intent(task, access, after.state), principal=access.principal)
     return Moved(
         task.request_id,
         task.ref,
@@ -214,13 +214,15 @@ def withdraw(
     )
 
 
-def _intent(task: TaskRow, access: Access) -> intents.Intent:
+def _intent(task: TaskRow, access: Access, state: TaskState) -> intents.Intent:
+    """What the log is told: the state in which the task is now, also where a step waits for another's word."""
     return intents.Intent(
         Action.TRANSITION_TASK,
         [task.subject_id],
         purpose=access.purpose,
         legal_basis=LegalBasis(task.legal_basis),
         case=task.request_id,
+        outcome=state,
         record=task.record_id,
         policies=access.policies,
     )
