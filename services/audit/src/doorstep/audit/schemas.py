@@ -41,8 +41,8 @@ class TiesKept(BaseModel):
     declared: int
 
 
-class InBothLanguages(BaseModel):
-    """A text in Chinese and English."""
+class InWords(BaseModel):
+    """A text in Chinese and in English."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -81,8 +81,8 @@ class ConductOfRule(BaseModel):
     """A rule, what it looks at, and what it found, in the order of time."""
 
     id: str
-    title: InBothLanguages
-    looks_at: InBothLanguages
+    title: InWords
+    looks_at: InWords
     findings: list[ConductFinding]
 
 
@@ -317,15 +317,6 @@ class UsageBody(Body):
 
     code: Annotated[str, Field(min_length=1, max_length=64)]
     before: Behind | None = None
-
-
-class InWords(BaseModel):
-    """A text in Chinese and in English."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    zh: str
-    en: str
 
 
 class UsageShown(BaseModel):

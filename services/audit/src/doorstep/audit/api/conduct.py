@@ -16,7 +16,7 @@ from doorstep.audit.schemas import (
     ConductOfRule,
     DeclaredTies,
     EntryCited,
-    InBothLanguages,
+    InWords,
     TiesKept,
 )
 from doorstep.contracts.codes import Action
@@ -98,8 +98,8 @@ def _by_rule(conduct: CompiledConduct, watch: Watch) -> list[ConductOfRule]:
     return [
         ConductOfRule(
             id=compiled.rule.id,
-            title=InBothLanguages.model_validate(compiled.rule.title),
-            looks_at=InBothLanguages.model_validate(compiled.looks_at),
+            title=InWords.model_validate(compiled.rule.title),
+            looks_at=InWords.model_validate(compiled.looks_at),
             findings=[_shown(finding) for finding in watch.findings(compiled.rule.id)],
         )
         for compiled in conduct.rules

@@ -93,6 +93,7 @@ ABOUT_NOBODY = frozenset(
         Action.ACTIVATE_KEYS,
         Action.REFUSE,
         Action.UNREADABLE,
+        Action.DECLARE_TIES,
     }
 )
 """What concerns no resident, or only as a try that was refused."""

@@ -180,16 +180,15 @@ function drawEntries() {
   const { answer, rows } = found;
   const parts = [];
   if (rows.length) parts.push(table([text("at"), text("action"), text("actor"), text("outcome"), text("purpose"), text("index")], rows.map(entryLine)));
-  if (answer !== null && answer.status === 404) parts.push(state(text("notBuilt"), "ask"));
-  else if (answer !== null && answer.status === 422) parts.push(state(text("wrong") + faults(answer.body), "bad"));
+  if (answer !== null && answer.status === 422) parts.push(state(text("wrong") + faults(answer.body), "bad"));
   else {
     const problem = failed(answer);
     const through = problem === null && answer.body.gone_through !== undefined ? ` · ${text("goneThrough")} ${count(answer.body.gone_through)}` : "";
     parts.push(problem || state((rows.length ? `${count(rows.length)} ${text("someEntries")}` : text("noEntries")) + through, rows.length ? "well" : ""));
-    if (problem === null && answer.body.next) {
+    if (problem === null && answer.body.cursor) {
       const more = element("button", text("more"), "more-button");
       more.type = "button";
-      more.addEventListener("click", () => search(answer.body.next));
+      more.addEventListener("click", () => search(answer.body.cursor));
       parts.push(more);
     }
   }
