@@ -57,6 +57,6 @@ const texts = {
   waits: ["待排序", "not placed yet"], rulesName: ["规则版本", "Rules"], lookedAt: ["查看于", "Looked at"],
   at: ["时间", "At"], actor: ["操作人", "Actor"], action: ["操作", "Action"], outcome: ["结果", "Outcome"], purpose: ["用途", "Purpose"], index: ["条目", "Entry"],
   noEntries: ["没有符合条件的条目。", "No entry matches."], someEntries: ["条符合", "entries match"], more: ["继续检索", "Search on"],
-  notBuilt: ["此系统尚未提供检索接口。", "This system does not answer searches yet."], wrong: ["条件有误：", "The search is not valid: "],
+  wrong: ["条件有误：", "The search is not valid: "],
   goneThrough: ["已查阅", "gone through:"], hidden: ["服务", "service"], refusedTry: ["被拒", "refused"],
 };
