@@ -145,7 +145,14 @@ async def reviewer(house: Any) -> str:
     for _ in range(12):
         answer = await house.ask("GET", f"/api/records/{uuid4()}", token=token, doorstep_purpose="triage")
         assert answer.status == 404
-    return str(house.subjects["probes"])
+    probes = str(house.subjects["probes"])
+
+    async def in_the_log() -> bool:
+        told = await house.ask("GET", "/api/log/conduct", token=house.token("auditor"), doorstep_purpose="audit")
+        return any(one["actor"] == probes for rule in told.body["rules"] for one in rule["findings"])
+
+    await eventually(in_the_log, within=60)
+    return probes
 
 
 async def test_an_auditor_signs_in_and_reads_the_state_of_the_log_and_what_is_to_be_asked_about(
