@@ -195,3 +195,9 @@ async def test_the_group_survives_a_broker_that_forgot_it(flow, restart):
         await flow.write(uuid4())
         await flow.arrived(2)
     await flow.check_exactly_once()
+
+
+async def test_a_relay_of_a_service_that_produces_nothing_itself_waits_for_nothing(broker):
+    """Such a service has dead letters all the same, and they leave."""
+    async with asyncio.timeout(10):
+        assert await broker.ends([]) == {}

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from doorstep.audit.consumers import LogConsumer
 from doorstep.audit.domain.entry import UNREADABLE, opens, parse_entry
 from doorstep.audit.domain.errors import Malformed
+from doorstep.audit.operations.checking import check_log
 from doorstep.audit.operations.submitting import read_submission, subject_index, submit, submit_own
 from doorstep.contracts.audit import AuditDetail
 from doorstep.contracts.codes import Action, Purpose
@@ -57,6 +58,7 @@ async def test_an_entry_and_its_details_are_stored_and_can_be_opened_by_subject(
         content = detail.model_dump(mode="json", exclude={"nonce"}, exclude_none=True)
         assert opens(entry.commitments[position], base64.b64decode(detail.nonce), content)
         assert detail.action == "read-file"
+    assert (await check_log(log.database, [log.key.verifier])).findings == []
 
 
 async def test_no_table_names_a_subject(log, vault):
