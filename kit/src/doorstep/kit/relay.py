@@ -303,7 +303,7 @@ class Relay:
             for partition in await producer.partitions_for(topic.name):
                 starts.setdefault(TopicPartition(topic.name, partition), 0)
         epochs = await state.epochs(self._database)
-        anew = await self._adopt(starts, epochs) if starts else set()
+        anew = await self._adopt(starts, epochs) if starts else set()  # a reader of nothing would not come to its end
         if anew:
             await self._adopt(dict.fromkeys(anew, 0), epochs)
         self._epochs = await state.epochs(self._database)
