@@ -16,9 +16,9 @@ class AuditDetail(Contract):
     `at_us` counts microseconds since 1970 in UTC. `nonce` is base64 of the 32 bytes that key the commitment.
     `actor` is the random id of a staff member or system; None when a service acted on an event. `outcome` is `done`,
     what was decided, the state that a task is in, `nothing-shown`, of a try that was refused `refused:<problem>`, of an
-    erasure `asked`, `confirmed` and `done`, of what came into force `sha256:<hex>`. `policies` are those by which it was done; among them stand
-    `rules:<pack>` and `key:<name>+<id>`. `station` is where the actor serves, `record` the doorstep record that the
-    case came of, `asked` what an auditor searched for.
+    erasure `asked`, `confirmed` and `done`, of what came into force `sha256:<hex>`. `policies` are those by which it
+    was done; among them stand `rules:<pack>` and `key:<name>+<id>`. `station` is where the actor serves, `record` the
+    doorstep record that the case came of, `asked` what an auditor searched for.
     """
 
     nonce: str
