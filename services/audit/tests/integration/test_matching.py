@@ -261,6 +261,7 @@ async def test_a_log_that_is_already_at_work_does_not_judge_what_it_did_not_coun
         "DROP TABLE tally, tally_begin, manifest, gap, tie, inquiry, follower, resident, deferral",
         "ALTER TABLE pending DROP service, DROP minute, DROP digest",
         "ALTER TABLE detail DROP holder, DROP hour",
+        "DROP TABLE follower, resident, deferral",
         "UPDATE version_audit SET version_num = 'audit_0002'",
     ):
         await log.run(statement)
