@@ -26,6 +26,7 @@ from doorstep.local.keycloak import Keycloak
 
 REDIRECT = "http://127.0.0.1:9/auth/callback"
 PASSWORD = "long enough for the realm"
+PORTAL_AGENCY = "national-portal"
 STAFF = {"role": "reviewer", "agency": "station", "station": "station-1"}
 
 
@@ -159,6 +160,14 @@ async def test_a_department_is_itself_by_its_own_secret(realm: Realm, department
 
 
 @pytest.mark.keycloak
+async def test_the_national_portal_is_itself_by_its_own_secret(realm: Realm) -> None:
+    asked = {"grant_type": "client_credentials", "client_id": PORTAL_AGENCY}
+    told = await realm.token(client_secret=await realm.secret(PORTAL_AGENCY), **asked)
+    principal = await realm.authenticator().verify(told["access_token"])
+    assert (principal.role, principal.agency) == (Role.PORTAL, PORTAL_AGENCY)
+
+
+@pytest.mark.keycloak
 async def test_nobody_signs_in_without_proof_or_with_a_wrong_word_or_guesses_on(realm: Realm) -> None:
     await realm.new_user("zhao.reviewer", **STAFF)
     assert (await realm.sign_in("zhao.reviewer", proof=False))["error"] == "invalid_request"
@@ -206,7 +215,7 @@ async def test_a_new_signing_key_is_taken_and_an_old_one_serves_no_more_once_it_
 def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
     realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
     names = {client["clientId"] for client in realm["clients"]}
-    assert names == {"doorstep-page", *(f"department-{department}" for department in Department)}
+    assert names == {"doorstep-page", PORTAL_AGENCY, *(f"department-{department}" for department in Department)}
     [provider] = realm["components"]["org.keycloak.userprofile.UserProfileProvider"]
     [profile] = provider["config"]["kc.user.profile.config"]
     options = {
@@ -214,7 +223,7 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
         for one in json.loads(profile)["attributes"]
         if "options" in one["validations"]
     }
-    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.RESIDENT}
+    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.RESIDENT}
     assert options["agency"] == {"station", *Department}
     assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
 

@@ -7,10 +7,10 @@ const actions = {
   "read-file": ["查看户档", "read a file"], "read-assessment": ["查看研判", "read an assessment"], "read-request": ["查看请求", "read a request"],
   "list-requests": ["列出请求", "list requests"], "read-journey": ["查看办理轨迹", "read a journey"], "follow-request": ["凭码查询", "follow a request"],
   "list-gaps": ["查看缺漏", "list gaps"], "search-log": ["检索日志", "search the log"], "export-log": ["导出日志", "export the log"],
-  "read-life": ["查看记录全程", "read a record's life"], "read-conduct": ["查看行为提示", "read conduct"], "declare-ties": ["申报回避", "declare ties"],
+  "read-life": ["查看记录全程", "read a record's life"], "read-conduct": ["查看行为提示", "read conduct"], "declare-ties": ["申报利益关系", "declare ties"],
   "ask-about-subject": ["申请查询当事人", "ask about a subject"], "agree-to-ask": ["同意查询", "agree to an inquiry"],
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
-  "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
+  "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
@@ -30,6 +30,7 @@ const purposes = {
 const roles = {
   "collector": ["采集员", "collector"], "reviewer": ["审核员", "reviewer"], "supervisor": ["监督员", "supervisor"], "officer": ["部门经办人", "officer"],
   "department-system": ["部门业务系统", "department system"], "resident": ["居民", "resident"], "auditor": ["审计员", "auditor"], "operator": ["运维员", "operator"],
+  "portal": ["国家门户", "national portal"],
 };
 const others = {
   "done": ["完成", "done"], "nothing-shown": ["未显示内容", "nothing shown"], "accepted": ["已受理", "accepted"], "rejected": ["不予受理", "rejected"],
