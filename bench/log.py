@@ -36,7 +36,7 @@ from doorstep.audit.operations.submitting import Submission, submit, submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.db import Database
-from doorstep.kit.intents import Intent
+from doorstep.kit.intents import COMMITMENTS, Intent
 from doorstep.kit.migrations import migrate
 from doorstep.kit.vault import Keyset, Vault
 from doorstep.local.stack import StackOptions, running_stack
@@ -51,7 +51,8 @@ _SUBJECTS = 1000
 NOBODY = Trusted()
 _FILL = """
     INSERT INTO pending (entry_id, body) SELECT id, convert_to(format(
-        '{"commitments":["%s"],"hour":"2026-11-21T10","id":"%s"}', encode(sha256(id::text::bytea), 'hex'), id
+        '{"commitments":["%1$s","%1$s","%1$s","%1$s"],"hour":"2026-11-21T10","id":"%2$s"}',
+        encode(sha256(id::text::bytea), 'hex'), id
     ), 'UTF8') FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS made
 """
 _BARE = (
@@ -245,5 +246,5 @@ async def _checked(log: Log) -> float:
 
 
 def _entry() -> Submission:
-    entry = Entry(uuid4(), "2026-11-21T10", (secrets.token_bytes(32),))
+    entry = Entry(uuid4(), "2026-11-21T10", tuple(secrets.token_bytes(32) for _ in range(COMMITMENTS)))
     return Submission(entry.id, entry.encode())

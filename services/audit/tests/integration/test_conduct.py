@@ -330,11 +330,11 @@ async def test_the_command_says_why_it_cannot_ask(call, url, tmp_path):
     token.write_text("auditor")
     wrong.write_text("collector")
     for arguments, status, said in (
-        (("--url", url, "--token-file", str(wrong)), 1, "it answered with 403"),
+        (("--url", url, "--token-file", str(wrong)), 1, "403"),
         (("--url", url, "--token-file", str(tmp_path / "none")), 2, "Wrong request"),
-        (("--url", url, "--token-file", str(token), "--since", "2026-01-01"), 2, "31 天"),
+        (("--url", url, "--token-file", str(token), "--since", "2026-01-01"), 2, "31"),
         (("--url", url, "--token-file", str(token), "--since", "soon"), 2, "Invalid value"),
-        (("--url", f"{url}/none", "--token-file", str(token)), 1, "it answered with 404"),
+        (("--url", f"{url}/none", "--token-file", str(token)), 1, "404"),
         (("--url", "http://127.0.0.1:9/api/log", "--token-file", str(token)), 1, "does not answer"),
         (("--url", "no url", "--token-file", str(token)), 1, "does not answer"),
     ):

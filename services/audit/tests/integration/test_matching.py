@@ -293,6 +293,14 @@ async def gaps_command(url: str, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+async def test_the_command_says_who_may_ask(ask, url):
+    arguments = ("gaps", "--url", url, "--token", "collector")
+    result = await asyncio.to_thread(CliRunner().invoke, application, arguments)
+    assert (result.exit_code, "403" in result.output, "不允许" in result.output) == (1, True, False), result.output
+    result = await asyncio.to_thread(CliRunner().invoke, application, arguments[:3])
+    assert (result.exit_code, "DOORSTEP_TOKEN" in result.output) == (2, True), result.output
+
+
 async def test_auditors_and_operators_read_it_and_nobody_else(ask):
     for role in Role:
         expected = 200 if role in (Role.AUDITOR, Role.OPERATOR) else 403

@@ -326,10 +326,11 @@ async def test_a_checkpoint_of_another_key_stops_the_sequencer(log):
 
 async def test_a_key_is_changed_while_the_log_goes_on(log):
     old, new = log.key, SigningKey.generate(log.origin)
-    ids = []
+    ids, saved = [], []
     for keys in (LogKeys((old,)), LogKeys((new, old)), LogKeys((new,), (old.verifier,))):
         ids += await log.submit(130)
         await log.drain(log.sequencer(keys=keys))
+        saved.append(await log.fetch("checkpoint"))
     sizes = {
         key: {checkpoint.size for note in await notes(log) if (checkpoint := opened(note, key)) is not None}
         for key in (old, new)
@@ -337,6 +338,9 @@ async def test_a_key_is_changed_while_the_log_goes_on(log):
     assert sizes == {old: {0, 100, 130, 230, 260}, new: {230, 260, 360, 390}}
     log.key = new
     assert {entry.id for entry in (await log.verify()).entries} == set(ids)
+    await check_saved(log.fetch, new.verifier, saved[1])  # what a reader kept of the overlap serves the new key
+    with pytest.raises(CheckpointRejected):
+        await check_saved(log.fetch, new.verifier, saved[0])
     log.key = old
     with pytest.raises(CheckpointRejected, match="no signature of a trusted key"):
         await log.verify()

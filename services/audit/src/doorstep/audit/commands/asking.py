@@ -7,15 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import aiohttp
 import typer
+from pydantic import BaseModel, ValidationError
 
 from doorstep.audit.commands.answers import LogUnreachable, NotDone, Result, done, read
 from doorstep.audit.domain.errors import Malformed
 
 WAIT = 60.0
+Shape = TypeVar("Shape", bound=BaseModel)
 _PROBLEM_LIMIT = 65_536
 
 UrlOption = Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")]
@@ -32,19 +34,27 @@ class Desk:
     url: str
 
     async def ask(self, method: str, path: str, *, body: Any = None, **query: str) -> dict[str, Any]:
-        """What is answered, a JSON object; raises NotDone, LogUnreachable."""
+        """What is answered, a JSON object; raises NotDone, LogUnreachable, Malformed."""
         async with self.asked(method, path, body=body, **query) as answer:
             told = await answer.json(content_type=None)
         if not isinstance(told, dict):
             raise LogUnreachable("what it answered is nothing of a log")
         return told
 
+    async def told(self, shape: type[Shape], path: str, **query: str) -> Shape:
+        """What is answered to a GET, in its shape; raises NotDone, LogUnreachable, Malformed."""
+        try:
+            return shape.model_validate(await self.ask("GET", path, **query))
+        except ValidationError as error:
+            raise LogUnreachable(f"what it answered is no {shape.__name__.lower()}") from error
+
     @asynccontextmanager
     async def asked(self, method: str, path: str, *, body: Any = None, **query: str) -> AsyncIterator[Any]:
-        """The answer itself, of which nothing is read yet; raises NotDone, LogUnreachable."""
+        """The answer itself, of which nothing is read yet; raises NotDone, LogUnreachable, Malformed."""
         async with self.client.request(method, f"{self.url}/{path}", json=body, params=query) as answer:
             if answer.status >= 400:
-                raise NotDone(f"{answer.status} {_said(await answer.content.read(_PROBLEM_LIMIT))}")
+                said = _said(await answer.content.read(_PROBLEM_LIMIT))
+                raise Malformed(said) if answer.status == 422 else NotDone(f"{answer.status} {said}")
             yield answer
 
     async def everything(

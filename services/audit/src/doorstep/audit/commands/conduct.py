@@ -1,21 +1,18 @@
 """Commands for auditors: check a file with rules of conduct, read what the rules in force find. 工作人员行为规则。"""
 
-import json
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import aiohttp
 import typer
 
-from doorstep.audit.commands.answers import WRONG_REQUEST, LogUnreachable, application, done, fail, print_json, read
+from doorstep.audit.commands.answers import WRONG_REQUEST, application, fail, print_json, read
+from doorstep.audit.commands.asking import JsonOption, TokenFileOption, TokenOption, UrlOption, at_desk
 from doorstep.audit.domain.conduct_rules import compile_conduct
-from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.errors import ConductInvalid
 from doorstep.audit.schemas import Conduct, ConductFinding
 
-_WAIT = 120.0
 _SHANGHAI = ZoneInfo("Asia/Shanghai")
 _SHOWN = 10
 
@@ -23,7 +20,7 @@ _SHOWN = 10
 @application.command("conduct-rules")
 def conduct_rules(
     file: Annotated[Path, typer.Argument(help="The file with the rules 规则文件.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a file with rules of conduct, before a log is started with it. 检查行为规则文件。
 
@@ -50,13 +47,14 @@ def conduct_rules(
 
 @application.command()
 def conduct(
-    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
-    token_file: Annotated[Path, typer.Option(help="A file with an auditor's token 令牌文件.")],
+    url: UrlOption,
     since: Annotated[
         datetime | None, typer.Option(help="From when, by the clock of Shanghai 起; seven days ago if not given.")
     ] = None,
     until: Annotated[datetime | None, typer.Option(help="Until before when 止; now if not given.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON 输出 JSON.")] = False,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what is to be asked about in what staff and systems did; the look is logged. 查看行为规则的提示。
 
@@ -69,36 +67,13 @@ def conduct(
 
       doorstep audit conduct --url ... --token-file auditor.token --since 2026-11-01 --until 2026-11-15 --json
     """
-    token = read(token_file, as_json).decode("ascii", "replace").strip()
     span = {"since": since, "until": until}
     query = {name: moment.replace(tzinfo=_SHANGHAI).isoformat() for name, moment in span.items() if moment is not None}
-    told = done(lambda: _ask(url, token, query), as_json)
+    told = at_desk(url, token, token_file, as_json, lambda desk: desk.told(Conduct, "conduct", **query))
     if as_json:
         print_json(told.model_dump(mode="json"))
     else:
         _tell(told)
-
-
-async def _ask(url: str, token: str, query: dict[str, str]) -> Conduct:
-    """What the log answers. Raises LogUnreachable, and Malformed where it says that the request is wrong."""
-    headers = {"Authorization": f"Bearer {token}", "Doorstep-Purpose": "audit", "Accept-Language": "zh"}
-    try:
-        async with (
-            aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=_WAIT)) as session,
-            session.get(f"{url.rstrip('/')}/conduct", params=query) as response,
-        ):
-            status, data = response.status, await response.read()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise LogUnreachable(f"{url} does not answer ({type(error).__name__})") from error
-    try:
-        if status == 200:
-            return Conduct.model_validate_json(data)
-        detail = str(json.loads(data)["detail"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LogUnreachable(f"it answered with {status}, and nothing of conduct") from error
-    if status == 422:
-        raise Malformed(detail)
-    raise LogUnreachable(f"it answered with {status}: {detail}")
 
 
 def _tell(told: Conduct) -> None:

@@ -23,6 +23,7 @@ from doorstep.audit.commands.answers import (
     read,
     write,
 )
+from doorstep.audit.commands.asking import JsonOption, TokenFileOption, TokenOption, UrlOption, at_desk
 from doorstep.audit.domain import qr as codes
 from doorstep.audit.domain.checkpoint import parse_body
 from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed, TooLong
@@ -47,7 +48,7 @@ QuorumOption = Annotated[
 
 @application.command()
 def verify(
-    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    url: UrlOption,
     vkey: Annotated[
         str | None, typer.Option(help="The log's verifier key, got on another way 验证密钥; else the log is asked.")
     ] = None,
@@ -58,7 +59,7 @@ def verify(
         Path | None, typer.Option(help="A checkpoint kept from before, which the log must still begin with 旧检查点.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Keep the checkpoint in this file 保存检查点.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read the whole log, compute everything anew, and compare with what was signed. 通读并重算整个日志。
 
@@ -91,11 +92,11 @@ def verify(
 @application.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Where the files go, or an earlier export that is to grow 目录.")],
-    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    url: UrlOption,
     vkey: Annotated[
         str | None, typer.Option(help="The log's verifier key, got on another way 验证密钥; else the log is asked.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the verified log as files, which any file server serves as a complete mirror. 导出为静态镜像。
 
@@ -119,7 +120,7 @@ def export(
 @application.command()
 def receipt(
     entry_id: Annotated[UUID, typer.Argument(help="The entry's id 条目编号.")],
-    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
+    url: UrlOption,
     out: Annotated[
         Path | None, typer.Option(help="The file to write; the ending .tlog-proof is usual 凭证文件.")
     ] = None,
@@ -165,7 +166,7 @@ def check(
     max_age: Annotated[
         int | None, typer.Option(min=0, help="How old a cosignature may be, in seconds 联署时限（秒）; else any age.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a receipt, without asking the log or anybody. 离线验证凭证。
 
@@ -203,19 +204,20 @@ def check(
 
 @application.command()
 def gaps(
-    url: Annotated[str, typer.Option(help="Where the log is, such as http://127.0.0.1:8600/api/log 日志地址.")],
-    token: Annotated[str, typer.Option(envvar="DOORSTEP_TOKEN", help="An auditor's or operator's token 令牌.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")] = False,
+    url: UrlOption,
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Say whether the log holds what services promised in their manifests. 核对各服务的登记清单与日志。
 
-    Exit 0 if it does, 1 if a gap is open or the log cannot be asked, 2 for a wrong request.
+    For auditors and operators. Exit 0 if it does, 1 if a gap is open or the log cannot be asked, 2 for a wrong request.
 
     Examples:
 
       doorstep audit gaps --url http://127.0.0.1:8600/api/log
     """
-    told = done(lambda: _ask_promises(url, token), as_json)
+    told = at_desk(url, token, token_file, as_json, lambda desk: desk.told(Promises, "manifests", limit="1000"))
     open_ = [gap for gap in told.gaps if gap.closed_at is None]
     if as_json:
         print_json(told.model_dump(mode="json"))
@@ -290,16 +292,6 @@ async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
     return await _with_log(url, work)
 
 
-async def _ask_promises(url: str, token: str) -> Promises:
-    async def work(fetch: Fetch) -> Promises:
-        data = await fetch("manifests?limit=1000")
-        if data is None:
-            raise LogUnreachable("it tells nothing of manifests")
-        return Promises.model_validate_json(data)
-
-    return await _with_log(url, work, {"Authorization": f"Bearer {token}"})
-
-
 async def _verify(url: str, vkey: str | None, saved: bytes | None, trusted: Quorum | None, now: float) -> VerifiedLog:
     async def work(fetch: Fetch) -> VerifiedLog:
         key = VerifierKey.parse(vkey or await _own_key(fetch))
@@ -324,11 +316,9 @@ async def _own_key(fetch: Fetch) -> str:
         raise LogUnreachable("it has no verifier key") from error
 
 
-async def _with_log(
-    url: str, work: Callable[[Fetch], Awaitable[Result]], headers: dict[str, str] | None = None
-) -> Result:
+async def _with_log(url: str, work: Callable[[Fetch], Awaitable[Result]]) -> Result:
     """Do `work` with the log at `url`; raises LogUnreachable."""
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=WAIT)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT)) as session:
 
         async def fetch(path: str) -> bytes | None:
             async with session.get(f"{url.rstrip('/')}/{path}") as response:
