@@ -32,7 +32,7 @@ ENTRIES = """
             purpose: "triage" };
         return new Response(JSON.stringify(STATUS === 200 ? {
             entries: [7, null].map((index) => ({ ...line, entry_id: crypto.randomUUID(), index })),
-            next: address.includes("cursor=") ? null : "more/of it", gone_through: 4711,
+            cursor: address.includes("cursor=") ? null : "more/of it", gone_through: 4711,
         } : { detail: "没有", errors: [{ pointer: "/query/case", detail: "不是有效的编号" }] }), {
             status: STATUS, headers: { "Content-Type": "application/json" } });
     };
@@ -201,6 +201,20 @@ async def test_a_reviewer_is_told_in_words_that_this_is_not_shown_to_them(house,
     assert await browser.text("#conduct") == await browser.text("#promises") == "无权查看。"
 
 
+async def test_a_search_finds_what_was_refused_and_says_what_is_wrong_with_another(house, browser, reviewer) -> None:
+    await browser.open(f"{house.stack.front_door}/sign-in/auditor")
+    await reads(browser, "规则版本", "#conduct")
+    await browser.value("document.querySelector('[name=action]').value = 'read-record'")
+    await browser.value("document.querySelector('[name=outcome]').value = 'refused'")
+    await browser.click("form .main")
+    shown = await reads(browser, "条符合", "#entries")
+    for words in ("查看记录", "审核员 · 服务站", "被拒 · record-unknown", reviewer):
+        assert words in shown
+    await browser.value("document.querySelector('[name=case]').value = 'gas'")
+    await browser.click("form .main")
+    assert "case" in await reads(browser, "条件有误", "#entries")
+
+
 async def test_a_search_is_asked_for_and_shown_on_a_narrow_screen(house, browser) -> None:
     await browser.wide(390)
     await browser.open(f"{house.stack.front_door}/sign-in/auditor")
@@ -219,7 +233,7 @@ async def test_a_search_is_asked_for_and_shown_on_a_narrow_screen(house, browser
     await reads(browser, "4 条符合", "#entries")
     assert "cursor=more%2Fof+it" in (await browser.value("window.asked"))[0]
     assert await browser.value("document.documentElement.scrollWidth") == 390
-    for status, words in ((404, "尚未提供检索接口"), (422, "条件有误：case 不是有效的编号"), (503, "没有")):
+    for status, words in ((422, "条件有误：case 不是有效的编号"), (503, "没有")):
         await browser.value(ENTRIES.replace("STATUS", str(status)))
         await browser.click("form .main")
         await reads(browser, words, "#entries")

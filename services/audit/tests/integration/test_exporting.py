@@ -196,7 +196,7 @@ async def test_the_command_says_what_is_wrong(office, arguments, doorstep, tmp_p
         (("--where", "until=now"), 2, "--where takes NAME=VALUE"),
         (("--since", "yesterday"), 2, "a time is written as"),
         (("--since", "2026-11-20T00:00:00"), 2, "its offset from UTC"),
-        (("--where", "action=read-minds"), 1, "/query/action is not a known code; known are: "),
+        (("--where", "action=read-minds"), 2, "/query/action is not a known code; known are: "),
         (("--url", "http://127.0.0.1:9/api/log"), 1, "does not answer"),
         (("--token-file", str(tmp_path / "none")), 2, "Wrong request"),
     ):

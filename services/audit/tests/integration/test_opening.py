@@ -67,7 +67,6 @@ async def test_what_was_stored_before_says_its_hour_and_is_found_by_its_subject_
     await log.drain()
     await log.run("DROP TABLE inquiry, follower, resident, deferral, tie")
     await log.run("ALTER TABLE detail DROP holder, DROP hour")
-    await log.run("DROP TABLE follower, resident, deferral")
     await log.run("UPDATE version_audit SET version_num = 'audit_0003'")
     await migrate(log.url, "doorstep.audit:migrations")
     assert await gone_through(log, vault, DAY, DAY + timedelta(hours=1)) == []
