@@ -5,6 +5,7 @@ import random
 from uuid import uuid4
 
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from doorstep.kit import relay_state
 from doorstep.kit.testing import eventually, running
@@ -40,6 +41,22 @@ async def test_a_broker_emptied_several_times_under_load_loses_and_doubles_nothi
         await flow.published()
     await flow.check_exactly_once()
     assert (await epochs(flow))["risk.needs"] >= 3
+
+
+async def test_a_topic_that_is_gone_holds_up_no_other(flow, embedded_broker):
+    """Its producer may be away and make it again much later; what a group committed there is not waited for."""
+    async with running(flow.relay().run, flow.taker().run):
+        await flow.write(uuid4())
+        await flow.arrived(1)
+        admin = AIOKafkaAdminClient(bootstrap_servers=embedded_broker.address)
+        await admin.start()
+        await admin.delete_topics(["registry.erasures"])
+        await admin.close()
+        for number in range(2, 5):
+            await asyncio.sleep(3)
+            await flow.write(uuid4())
+            await flow.arrived(number, within=20)
+    await flow.check_exactly_once()
 
 
 async def test_a_quiet_topic_is_published_again_although_nothing_new_is_sent(flow, restart):

@@ -139,8 +139,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         if client is not None:
             try:
                 with suppress(KafkaError, OSError, TimeoutError):
-                    async with asyncio.timeout(5):
-                        await self._commit(client)
+                    await self._commit(client)
             finally:  # it is stopped whether or not it could commit
                 with suppress(KafkaError, OSError, TimeoutError):
                     async with asyncio.timeout(5):
@@ -367,14 +366,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if end is not None:
                 LAG.labels(self._group, place.topic, str(place.partition)).set(max(end - position.next_offset, 0))
         await self._parked.report()
-        with suppress(KafkaError):
+        with suppress(KafkaError, TimeoutError):
             await self._commit(client)
 
     async def _commit(self, client: AIOKafkaConsumer) -> None:
         known = self._positions
         offsets = {place: known[place].next_offset for place in client.assignment() if place in known}
         if offsets:
-            await client.commit(offsets)
+            async with asyncio.timeout(2.0):  # the client tries for ever while a topic is not there
+                await client.commit(offsets)
 
     async def _wait_for_database(self, client: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
         """Take nothing, but stay in the group, until the database answers; then go on from the stored positions."""
