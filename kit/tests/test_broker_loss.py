@@ -4,7 +4,7 @@ import asyncio
 import random
 from uuid import uuid4
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from doorstep.kit import relay_state
@@ -56,6 +56,33 @@ async def test_a_topic_that_is_gone_holds_up_no_other(flow, embedded_broker):
             await asyncio.sleep(3)
             await flow.write(uuid4())
             await flow.arrived(number, within=20)
+    await flow.check_exactly_once()
+
+
+async def test_a_client_that_was_broken_off_ends_neither_consumer_nor_relay(flow, monkeypatch):
+    """A client hands on that a task of its own was cancelled: whoever waits for it goes on with another client."""
+    broken = []
+
+    def break_off_once(client: type, method: str) -> None:
+        whole = getattr(client, method)
+
+        async def one(*arguments, **options):
+            done = await whole(*arguments, **options)
+            if method not in broken:
+                broken.append(method)
+                raise asyncio.CancelledError
+            return done
+
+        monkeypatch.setattr(client, method, one)
+
+    break_off_once(AIOKafkaProducer, "send_batch")
+    break_off_once(AIOKafkaConsumer, "getmany")
+    break_off_once(AIOKafkaConsumer, "commit")
+    break_off_once(AIOKafkaConsumer, "stop")
+    async with running(flow.relay().run, flow.taker().run):
+        await flow.write(uuid4())
+        await flow.arrived(1)
+    assert set(broken) == {"send_batch", "getmany", "commit", "stop"}
     await flow.check_exactly_once()
 
 

@@ -59,10 +59,14 @@ class Victim:
             except TimeoutError:
                 process.send_signal(signal.SIGUSR1)
                 await asyncio.sleep(1)
-                pytest.fail(f"{self.role} never came to {step}, after {self.died_at}; see {self._log}")
-            assert status == -signal.SIGKILL, f"{self.role} at {step}: ended with {status}, see {self._log}"
+                pytest.fail(f"{self.role} never came to {step}, after {self.died_at}: {self.last_words()}")
+            assert status == -signal.SIGKILL, f"{self.role} at {step}: ended with {status}: {self.last_words()}"
             self.died_at.append(step)
         await self.start(None)
+
+    def last_words(self) -> str:
+        """The end of what it logged."""
+        return self._log.read_text()[-4000:]
 
     async def stop(self) -> int:
         """Ask it to end; its exit status."""

@@ -3,14 +3,15 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, KafkaTimeoutError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, for_code
 
 from doorstep.contracts.topics import TOPICS, Topic, consumed_by, produced_by
 from doorstep.kit.wakeups import Bell, NoBell, Ringer
@@ -20,6 +21,29 @@ _TAIL_WAIT_MS = 50
 _RUNG_WAIT_MS = 10
 _GAP_AFTER = 3.0
 _ANSWERS_WITHIN = 30.0
+_STOPS_WITHIN = 5.0
+
+
+@contextmanager
+def broken_off() -> Iterator[None]:
+    """Raise KafkaConnectionError where a client's own task was cancelled; that ours is to end stays as it is.
+
+    A client hands on the cancelling of a task of its own, by itself or by a time limit, to whoever waits for it.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise KafkaConnectionError("broken off") from error
+
+
+async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stop `client`, within seconds and whatever is wrong with its broker."""
+    with suppress(KafkaError, OSError, TimeoutError), broken_off():
+        async with asyncio.timeout(_STOPS_WITHIN):
+            await client.stop()
 
 
 class Broker:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.envelope import Envelope, Event
 from doorstep.contracts.topics import consumed_by
 from doorstep.kit import dead_letter, inbox
-from doorstep.kit.broker import Broker
+from doorstep.kit.broker import Broker, broken_off, stop
 from doorstep.kit.db import DATABASE_ERRORS, Database, is_away, is_conflict
 from doorstep.kit.inbox import Batch, Fate, Message, Position, epoch_of, understood
 from doorstep.kit.parked import Parked
@@ -119,13 +119,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._stopping = stopping
         while not stopping.is_set():
             try:
-                await self._broker.ensure_topics(self._group)
-                self._client = self._broker.consumer(self._group)
-                self._client.subscribe([topic.name for topic in consumed_by(self._group)], listener=self)
-                self._bell = self._broker.bell(self._group, ending=stopping)
-                await self._client.start()
-                while not stopping.is_set():
-                    await self._turn(stopping)
+                with broken_off():
+                    await self._broker.ensure_topics(self._group)
+                    self._client = self._broker.consumer(self._group)
+                    self._client.subscribe([topic.name for topic in consumed_by(self._group)], listener=self)
+                    self._bell = self._broker.bell(self._group, ending=stopping)
+                    await self._client.start()
+                    while not stopping.is_set():
+                        await self._turn(stopping)
             except Exception as error:  # noqa: BLE001 — the loop of a consumer outlives what is wrong in one turn
                 log.error("consumer interrupted", extra={"error": describe(error), "at": places(error)})
                 await sleep_unless(stopping, _AWAY_WAIT)
@@ -138,12 +139,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._bell = NoBell()
         if client is not None:
             try:
-                with suppress(KafkaError, OSError, TimeoutError):
+                with suppress(KafkaError, OSError, TimeoutError), broken_off():
                     await self._commit(client)
-            finally:  # it is stopped whether or not it could commit
-                with suppress(KafkaError, OSError, TimeoutError):
-                    async with asyncio.timeout(5):
-                        await client.stop()
+            finally:  # whether or not it could commit
+                await stop(client)
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Go to the stored positions; waits for the database if it is away."""

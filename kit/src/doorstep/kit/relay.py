@@ -22,7 +22,7 @@ from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import TOPICS, produced_by
 from doorstep.contracts.wire import to_headers
 from doorstep.kit import relay_state as state
-from doorstep.kit.broker import Broker, partition_of
+from doorstep.kit.broker import Broker, broken_off, partition_of, stop
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease, LeaseLost
 from doorstep.kit.manifest import Manifests
@@ -105,14 +105,15 @@ class Relay:
         try:
             while not stopping.is_set():
                 try:
-                    producer = producer or await self._broker.producer()
-                    if not await self._turn(producer):
-                        await self._pause(stopping)
+                    with broken_off():
+                        producer = producer or await self._broker.producer()
+                        if not await self._turn(producer):
+                            await self._pause(stopping)
                 except _INTERRUPTIONS as error:
                     log.warning("relay interrupted", extra={"error": describe(error)})
                     self.active = False
                     if isinstance(error, KafkaError) and producer is not None:
-                        await _stop(producer)
+                        await stop(producer)
                         producer = None
                     await sleep_unless(stopping, 0.5)
             await self._drain(producer)
@@ -121,7 +122,7 @@ class Relay:
             await self._announcer.close()
             await self._listener.close()
             if producer is not None:
-                await _stop(producer)
+                await stop(producer)
 
     async def _pause(self, stopping: asyncio.Event) -> None:
         waiting = asyncio.ensure_future(self._woken.wait())
@@ -135,7 +136,7 @@ class Relay:
 
     async def _drain(self, producer: AIOKafkaProducer | None) -> None:
         if producer is not None and self.active:
-            with suppress(*_INTERRUPTIONS):
+            with suppress(*_INTERRUPTIONS), broken_off():
                 async with asyncio.timeout(_DRAIN):
                     while await self._publish(producer):
                         pass
@@ -346,9 +347,3 @@ def _envelope(row: Unpublished, epoch: int, *, first: bool) -> Envelope:
         traceparent=row.traceparent if ours else None,
         content_type=row.content_type,
     )
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    with suppress(KafkaError, OSError, TimeoutError):
-        async with asyncio.timeout(5):
-            await producer.stop()
