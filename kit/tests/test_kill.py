@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from doorstep.kit.steps import Step, die_at
-from doorstep.kit.testing import eventually
+from doorstep.kit.testing import arriving
 from doorstep.local.broker import EmbeddedBroker
 
 SEED = int(os.environ.get("DOORSTEP_SEED", "20"))
@@ -113,14 +113,14 @@ async def test_killed_at_every_step_in_turn_every_event_has_its_effect_once_and_
 async def settled(flow) -> None:
     """Wait until every event that was written has an effect or is a dead letter."""
 
-    async def all_done() -> bool:
+    async def missing() -> int:
         written = await flow.rows("SELECT count(*) FROM written", flow.producer)
         effects = await flow.rows("SELECT count(*) FROM effect", flow.consumer)
         dead = await flow.rows("SELECT count(*) FROM dead_letter", flow.consumer)
-        return effects[0][0] + dead[0][0] >= written[0][0]
+        return int(written[0][0] - effects[0][0] - dead[0][0])
 
     try:
-        await eventually(all_done, within=90)
+        await arriving(missing)
     except AssertionError as late:
         raise AssertionError(await state(flow)) from late
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from doorstep.audit.domain.note import SigningKey
 from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.testing import eventually
+from doorstep.kit.testing import arriving
 from doorstep.local import apache_kafka
 from doorstep.local.front_door import Body, FrontDoor, Refused
 from doorstep.local.neighbourhood import Town
@@ -102,10 +102,10 @@ class Station:
         """Each record reached exactly the department that owes it, no message died, and the log verifies."""
         wanted = {record_id: [department] for record_id, department in self.taken.items()}
 
-        async def all_arrived() -> bool:
-            return len(await self.opened()) >= len(wanted)
+        async def requests_missing() -> int:
+            return len(wanted) - len(await self.opened())
 
-        await eventually(all_arrived, within=within)
+        await arriving(requests_missing, within=within)
         assert await self.opened() == wanted
         for service in SERVICES:
             assert await self.rows(service, "SELECT topic, error FROM dead_letter") == [], service
@@ -120,12 +120,12 @@ class Station:
                 query = "SELECT key FROM outbox WHERE type = 'audit.entry-submitted.v1'"
                 submitted |= {str(row["key"]) for row in await self.rows(service, query)}
 
-        async def all_logged() -> bool:
+        async def entries_missing() -> int:
             signed = "SELECT entry_id FROM entry WHERE index < (SELECT max(size) FROM checkpoint)"
             logged = await self.rows("audit", signed)
-            return submitted <= {str(row["entry_id"]) for row in logged}
+            return len(submitted - {str(row["entry_id"]) for row in logged})
 
-        await eventually(all_logged, within=within)
+        await arriving(entries_missing, within=within)
         key = SigningKey.parse(self.stack.log_key.read_text().strip()).verifier
         async with FrontDoor(self.stack.front_door) as outsider:
             entries, is_verified, failure = await verified(outsider, key)

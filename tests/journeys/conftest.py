@@ -201,12 +201,19 @@ class House:
         return {name: rows for name, rows in counts.items() if name.partition(".")[2] not in LOG}
 
     async def still(self, rounds: int = 8) -> Counts:
-        """The counts, once nothing has changed for a while."""
+        """The counts, once nothing has changed for a while and all that was submitted is in the log."""
         seen: list[Counts] = []
-        while len(seen) < rounds or any(one != seen[-1] for one in seen[-rounds:]):
+        while len(seen) < rounds or any(one != seen[-1] for one in seen[-rounds:]) or await self._log_waits():
             seen.append(await self.counts())
             await asyncio.sleep(0.15)
         return seen[-1]
+
+    async def _log_waits(self) -> bool:
+        """Whether entries that services submitted have no place in the log yet."""
+        submitted = "SELECT count(*) FROM outbox WHERE type = 'audit.entry-submitted.v1'"
+        every = await asyncio.gather(*(self.rows(one, submitted) for one in SERVICES if one != "audit"))
+        [(entries, pending)] = await self.rows("audit", "SELECT (SELECT count(*) FROM entry), count(*) FROM pending")
+        return bool(pending) or int(entries) < sum(rows[0][0] for rows in every)
 
     async def entries(self) -> int:
         """How many entries the log's checkpoint counts, once it stands still."""

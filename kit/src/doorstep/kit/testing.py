@@ -87,6 +87,17 @@ async def eventually(check: Callable[[], Awaitable[bool]], *, within: float = 15
         await asyncio.sleep(0.02)
 
 
+async def arriving(missing: Callable[[], Awaitable[int]], *, within: float = 60.0) -> None:
+    """Wait until nothing is `missing`; AssertionError if for `within` seconds not one less is."""
+    fewest, ends = await missing(), time.monotonic() + within
+    while fewest > 0:
+        assert time.monotonic() < ends, f"{fewest} are missing, and none came within {within} s"  # noqa: S101
+        await asyncio.sleep(0.05)
+        found = await missing()
+        if found < fewest:
+            fewest, ends = found, time.monotonic() + within
+
+
 @asynccontextmanager
 async def running(*works: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> AsyncIterator[asyncio.Event]:
     """Run `works`, like a relay's or a consumer's `run`, until the block ends; yields what stops them."""
