@@ -12,7 +12,10 @@ RIGHTS = (
     "appeal speech faith nation nationality tribe sect church mosque politics political assembly"
     " dissident trade-union union-member"
 )
-SURVEILLANCE = "trail track gps geo traffic purchase travel hotel camera face facial iris retina gait imei imsi cctv voiceprint dna"
+SURVEILLANCE = (
+    "trail track gps geo traffic purchase travel hotel camera cctv imei imsi"
+    " face facial iris retina gait voiceprint dna"
+)
 JUDGEMENT = "score credit rank rating tendency crime detention prison drug threat danger-level black-list watch-list"
 NOTHING_SAID = frozenset({"other", "misc", "unknown"})
 _WORDS = frozenset(" ".join((RIGHTS, SURVEILLANCE, JUDGEMENT)).split())
