@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.report import show
-from bench.run import FULL, QUICK, SMOKE, USUAL, run
+from bench.run import FULL, QUICK, SMOKE, USUAL, run, run_reads
 
 RESULTS = Path(".cache/bench/latest.json")
 
@@ -22,6 +22,7 @@ def bench(
     full: Annotated[bool, typer.Option(help="Ten minutes at 50 records a second 十分钟.")] = False,
     peer: Annotated[bool, typer.Option(help="Measure the plain peer too 对照.")] = True,
     demo: Annotated[bool, typer.Option(help="Measure the second make demo too 演示.")] = True,
+    reads: Annotated[bool, typer.Option("--reads", help="Measure decisions and reads alone 只测查阅.")] = False,
     results: Annotated[Path, typer.Option("--json", metavar="FILE", help="Write the figures here 结果文件.")] = RESULTS,
 ) -> None:
     """Measure ceilings, the product and a plain peer, side by side on this machine. 性能测试。"""
@@ -39,7 +40,7 @@ def bench(
             last = what
             progress.update(task, description=what, completed=part)
 
-        found = asyncio.run(run(plan, tell))
+        found = asyncio.run(run_reads(plan, tell) if reads else run(plan, tell))
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2), encoding="utf-8")
     show(found, console)

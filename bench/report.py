@@ -6,8 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.reads import AIM_PERCENT, PARTS
+
 Row = tuple[str, str, str, str]
 LATENCIES = ("latency_at_ease", "latency_of_1", "latency_of_4")
+READS = {"request": "a request", "request_anew": "all anew", "file": "a file", "file_anew": "all anew"}
 _MET = {True: "[green]met[/green]", False: "[red]missed[/red]"}
 
 
@@ -19,6 +22,9 @@ def show(found: dict[str, Any], console: Console) -> None:
         f" before the run {on['busy_before_percent']:.0f}% busy, load {on['load_before'][0]}\n",
         highlight=False,
     )
+    console.print(_reads(found["reads"]))
+    if "product" not in found:
+        return
     console.print(_table("Ceilings 上限", "a second", _ceilings(found["ceilings"])))
     console.print(_table("Audit log alone 审计日志", "", _log(found["log"])))
     console.print(_figures(found))
@@ -61,6 +67,35 @@ def _log(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "details/s gone through by a search", f"{found['details_searched_per_second']:,.0f}"
     yield "entries/s checked by fsck", f"{found['checked_per_second']:,.0f}"
     yield "bytes an entry on disk", f"{found['bytes_per_entry']:,.0f}"
+
+
+def _reads(found: dict[str, Any]) -> Table:
+    """Decisions a second, and what is careful about a read in milliseconds and as its share."""
+    asked, bare = found["decisions"], found["bare"]
+    rates = [f"{asked[f'{kind}_per_second']:,.0f}" for kind in ("bare", "anew", "remembered")]
+    table = Table(
+        title="Reads 查阅, ms of the clock / of the processor, (share of the clock / of the processor)\n"
+        f"policy decisions a second: cedarpy alone {rates[0]}, anew {rates[1]}, remembered {rates[2]}",
+        title_justify="left",
+    )
+    table.add_column("")
+    for name in READS.values():
+        table.add_column(name, justify="right")
+    shown = [found[key] for key in READS]
+    table.add_row("a read", *(f"{one['ms']:.2f} / {one['processor_ms']:.2f}" for one in shown))
+    table.add_row("FastAPI and one SELECT", *[f"{bare['ms']:.2f} / {bare['processor_ms']:.2f}"] * len(shown))
+    for part in (*PARTS, "commit"):
+        table.add_row(part, *(_share(one["parts"][part]) for one in shown))
+    together = [one["together"] for one in shown]
+    table.add_row("together", *(f"{one['percent']:.0f} % / {one['processor_percent']:.0f} %" for one in together))
+    met = [_MET[max(one.values()) <= AIM_PERCENT] for one in together]
+    table.add_row(f"aim: {AIM_PERCENT:.0f} % of both", *met)
+    return table
+
+
+def _share(part: dict[str, float]) -> str:
+    times = f"{part['ms']:.2f} / {part['processor_ms']:.2f}"
+    return f"{times} ({part['percent']:.0f} % / {part['processor_percent']:.0f} %)"
 
 
 def aims(found: dict[str, Any]) -> list[tuple[str, float, float, bool]]:

@@ -17,6 +17,7 @@ from bench.loads import Tell, idle, latency, listening, throughput
 from bench.log import log_figures
 from bench.machine import machine
 from bench.meter import until_quiet
+from bench.reads import read_figures
 from bench.site import Site, peer, product
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,7 @@ class Plan:
     latency: float
     lifecycles: float
     log: float
+    read: float
     most: int = 30_000
     entries: int = 200_000
     rate: float = 50.0
@@ -52,13 +54,16 @@ SMOKE = Plan(
     latency=1.0,
     lifecycles=1.0,
     log=1.0,
+    read=0.3,
     most=40,
     entries=2000,
     rate=5.0,
     demo=False,
 )
-QUICK = Plan(ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0, log=4.0, entries=100_000)
-USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0, log=10.0)
+QUICK = Plan(
+    ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0, log=4.0, read=3.0, entries=100_000
+)
+USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0, log=10.0, read=8.0)
 FULL = Plan(
     ceiling=4.0,
     idle=10.0,
@@ -67,6 +72,7 @@ FULL = Plan(
     latency=600.0,
     lifecycles=20.0,
     log=30.0,
+    read=20.0,
     most=60_000,
     entries=10_000_000,
 )
@@ -78,6 +84,7 @@ async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": machine()}
     found["ceilings"] = await ceilings(plan.ceiling, tell)
     found["log"] = await log_figures(plan.log, plan.entries, tell)
+    found["reads"] = await read_figures(plan.read, tell)
     found["product"] = await _measured(product(), plan, tell, whole=True)
     if plan.peer:
         found["peer"] = await _measured(peer(), plan, tell, whole=False)
@@ -87,6 +94,13 @@ async def run(plan: Plan, tell: Tell) -> dict[str, Any]:
         found["demo_seconds"] = await _demo()
     found["seconds"] = time.monotonic() - began
     return found
+
+
+async def run_reads(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """The figures of policy decisions and of reads alone."""
+    began = time.monotonic()
+    found: dict[str, Any] = {"machine": machine(), "reads": await read_figures(plan.read, tell)}
+    return found | {"seconds": time.monotonic() - began}
 
 
 async def _measured(

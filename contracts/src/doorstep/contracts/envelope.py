@@ -1,10 +1,12 @@
 """The CloudEvents 1.0 envelope of every event, and what all published models have in common."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+
+from doorstep.contracts.never import refuse_names
 
 SPEC_VERSION = "1.0"
 JSON = "application/json"
@@ -15,6 +17,11 @@ class Contract(BaseModel):
     """A published shape: strict, immutable, and tolerant of fields that came later."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Raise NeverNamed for a shape with a field for what must never be known of anybody."""
+        refuse_names(cls.__name__, cls.model_fields)
 
 
 class Event(Contract):

@@ -28,6 +28,17 @@ class FactKind(IntEnum):
     CONSENT = 12
 
 
+KIND_BUDGET = 12
+
+
+class OverBudget(ValueError):
+    """The catalogue has more kinds of fact than its budget."""
+
+
+if len(FactKind) > KIND_BUDGET:
+    raise OverBudget(f"{len(FactKind)} kinds of fact, and the budget is {KIND_BUDGET}: {list(FactKind)[-1].name}")
+
+
 class SubjectKind(StrEnum):
     """What a fact is about."""
 
@@ -162,4 +173,3 @@ _TYPES = (
 )
 
 CATALOGUE: dict[str, FactType] = {entry.code: entry for entry in _TYPES}
-KIND_BUDGET = 12

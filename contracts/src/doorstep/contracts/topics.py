@@ -7,6 +7,7 @@ from doorstep.contracts.codes import Department
 from doorstep.contracts.envelope import Event
 from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
+from doorstep.contracts.never import refuse_names
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
 from doorstep.contracts.registry import FactsAsserted, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
@@ -30,6 +31,10 @@ class Topic:
     ordered: bool = True
     partitions: int = 4
     retention_days: int = 14
+
+    def __post_init__(self) -> None:
+        """Raise NeverNamed for a topic, or an event of it, named by what must never be known of anybody."""
+        refuse_names(self.name, (self.name, self.key, *(event.event_type for event in self.events)))
 
     def dead_letter(self, group: str) -> str:
         """The topic to which `group` hands what it can never process."""
