@@ -67,7 +67,8 @@ async function take(key, number, message) {
 }
 
 const kafka = new Kafka({ brokers: [FEED_KAFKA], logLevel: logLevel.ERROR });
-const consumer = kafka.consumer({ groupId: FEED_GROUP, sessionTimeout: 6000, heartbeatInterval: 1000, maxWaitTimeInMs: 500 });
+const groupId = `${FEED_GROUP}-${process.pid}`; // a group of this process: nobody waits for one that crashed
+const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, heartbeatInterval: 1000, maxWaitTimeInMs: 100 });
 await consumer.connect();
 // From the beginning, and nothing committed: what was done is in the state, and not in the broker's offsets.
 await consumer.subscribe({ topic: FEED_TOPIC, fromBeginning: true });

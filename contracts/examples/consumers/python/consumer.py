@@ -1,7 +1,7 @@
 """A department's consumer: each message of its feed once, in order, remembered in one transaction with what was done.
 
-Reads FEED_KAFKA (HOST:PORT), FEED_TOPIC, FEED_KEYS (a JWK Set with the private keys) and FEED_STATE (a file that is kept),
-and tells one line of JSON for each effect.
+Reads FEED_KAFKA (HOST:PORT), FEED_TOPIC, FEED_KEYS (a JWK Set with the private keys) and FEED_STATE (a file that is
+kept), and tells one line of JSON for each effect.
 """
 
 import asyncio
@@ -67,7 +67,8 @@ async def main():
     """Read the feed from its beginning: what was done is in the state, and not in the broker's offsets."""
     db = sqlite3.connect(os.environ["FEED_STATE"])
     db.executescript(TABLES)
-    consumer = AIOKafkaConsumer(bootstrap_servers=os.environ["FEED_KAFKA"], auto_offset_reset="earliest")
+    kafka, begin = os.environ["FEED_KAFKA"], "earliest"
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset=begin, fetch_max_wait_ms=100)
     await consumer.start()
     consumer.assign([TopicPartition(os.environ["FEED_TOPIC"], 0)])
     async for message in consumer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import typer
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from joserfc.jwk import OKPKey
 from rich.console import Console
 from rich.table import Table
@@ -21,11 +23,12 @@ from doorstep.contracts.codes import Department
 from doorstep.local.broker import EmbeddedBroker
 from doorstep.local.conformance import CHECKS, Check, Failing, NotChecked
 from doorstep.local.external import ExternalKafka
-from doorstep.local.on_trial import Ear, Effect, Heard, NotStarted, Process
+from doorstep.local.failures import ExternalUnreachable
+from doorstep.local.on_trial import Ear, Effect, Heard, Process
 from doorstep.local.ports import free_ports
 from doorstep.local.trial import Feed, KeyFile, Message, make_topic, remove_topics
 
-_GRACE = 0.2  # seconds for what a consumer does beside the order of its feed
+_GRACE = 0.1  # seconds for what a consumer does beside the order of its feed
 _MARKS = {"passed": "[green]✓ 通过 passed[/green]", "failed": "[red]✗ 未通过 failed[/red]", "not-checked": "— 未检查"}
 
 
@@ -35,8 +38,8 @@ class NoConsumer(Refusal):
     def __init__(self) -> None:
         super().__init__(
             "请给出启动消费程序的命令（doorstep conform -- 命令），或用 --listen 端口 等待自行启动的程序。",
-            "Give the command that starts your consumer (doorstep conform -- COMMAND), or --listen PORT to wait for one "
-            "that you start yourself.",
+            "Give the command that starts your consumer (doorstep conform -- COMMAND), or --listen PORT to wait for "
+            "one that you start yourself.",
             exit_code=2,
         )
 
@@ -46,7 +49,9 @@ class UnknownCheck(Refusal):
 
     def __init__(self, code: str) -> None:
         known = ", ".join(check.code for check in CHECKS)
-        super().__init__(f"没有检查项 {code}，可选：{known}。", f"There is no check {code}; one of: {known}.", exit_code=2)
+        super().__init__(
+            f"没有检查项 {code}，可选：{known}。", f"There is no check {code}; one of: {known}.", exit_code=2
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ def conform(
         list[str] | None, typer.Argument(metavar="COMMAND...", help="What starts your consumer 启动命令.")
     ] = None,
     department: Annotated[Department, typer.Option(help="Whose feed it takes 部门.")] = Department.CIVIL_AFFAIRS,
-    only: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="This check alone; again for more 仅此项.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK", help="This check alone; again for more 仅此项.")
+    ] = None,
     listen: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Effects come to POST /effects on this port 回调端口.")
     ] = None,
@@ -145,6 +152,13 @@ class Round:
             raise Failing(f"程序退出：{last}", f"the consumer ended: {last}")
         raise Failing(f"{self.plan.within:g} 秒内没有处理后续消息", f"it did not go on within {self.plan.within:g} s")
 
+    async def wait_for_consumer(self) -> None:
+        """Wait until a consumer that somebody else starts has told of a first request."""
+        first = self.feed.offered()
+        await self.feed.send(first)
+        await self.heard.until(first.id, self.ended, math.inf)
+        self.heard.effects.clear()
+
     def add_key(self) -> OKPKey:
         """Give it a further private key."""
         return self.keys.add()
@@ -174,6 +188,8 @@ async def _run(plan: Plan, console: Console) -> list[Verdict]:
             await producer.start()
             try:
                 return await _try_all(plan, folder, producer, broker.address, ear, console)
+            except KafkaError as cause:
+                raise ExternalUnreachable("Kafka", broker.address, type(cause).__name__) from cause
             finally:
                 await producer.stop()
         finally:
@@ -193,6 +209,7 @@ async def _try_all(
         async with _round(plan, folder, producer, kafka, topic, ear) as trial:
             if trial.process is None:
                 _tell_how(_environment(trial, kafka, ear), console)
+                await trial.wait_for_consumer()
             while left:
                 verdict = await _try(left.pop(0), trial)
                 verdicts.append(verdict)

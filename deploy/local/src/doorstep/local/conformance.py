@@ -135,6 +135,9 @@ async def _withdrawal(trial: Trial) -> None:
 
 
 async def _replay(trial: Trial) -> None:
+    offered = trial.feed.offered()
+    withdrawn = trial.feed.withdrawn(offered, 2)
+    await _exchange(trial, [offered, withdrawn])
     effects = await _exchange(trial, trial.feed.replayed())
     again = [one for one in effects if one.kind is not Kind.SET_ASIDE]
     if again:

@@ -12,6 +12,7 @@ Lines that are no JSON object with an `effect` are the consumer's own affair.
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from doorstep.local.ports import HOST
 
 _LONGEST = 64 * 1024
 _ENDS_WITHIN = 5.0
+_ERROR = re.compile(r"[\w.]*(Error|Exception)\b")
 
 
 class NotStarted(Refusal):
@@ -71,10 +73,10 @@ class Effect:
             return None
         if told["effect"] not in set(Kind):
             raise Unreadable(f"effect: {' | '.join(Kind)}")
-        rest = [told.get(name) for name in ("id", "ref", "need_type")]
-        if not isinstance(rest[0], str) or not all(one is None or isinstance(one, str) for one in rest):
+        event, ref, need = (told.get(name) for name in ("id", "ref", "need_type"))
+        if not isinstance(event, str) or not isinstance(ref, str | None) or not isinstance(need, str | None):
             raise Unreadable("id, ref, need_type: text")
-        return cls(Kind(told["effect"]), *rest)
+        return cls(Kind(told["effect"]), event, ref, need)
 
 
 class Heard:
@@ -148,7 +150,12 @@ class Ear:
         wrong = self.heard.take(await request.read())
         if wrong is None and len(self.heard.effects) > before:
             return web.Response(status=204)
-        problem = {"type": "about:blank", "title": "不是一条结果 Not an effect", "status": 400, "detail": wrong or "JSON"}
+        problem = {
+            "type": "about:blank",
+            "title": "不是一条结果 Not an effect",
+            "status": 400,
+            "detail": wrong or "JSON",
+        }
         return web.json_response(problem, status=400, content_type="application/problem+json")
 
 
@@ -196,9 +203,10 @@ class Process:
                 await asyncio.wait_for(self._listening, _ENDS_WITHIN)
 
     def last_line(self) -> str:
-        """The last line of its errors that says something."""
+        """The last line of its errors that names an error, or else the last that says something."""
         lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:200] if lines else "—"
+        named = [line for line in lines if _ERROR.match(line)]
+        return (named or lines or ["—"])[-1][:200]
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         stdout = process.stdout

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
 from joserfc.jwk import OKPKey
 
 from doorstep.contracts.codes import Department, LegalBasis, Urgency
@@ -161,9 +162,12 @@ async def make_topic(bootstrap: str, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()
-        await admin.create_topics([NewTopic(name=topic, num_partitions=1, replication_factor=1)])
+        answer = await admin.create_topics([NewTopic(name=topic, num_partitions=1, replication_factor=1)])
     finally:
         await admin.close()
+    for _, code, *_ in answer.topic_errors:
+        if code:
+            raise for_code(code)
 
 
 async def remove_topics(bootstrap: str, topics: Sequence[str]) -> None:
