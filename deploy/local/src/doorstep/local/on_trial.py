@@ -71,7 +71,7 @@ class Effect:
             return None
         if not isinstance(told, dict) or "effect" not in told:
             return None
-        if told["effect"] not in set(Kind):
+        if not isinstance(told["effect"], str) or told["effect"] not in set(Kind):
             raise Unreadable(f"effect: {' | '.join(Kind)}")
         event, ref, need = (told.get(name) for name in ("id", "ref", "need_type"))
         if not isinstance(event, str) or not isinstance(ref, str | None) or not isinstance(need, str | None):

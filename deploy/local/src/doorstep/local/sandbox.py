@@ -12,7 +12,7 @@ from rich.console import Console
 
 from doorstep.cli.failures import Refusal
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
-from doorstep.contracts.topics import SERVICES, feed_topic
+from doorstep.contracts.topics import feed_topic
 from doorstep.kit.delivery import UnusableKey, public_key
 from doorstep.local.front_door import Body, FrontDoor
 from doorstep.local.progress import Progress
@@ -21,8 +21,6 @@ from doorstep.local.station import Station
 from doorstep.local.story import STATION
 from doorstep.local.up import stop_signals
 
-_SERVICES = tuple(service for service in SERVICES if service != "audit")
-"""All but the log's: what is submitted to it stays on its topics, and no department reads it."""
 _WORDS = {
     "sent": "已转办 sent",
     "not-sent": "未能发出 not sent",
@@ -150,7 +148,7 @@ async def _run(
     asked, console = stop_signals(asyncio.current_task()), Console()
     with Progress(console) as progress:
         try:
-            async with running_stack(StackOptions(port=port, services=_SERVICES, durable=False), progress) as stack:
+            async with running_stack(StackOptions(port=port, durable=False), progress) as stack:
                 progress.pause()
                 environment = _environment(stack, department)
                 if public is not None:
