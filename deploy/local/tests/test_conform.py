@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -28,6 +29,11 @@ DOORSTEP = Path(sys.executable).with_name("doorstep")
 WRONG = Path(__file__).with_name("wrong_consumer.py")
 EXAMPLES = Path(__file__).parents[3] / "contracts" / "examples" / "consumers"
 GOOD = EXAMPLES / "python" / "consumer.py"
+POSTS = """
+import os, sys, urllib.request
+for line in sys.stdin:
+    urllib.request.urlopen(os.environ["FEED_EFFECTS"], line.encode())
+"""
 EVENT = "019abcde-0000-7000-8000-000000000001"
 
 
@@ -131,6 +137,27 @@ def ended(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+async def test_a_consumer_that_runs_elsewhere_is_tried_by_http(tmp_path: Path) -> None:
+    """The command says what to start it with, waits for it, and cannot check a crash."""
+    port = free_ports(1)[0]
+    command = [DOORSTEP, "conform", "--json", "--listen", str(port), "--only", "offer", "--only", "restart"]
+    trial = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    environment = {}
+    while "FEED_EFFECTS" not in environment:
+        words = (await asyncio.wait_for(trial.stderr.readline(), 60)).decode().split("export ")[1:]
+        environment |= dict(word.strip().split("=", 1) for word in words)
+    assert environment["FEED_EFFECTS"] == f"http://127.0.0.1:{port}/effects"
+    posting = f"{shlex.quote(sys.executable)} {shlex.quote(str(GOOD))} | {shlex.quote(sys.executable)} -c '{POSTS}'"
+    consumer = Process(["sh", "-c", posting], environment, tmp_path / "log", Heard())
+    await consumer.start()
+    said, _ = await asyncio.wait_for(trial.communicate(), 60)
+    await consumer.kill()
+    assert trial.returncode == 0, said
+    assert [one["result"] for one in json.loads(said)["checks"]] == ["passed", "not-checked"]
 
 
 async def test_a_consumer_is_killed_with_what_it_started(tmp_path: Path) -> None:

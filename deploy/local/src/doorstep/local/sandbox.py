@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -14,7 +15,7 @@ from doorstep.cli.failures import Refusal
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
 from doorstep.contracts.topics import feed_topic
 from doorstep.kit.delivery import UnusableKey, public_key
-from doorstep.local.front_door import Body, FrontDoor
+from doorstep.local.front_door import Body, FrontDoor, Refused
 from doorstep.local.progress import Progress
 from doorstep.local.stack import Stack, StackOptions, running_stack
 from doorstep.local.station import Station
@@ -49,10 +50,10 @@ class NoSuchDepartment(Refusal):
 class KeyUnusable(Refusal):
     """The file holds no public key that a feed can be encrypted for."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         super().__init__(
-            f"公钥文件 {path} 无法使用（{reason}）：需要一个 X25519 公钥 JWK，含 kid，不含私钥。",
-            f"The key in {path} cannot be used ({reason}): it must be a public X25519 JWK with a kid, without its "
+            f"公钥 {path} 无法使用（{reason}）：需要一个 X25519 公钥 JWK，含 kid，不含私钥。",
+            f"The key {path} cannot be used ({reason}): it must be a public X25519 JWK with a kid, without its "
             "private part.",
             exit_code=2,
         )
@@ -152,8 +153,7 @@ async def _run(
                 progress.pause()
                 environment = _environment(stack, department)
                 if public is not None:
-                    async with FrontDoor(stack.front_door, lambda: environment["FEED_TOKEN"]) as door:
-                        await door.publish_key(department, public)
+                    await _publish(environment, department, public)
                 if write is not None:
                     _write(write, environment)
                 _show(environment, department, console, has_key=public is not None)
@@ -164,16 +164,29 @@ async def _run(
     console.print("已停止，未保存任何数据。 Stopped; nothing is kept.")
 
 
+async def _publish(environment: Mapping[str, str], department: Department, public: Body) -> None:
+    """Raises KeyUnusable, where the station refuses it."""
+    async with FrontDoor(environment["FEED_DOOR"], lambda: environment["FEED_TOKEN"]) as door:
+        try:
+            await door.publish_key(department, public)
+        except Refused as refused:
+            raise KeyUnusable(str(public["kid"]), f"HTTP {refused.status}") from None
+
+
 async def _work(
     stack: Stack, department: Department, console: Console, *, every: float, count: int | None, seed: int
 ) -> None:
     def tell(what: str, number: int, need_type: str) -> None:
         console.print(f"  #{number} {need_type}  {_WORDS.get(what, what)}", highlight=False, markup=False)
 
-    collecting, reviewing = (stack.token(role, station=STATION) for role in ("collector", "reviewer"))
+    people = {role: str(uuid4()) for role in ("collector", "reviewer")}
+
+    def token(role: str) -> str:  # anew for each call: a sandbox may stay longer than a token is good for
+        return stack.token(role, station=STATION, subject=people[role])
+
     async with (
-        FrontDoor(stack.front_door, lambda: collecting) as collector,
-        FrontDoor(stack.front_door, lambda: reviewing) as reviewer,
+        FrontDoor(stack.front_door, lambda: token("collector")) as collector,
+        FrontDoor(stack.front_door, lambda: token("reviewer")) as reviewer,
         asyncio.TaskGroup() as group,
     ):
         station = Station(department, collector, reviewer, tell)

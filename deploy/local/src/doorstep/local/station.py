@@ -11,13 +11,14 @@ from uuid import UUID
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import ValidationError
 
 from doorstep.contracts.codes import Department, Reason, TaskState
 from doorstep.contracts.facts import CATALOGUE
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.contracts.referral import RequestOpened, TaskTransitioned
 from doorstep.contracts.topics import TOPIC_OF
-from doorstep.contracts.wire import from_message
+from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.local.front_door import Body, FrontDoor, Refused, fresh_id
 from doorstep.local.neighbourhood import Town
 from doorstep.local.records import CONSENTS, Statement, person, record
@@ -95,7 +96,8 @@ class Station:
         try:
             consumer.assign([TopicPartition(topic.name, one) for one in range(topic.partitions)])
             async for message in consumer:
-                self._heard(message)
+                with suppress(MalformedEvent, ValidationError):  # whoever tries the broker out may write anything
+                    self._heard(message)
         finally:
             await consumer.stop()
 
