@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from doorstep.contracts.codes import Department
+from doorstep.kit.delivery import new_private_key
+from doorstep.local.sandbox import KeyUnusable, _publish
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```([a-z]+)\n(.*?)```", re.DOTALL)
 NAMED = re.compile(r"^(?:#|//) ([\w./]+\.m?(?:py|js))\n")
@@ -169,12 +173,22 @@ def test_a_reader_has_the_contracts_as_a_wheel(reader: Reader) -> None:
     assert [path.suffix for path in (reader.folder / "dist").iterdir()] == [".whl"]
 
 
+@pytest.mark.parametrize("kid", ["civil-affairs-1", "a/b", " ", "k" * 1000])
+async def test_a_key_that_the_station_refuses_is_one_clear_error(reader: Reader, sandbox: Staying, kid: str) -> None:
+    """Another key under a name that is taken, and names that are none."""
+    exported = re.findall(r"export (\w+)='(.*)'", (reader.folder / "sandbox.env").read_text())
+    public = new_private_key(kid).as_dict(private=False)
+    with pytest.raises(KeyUnusable, match="HTTP 4"):
+        await _publish(dict(exported), Department.CIVIL_AFFAIRS, public)
+
+
 def test_a_reader_changes_keys_and_decrypts_both_in_node(reader: Reader, sandbox: Staying, node: None) -> None:
     reader.type("node/new_key.mjs")
     before = sandbox.said.count("sent")
-    sandbox.until(lambda: sandbox.said.count("sent") > before + 2)
+    sandbox.until(lambda: sandbox.said.count("sent") > before + 2 and "withdrawn" in sandbox.said)
     with reader.staying("FEED_STATE=requests.json") as consumer:
         consumer.until(lambda: len(offered(consumer)) >= sandbox.said.count("sent") - 1)
+        consumer.until(lambda: any(one["effect"] == "withdrawn" for one in consumer.effects()))
         told = consumer.effects()
     assert not [one for one in told if one["effect"] == "set-aside"]
     kids = [key["kid"] for key in json.loads((reader.folder / "keys.json").read_text())["keys"]]
