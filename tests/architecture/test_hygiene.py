@@ -1,6 +1,7 @@
 """What no file of the project may hold: registry hosts, paths of one machine, prints, suppressions without a code."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def test_the_lock_file_pins_every_package_by_hash(root: Path) -> None:
 def test_the_lock_file_names_no_host(root: Path) -> None:
     text = (root / "requirements.lock").read_text(encoding="utf-8")
     assert re.findall(r"\S*://\S*|--\S*index\S*|--find-links\S*|--trusted-host\S*", text) == []
+
+
+def test_the_lock_of_the_example_in_node_pins_every_package_by_hash_and_names_no_host(root: Path) -> None:
+    folder = root / "contracts" / "examples" / "consumers" / "node"
+    text = (folder / "package-lock.json").read_text(encoding="utf-8")
+    packages = json.loads(text)["packages"]
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert packages.pop("")["dependencies"] == wanted
+    assert {f"node_modules/{name}": version for name, version in wanted.items()}.items() <= {
+        name: one["version"] for name, one in packages.items()
+    }.items()
+    assert [name for name, one in packages.items() if not one["integrity"].startswith("sha512-")] == []
+    assert "://" not in text
 
 
 def test_no_file_names_a_registry(texts: dict[Path, str]) -> None:

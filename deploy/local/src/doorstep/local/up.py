@@ -72,7 +72,7 @@ def _check(file: Path) -> None:
 
 
 async def _run(options: StackOptions, console: Console) -> None:
-    asked = _stop_signals(asyncio.current_task())
+    asked = stop_signals(asyncio.current_task())
     with Progress(console) as progress:
         try:
             async with running_stack(options, progress) as stack:
@@ -85,7 +85,7 @@ async def _run(options: StackOptions, console: Console) -> None:
     console.print("已停止，数据已保存。 Stopped; the data is kept.")
 
 
-def _stop_signals(task: asyncio.Task[None] | None) -> list[signal.Signals]:
+def stop_signals(task: asyncio.Task[None] | None) -> list[signal.Signals]:
     """Have the first Ctrl-C or SIGTERM cancel the task, and the second end everything at once."""
     received: list[signal.Signals] = []
 
