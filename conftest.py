@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -10,11 +11,17 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+from doorstep.keystore.app import answering, local_store, local_table
+from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
+from doorstep.kit.db import Database
 from doorstep.kit.testing import Databases
 from doorstep.kit.vault import Vault
 from doorstep.local.broker import EmbeddedBroker
+from doorstep.local.clients import client_id
 from doorstep.local.folder import DataFolder
+from doorstep.local.issuer import AUDIENCE, Issuer
+from doorstep.local.ports import HOST, free_ports
 from doorstep.local.postgres import ROLE, SUPERUSER, EmbeddedPostgres
 
 # How long one example takes says more about the machine than about the code.
@@ -51,7 +58,7 @@ async def _let_role_make_databases(server: EmbeddedPostgres) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(postgres: EmbeddedPostgres) -> Databases:
     """Databases of the test PostgreSQL."""
-    return Databases(postgres.url)
+    return Databases(postgres.url, local_table)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -65,6 +72,40 @@ async def databases(cluster: Databases) -> AsyncIterator[Databases]:
 async def vault(databases: Databases, tmp_path: Path) -> Vault:
     """A vault with a key store of its own."""
     return await databases.vault(tmp_path)
+
+
+ServeKeys = Callable[[str], Awaitable[dict[str, str]]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
+    """Serves a key store with an issuer of its own over a database: `await serve_keys(url)`.
+
+    Gives what a service is told of it. The key-encryption keys lie in the test's folder.
+    """
+    async with AsyncExitStack() as closing:
+
+        async def serve(url: str) -> dict[str, str]:
+            issuer_port, port = free_ports(2)
+            folder = tmp_path / "issuer"
+            folder.mkdir()
+            issuer = Issuer(folder / "issuer.json", issuer_port)
+            issuer.clients.make(["tests"])
+            await issuer.start()
+            closing.push_async_callback(issuer.stop)
+            store = local_store(Database(url, service="keystore", pool_size=2), tmp_path)
+            closing.push_async_callback(store.table.close)
+            known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE)
+            runner = await answering(store, known, HOST, port)
+            closing.push_async_callback(runner.cleanup)
+            return {
+                "KEY_STORE_URL": f"http://{HOST}:{port}",
+                "TOKEN_URL": issuer.service_token_url,
+                "CLIENT_ID": client_id("tests"),
+                "CLIENT_SECRET": str(issuer.clients.folder / "tests"),
+            }
+
+        yield serve
 
 
 @pytest_asyncio.fixture(loop_scope="session")
