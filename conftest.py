@@ -4,17 +4,20 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiohttp.web import AppRunner
 from hypothesis import settings
 
-from doorstep.keystore.app import answering, local_store, local_table
+from doorstep.keystore.app import Store, answering, local_store, local_table
 from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
 from doorstep.kit.db import Database
+from doorstep.kit.key_store import RemoteKeys, ServiceToken
 from doorstep.kit.testing import Databases
 from doorstep.kit.vault import Vault
 from doorstep.local.broker import EmbeddedBroker
@@ -74,18 +77,41 @@ async def vault(databases: Databases, tmp_path: Path) -> Vault:
     return await databases.vault(tmp_path)
 
 
-ServeKeys = Callable[[str], Awaitable[dict[str, str]]]
+@dataclass(frozen=True)
+class ServedKeys:
+    """A key store that answers, with an issuer of its own."""
+
+    store: Store
+    issuer: Issuer
+    url: str
+    runner: AppRunner
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a service is told of it."""
+        return {
+            "KEY_STORE_URL": self.url,
+            "TOKEN_URL": self.issuer.service_token_url,
+            "CLIENT_ID": client_id("tests"),
+            "CLIENT_SECRET": str(self.issuer.clients.folder / "tests"),
+        }
+
+    def client(self) -> RemoteKeys:
+        """What a service has of it."""
+        token = self.environment["TOKEN_URL"]
+        secret = Path(self.environment["CLIENT_SECRET"])
+        return RemoteKeys(self.url, ServiceToken(url=token, client_id=client_id("tests"), secret=secret))
+
+
+ServeKeys = Callable[[str], Awaitable[ServedKeys]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
-    """Serves a key store with an issuer of its own over a database: `await serve_keys(url)`.
-
-    Gives what a service is told of it. The key-encryption keys lie in the test's folder.
-    """
+    """Serves a key store over a database, its key-encryption keys in the test's folder: `await serve_keys(url)`."""
     async with AsyncExitStack() as closing:
 
-        async def serve(url: str) -> dict[str, str]:
+        async def serve(url: str) -> ServedKeys:
             issuer_port, port = free_ports(2)
             folder = tmp_path / "issuer"
             folder.mkdir()
@@ -98,12 +124,7 @@ async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
             known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE)
             runner = await answering(store, known, HOST, port)
             closing.push_async_callback(runner.cleanup)
-            return {
-                "KEY_STORE_URL": f"http://{HOST}:{port}",
-                "TOKEN_URL": issuer.service_token_url,
-                "CLIENT_ID": client_id("tests"),
-                "CLIENT_SECRET": str(issuer.clients.folder / "tests"),
-            }
+            return ServedKeys(store, issuer, f"http://{HOST}:{port}", runner)
 
         yield serve
 

@@ -33,7 +33,7 @@ async def program(log, embedded_broker, vault, serve_keys, tmp_path):
     environment = {
         "PROFILE": "embedded",
         "DATABASE_URL": log.url,
-        **await serve_keys(vault.store.database.engine.url.render_as_string(hide_password=False)),
+        **(await serve_keys(vault.store.database.engine.url.render_as_string(hide_password=False))).environment,
         "KAFKA": embedded_broker.address,
         "KAFKA_BELLS": str(embedded_broker.bells),
         "KAFKA_FETCH_WAIT_MS": "20",

@@ -141,7 +141,7 @@ async def stage(own_databases, embedded_broker, broker, serve_keys, tmp_path, de
     environment = {
         "PROFILE": "embedded",
         "DATABASE_URL": url,
-        **await serve_keys(keys),
+        **(await serve_keys(keys)).environment,
         "KAFKA": embedded_broker.address,
         "KAFKA_BELLS": str(embedded_broker.bells),
         "KAFKA_FETCH_WAIT_MS": "20",
