@@ -159,21 +159,7 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
         if isinstance(engine, EmbeddedPostgres | EmbeddedBroker):
             supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
     closing.push_async_callback(_stopping("services", supervisor.stop, report))
-    engines = Engines(
-        databases=_databases(postgres, options.services),
-        kafka=broker.address,
-        fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
-        bells=broker.bells,
-        issuer=issuer.url,
-        key_set=issuer.key_set_url,
-        token=issuer.service_token_url,
-        keyset=keyset,
-        keks=folder.keys / "keks.json",
-        clients=issuer.clients.folder,
-        log_key=log_key,
-        logs=folder.logs,
-        log_witnesses=options.witnesses,
-    )
+    engines = _shared(folder, options, postgres, broker, issuer)
     programs = service_programs(engines, layout, options.environment)
     if options.services:
         suite = {"DOORSTEP_SUITE": options.suite}
@@ -185,6 +171,24 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     folder.remember(ports={"front_door": front_door, "issuer": issuer_port}, running=_addresses(stack))
     closing.callback(folder.remember, ports={"front_door": front_door, "issuer": issuer_port}, running={})
     return stack
+
+
+def _shared(folder: DataFolder, options: StackOptions, postgres: Postgres, broker: Broker, issuer: Issuer) -> Engines:
+    return Engines(
+        databases=_databases(postgres, options.services),
+        kafka=broker.address,
+        fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
+        bells=broker.bells,
+        issuer=issuer.url,
+        key_set=issuer.key_set_url,
+        token=issuer.service_token_url,
+        keyset=folder.keys / "keyset.json",
+        keks=folder.keys / "keks.json",
+        clients=issuer.clients.folder,
+        log_key=folder.keys / "log.key",
+        logs=folder.logs,
+        log_witnesses=options.witnesses,
+    )
 
 
 def _databases(postgres: Postgres, services: Sequence[str]) -> dict[str, str]:
