@@ -2,19 +2,29 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from aiohttp.web import AppRunner
 from hypothesis import settings
 
+from doorstep.keystore.app import Store, answering, local_store, local_table
+from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
+from doorstep.kit.db import Database
+from doorstep.kit.key_store import RemoteKeys, ServiceToken
 from doorstep.kit.testing import Databases
 from doorstep.kit.vault import Vault
 from doorstep.local.broker import EmbeddedBroker
+from doorstep.local.clients import client_id
 from doorstep.local.folder import DataFolder
+from doorstep.local.issuer import AUDIENCE, Issuer
+from doorstep.local.ports import HOST, free_ports
 from doorstep.local.postgres import ROLE, SUPERUSER, EmbeddedPostgres
 
 # How long one example takes says more about the machine than about the code.
@@ -51,7 +61,7 @@ async def _let_role_make_databases(server: EmbeddedPostgres) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cluster(postgres: EmbeddedPostgres) -> Databases:
     """Databases of the test PostgreSQL."""
-    return Databases(postgres.url)
+    return Databases(postgres.url, local_table)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -65,6 +75,58 @@ async def databases(cluster: Databases) -> AsyncIterator[Databases]:
 async def vault(databases: Databases, tmp_path: Path) -> Vault:
     """A vault with a key store of its own."""
     return await databases.vault(tmp_path)
+
+
+@dataclass(frozen=True)
+class ServedKeys:
+    """A key store that answers, with an issuer of its own."""
+
+    store: Store
+    issuer: Issuer
+    url: str
+    runner: AppRunner
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a service is told of it."""
+        return {
+            "KEY_STORE_URL": self.url,
+            "TOKEN_URL": self.issuer.service_token_url,
+            "CLIENT_ID": client_id("tests"),
+            "CLIENT_SECRET": str(self.issuer.clients.folder / "tests"),
+        }
+
+    def client(self) -> RemoteKeys:
+        """What a service has of it."""
+        token = self.environment["TOKEN_URL"]
+        secret = Path(self.environment["CLIENT_SECRET"])
+        return RemoteKeys(self.url, ServiceToken(url=token, client_id=client_id("tests"), secret=secret))
+
+
+ServeKeys = Callable[[str], Awaitable[ServedKeys]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
+    """Serves a key store over a database, its key-encryption keys in the test's folder: `await serve_keys(url)`."""
+    async with AsyncExitStack() as closing:
+
+        async def serve(url: str) -> ServedKeys:
+            issuer_port, port = free_ports(2)
+            folder = tmp_path / "issuer"
+            folder.mkdir()
+            issuer = Issuer(folder / "issuer.json", issuer_port)
+            issuer.clients.make(["tests"])
+            await issuer.start()
+            closing.push_async_callback(issuer.stop)
+            store = local_store(Database(url, service="keystore", pool_size=2), tmp_path)
+            closing.push_async_callback(store.table.close)
+            known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE)
+            runner = await answering(store, known, HOST, port)
+            closing.push_async_callback(runner.cleanup)
+            return ServedKeys(store, issuer, f"http://{HOST}:{port}", runner)
+
+        yield serve
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -35,10 +35,12 @@ from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.submitting import Submission, submit, submit_own
 from doorstep.audit.queries import Trusted
 from doorstep.contracts.codes import Action, Purpose
+from doorstep.keystore.app import local_table
 from doorstep.kit.db import Database
 from doorstep.kit.intents import COMMITMENTS, Intent
+from doorstep.kit.keyset import Keyset
 from doorstep.kit.migrations import migrate
-from doorstep.kit.vault import Keyset, Vault
+from doorstep.kit.vault import Vault
 from doorstep.local.stack import StackOptions, running_stack
 
 ORIGIN = "bench.example/log"
@@ -85,7 +87,7 @@ async def _log() -> AsyncIterator[Log]:
         database = Database(url, service="audit")
         second = Database(stack.database_url("keys"), service="audit", pool_size=2)
         keys = LogKeys((SigningKey.generate(ORIGIN),))
-        vault = Vault(second, Keyset(stack.keyset))
+        vault = Vault(local_table(second, stack.keks.parent), Keyset(stack.keyset))
         yield Log(database, Anchor(second, origin=ORIGIN), keys, vault, url.replace("+asyncpg", ""))
         await database.close()
         await second.close()

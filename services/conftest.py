@@ -199,4 +199,4 @@ async def new_desk(cluster: Databases, tmp_path_factory: pytest.TempPathFactory)
             await close()
         await desk.database.close()
     if desks:
-        await desks[0].vault._database.close()  # noqa: SLF001
+        await desks[0].vault.store.database.close()

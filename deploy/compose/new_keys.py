@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from doorstep.audit.domain.note import SigningKey
-from doorstep.kit.vault import new_keyset
+from doorstep.kit.keyset import new_keyset
 
 folder, origin = Path(sys.argv[1]), sys.argv[2]
 new_keyset(folder / "keyset.json")

@@ -40,7 +40,7 @@ class InstallFailed(Exception):
 
 def members() -> list[Path]:
     """Return the folders of the workspace's members."""
-    patterns = ("contracts", "kit", "services/*", "cli", "deploy/local")
+    patterns = ("contracts", "kit", "keystore", "services/*", "cli", "deploy/local")
     found = [folder for pattern in patterns for folder in sorted(ROOT.glob(pattern))]
     return [folder for folder in found if (folder / "pyproject.toml").is_file()]
 

@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from doorstep.contracts.risk import NeedsAssessed
 from doorstep.contracts.wire import to_headers
+from doorstep.keystore.app import local_table
 from doorstep.kit import outbox
 from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker, partition_of
@@ -231,7 +232,7 @@ async def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
     """A producer's relay and a consumer, running, for all tests of a module."""
     server = EmbeddedBroker(tmp_path_factory.mktemp("stage") / "broker.log")
     await server.start()
-    databases = Databases(postgres.url)
+    databases = Databases(postgres.url, local_table)
     flow = Flow(databases, Broker(server.address, fetch_wait_ms=20, bells=server.bells))
     await flow.open()
     made = Stage(flow)
@@ -329,7 +330,7 @@ class Edge:
 async def edge(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     """A small service that listens, for all tests of a module."""
     folder = tmp_path_factory.mktemp("edge")
-    databases = Databases(postgres.url)
+    databases = Databases(postgres.url, local_table)
     issuer = Issuer(folder / "issuer.json", free_ports(1)[0])
     await issuer.start()
     flow = Flow(databases, Broker("127.0.0.1:1"))
@@ -360,7 +361,7 @@ async def edge(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
     await serving
     await issuer.stop()
     await flow.close()
-    await vault._database.close()
+    await vault.store.database.close()
     await databases.drop()
 
 

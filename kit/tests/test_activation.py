@@ -110,7 +110,7 @@ async def test_a_database_that_is_away_at_the_start_is_waited_for_and_stopping_i
     port = free_ports(1)[0]
     nothing = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing", service="risk")
     service = instances.make("aa")
-    holder, name = (service, "database") if away == "database" else (service.vault, "_database")
+    holder, name = (service, "database") if away == "database" else (service.vault.store, "database")
     there = getattr(holder, name)
     setattr(holder, name, nothing)
     stopping = asyncio.Event()

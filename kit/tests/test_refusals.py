@@ -156,7 +156,7 @@ async def desk(databases, tmp_path: Path):
         await made.run(statement)
     yield made
     await database.close()
-    await vault._database.close()
+    await vault.store.database.close()
 
 
 async def test_a_refusal_is_logged_for_everybody_whom_the_thing_is_about_and_leaves_nothing_else(desk) -> None:
@@ -195,7 +195,7 @@ async def test_the_subject_that_stands_for_a_caller_names_nobody(desk) -> None:
 async def test_what_is_hidden_is_answered_to_the_byte_like_what_is_not_there_and_costs_the_same(desk) -> None:
     thing, (subject,) = await desk.thing()
     seen, commits = [], []
-    for engine in (desk.service.database.engine, desk.service.vault._database.engine):
+    for engine in (desk.service.database.engine, desk.service.vault.store.database.engine):
         event.listen(engine.sync_engine, "commit", lambda _: commits.append(1))
     for asked in (thing, uuid4()):
         seen.append((await desk.read(asked, "elsewhere"), len(commits)))
@@ -287,11 +287,11 @@ async def test_the_entry_is_committed_before_the_first_byte_of_the_answer(desk) 
 @pytest.mark.parametrize("which", ["own", "keys"])
 async def test_without_a_database_a_refusal_is_503_and_says_nothing(desk, which) -> None:
     thing, _ = await desk.thing()
-    other, mine = away(), desk.service.vault._database
+    other, mine = away(), desk.service.vault.store.database
     if which == "own":
         desk.service.database, mine = other, desk.service.database
     else:
-        desk.service.vault._database = other
+        desk.service.vault.store.database = other
         desk.service.vault._cache.clear()
     for asked in (thing, uuid4()):
         status, headers, raw = await desk.read(asked, "police")
@@ -300,7 +300,7 @@ async def test_without_a_database_a_refusal_is_503_and_says_nothing(desk, which)
     if which == "own":
         desk.service.database = mine
     else:
-        desk.service.vault._database = mine
+        desk.service.vault.store.database = mine
     await other.close()
     assert await desk.entries() == []
     assert (await desk.read(thing, "police"))[0] == 403

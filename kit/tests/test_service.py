@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from doorstep.kit.vault import new_keyset
+from doorstep.kit.keyset import new_keyset
 from doorstep.local.ports import free_ports
 
 PROGRAM = Path(__file__).with_name("small_program.py")
@@ -58,7 +58,10 @@ async def process(flow, embedded_broker, tmp_path):
         {
             "DOORSTEP_PROFILE": "embedded",
             "DOORSTEP_DATABASE_URL": url,
-            "DOORSTEP_KEYS_DATABASE_URL": url,
+            "DOORSTEP_KEY_STORE_URL": "http://127.0.0.1:1",
+            "DOORSTEP_TOKEN_URL": "http://127.0.0.1:1",
+            "DOORSTEP_CLIENT_ID": "small",
+            "DOORSTEP_CLIENT_SECRET": str(tmp_path / "secret"),
             "DOORSTEP_KAFKA": embedded_broker.address,
             "DOORSTEP_KAFKA_BELLS": str(embedded_broker.bells),
             "DOORSTEP_KEYSET": str(tmp_path / "keyset.json"),

@@ -9,21 +9,25 @@ import time
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from doorstep.contracts.audit import AuditDetail
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.intake import Card
 from doorstep.contracts.referral import Rating
 from doorstep.contracts.sealed import Sealed
+from doorstep.keystore.app import local_table
 from doorstep.kit import intents
 from doorstep.kit import vault as vaults
 from doorstep.kit.auth import Principal, Role
 from doorstep.kit.db import Database
 from doorstep.kit.intents import Intent
+from doorstep.kit.keyset import NOBODY, Keyset, SealBroken, new_keyset
 from doorstep.kit.testing import eventually, running
-from doorstep.kit.vault import NOBODY, Keyset, SealBroken, SubjectErased, Vault, new_keyset
+from doorstep.kit.vault import SubjectErased, Vault
 from doorstep.local.ports import free_ports
 
 RATING = Rating(solved=True, stars=5)
@@ -33,7 +37,7 @@ async def test_what_was_sealed_is_opened_whole_by_another_instance(vault):
     subject = uuid4()
     sealed = (await vault.ring([subject], create=True)).seal(subject, RATING)
     again = Sealed[Rating].model_validate_json(sealed.model_dump_json())
-    other = Vault(vault._database, vault._keyset)
+    other = Vault(vault.store, vault._keyset)
     assert (await other.ring([subject])).open(again, Rating) == RATING
     assert "5" not in str(base64.b64decode(sealed.ciphertext)[12:15]) or sealed.ciphertext
 
@@ -74,9 +78,9 @@ async def test_every_changed_byte_breaks_the_seal(vault):
         with pytest.raises(SealBroken):
             ring.decrypt(subject, "a.b:1", blob[:length])
     sealed = ring.seal(subject, RATING)
-    for text in ("", "!", sealed.ciphertext[:-4], sealed.ciphertext + "AAAA", "é"):
+    for wrong in ("", "!", sealed.ciphertext[:-4], sealed.ciphertext + "AAAA", "é"):
         with pytest.raises(SealBroken):
-            ring.open(sealed.model_copy(update={"ciphertext": text}), Rating)
+            ring.open(sealed.model_copy(update={"ciphertext": wrong}), Rating)
 
 
 async def test_an_erased_subject_is_closed_for_good_and_gets_no_new_key(vault):
@@ -91,9 +95,8 @@ async def test_an_erased_subject_is_closed_for_good_and_gets_no_new_key(vault):
     with pytest.raises(SubjectErased):
         again.seal(subject, RATING)
     assert again.open(kept, Rating) == RATING
-    assert (await vault._database.fetch("SELECT wrapped FROM data_key WHERE subject_id = :id", {"id": subject})) == [
-        (None,)
-    ]
+    query = "SELECT wrapped, kek FROM data_key WHERE subject_id = :id"
+    assert await vault.store.database.fetch(query, {"id": subject}) == [(None, None)]
 
 
 async def test_a_subject_that_is_erased_before_it_had_a_key_never_gets_one(vault):
@@ -104,7 +107,7 @@ async def test_a_subject_that_is_erased_before_it_had_a_key_never_gets_one(vault
 
 async def test_a_cached_key_lives_five_minutes_and_another_instance_s_erasure_is_then_seen(vault, monkeypatch):
     subject = uuid4()
-    other = Vault(vault._database, vault._keyset)
+    other = Vault(vault.store, vault._keyset)
     await vault.ring([subject], create=True)
     await other.destroy(subject)
     assert subject in await vault.ring([subject])
@@ -115,7 +118,7 @@ async def test_a_cached_key_lives_five_minutes_and_another_instance_s_erasure_is
 
 async def test_an_instance_drops_a_cached_key_moments_after_another_erased_it(vault):
     subject, other = uuid4(), uuid4()
-    theirs = Vault(vault._database, vault._keyset)
+    theirs = Vault(vault.store, vault._keyset)
     await vault.ring([subject, other], create=True)
     async with running(vault.forget_erased):
         assert subject in await vault.ring([subject])
@@ -131,16 +134,16 @@ async def test_an_instance_drops_a_cached_key_moments_after_another_erased_it(va
         assert other in await vault.ring([other])
 
 
-async def test_a_key_store_that_is_away_ends_no_forgetting(vault):
+async def test_a_key_store_that_is_away_ends_no_forgetting(vault, tmp_path):
     subject = uuid4()
-    there = vault._database
-    nothing = Database(f"postgresql+asyncpg://nobody@127.0.0.1:{free_ports(1)[0]}/nothing")
+    there = vault.store
+    nothing = local_table(Database(f"postgresql+asyncpg://nobody@127.0.0.1:{free_ports(1)[0]}/nothing"), tmp_path)
     await vault.ring([subject], create=True)
-    vault._database = nothing
+    vault.store = nothing
     async with running(vault.forget_erased):
         await asyncio.sleep(0.2)
         await Vault(there, vault._keyset).destroy(subject)
-        vault._database = there
+        vault.store = there
 
         async def dropped() -> bool:
             return subject not in await vault.ring([subject])
@@ -159,14 +162,14 @@ async def test_who_is_erased_is_told_by_the_key_store_and_nobody_cannot_be(vault
     with pytest.raises(ValueError, match="nobody"):
         await vault.destroy(NOBODY)
     query = "SELECT destroyed_at FROM data_key WHERE subject_id = :id"
-    first = await vault._database.fetch(query, {"id": gone})
+    first = await vault.store.database.fetch(query, {"id": gone})
     await vault.destroy(gone)
-    assert await vault._database.fetch(query, {"id": gone}) == first
+    assert await vault.store.database.fetch(query, {"id": gone}) == first
 
 
 async def test_many_who_make_the_key_of_one_subject_get_the_same(vault):
     subject = uuid4()
-    instances = [Vault(vault._database, vault._keyset) for _ in range(6)]
+    instances = [Vault(vault.store, vault._keyset) for _ in range(6)]
     rings = [await one.ring([subject], create=True) for one in instances]
     sealed = rings[0].seal(subject, RATING)
     assert all(ring.open(sealed, Rating) == RATING for ring in rings)
@@ -175,12 +178,12 @@ async def test_many_who_make_the_key_of_one_subject_get_the_same(vault):
 async def test_wrapped_keys_of_two_subjects_cannot_be_exchanged(vault):
     one, two = uuid4(), uuid4()
     await vault.ring([one, two], create=True)
-    async with vault._database.transaction() as session:
+    async with vault.store.database.transaction() as session:
         await session.execute(
-            vaults.text("UPDATE data_key a SET wrapped = b.wrapped FROM data_key b WHERE a.subject_id <> b.subject_id")
+            text("UPDATE data_key a SET wrapped = b.wrapped FROM data_key b WHERE a.subject_id <> b.subject_id")
         )
     with pytest.raises(SealBroken):
-        await Vault(vault._database, vault._keyset).ring([one])
+        await Vault(vault.store, vault._keyset).ring([one])
 
 
 def test_a_keyset_is_readable_by_its_owner_alone_and_never_replaced(tmp_path):
@@ -198,7 +201,9 @@ def test_a_keyset_is_readable_by_its_owner_alone_and_never_replaced(tmp_path):
     Keyset(path)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"current": "1"}', "\x00", '{"current":"1","keks":{"1":"!"}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"index": "1"}', "\x00", '{"index":"MQ==","pairwise":"!"}', '{"suite": "none"}']
+)
 def test_what_is_no_keyset_is_one_error_that_shows_nothing_of_it(tmp_path, content):
     (tmp_path / "keyset.json").write_text(content)
     with pytest.raises(ValueError, match=r"no keyset at keyset\.json"):
@@ -266,7 +271,7 @@ def test_field_and_value_of_an_index_cannot_be_shifted_into_one_another(keyed):
 @given(st.binary(max_size=300), st.text(max_size=40))
 def test_any_bytes_under_any_context_come_back(data, context):
     subject = UUID(int=1)
-    ring = vaults.KeyRing({subject: (1, vaults.AESGCM(b"k" * 32))})
+    ring = vaults.KeyRing({subject: (1, AESGCM(b"k" * 32))})
     assert ring.decrypt(subject, context, ring.encrypt(subject, context, data)) == data
 
 

@@ -11,12 +11,15 @@ import pytest
 import yaml
 
 from doorstep.contracts.topics import SERVICES
+from doorstep.keystore.settings import KeyStoreSettings
 from doorstep.kit.resources import Settings
 
 SERVICE_KEYS = {
     "image", "build", "command", "entrypoint", "environment", "volumes", "depends_on", "healthcheck", "restart",
     "stop_grace_period", "read_only", "tmpfs", "cap_drop", "security_opt", "ports",
 }  # fmt: skip
+OPERATORS = "./secrets"
+"""The folder of the service accounts' secrets, which the operator makes."""
 CONDITIONS = {"service_healthy", "service_completed_successfully", "service_started"}
 
 
@@ -27,7 +30,7 @@ def compose(root: Path):
 
 def test_it_has_the_engines_and_every_service(compose) -> None:
     assert {name for name in compose["services"] if not name.endswith("-migrate")} == {
-        "postgres", "kafka", "keys", *SERVICES
+        "postgres", "kafka", "keys", "keystore", "keystore-postgres", *SERVICES
     }  # fmt: skip
     assert all(f"{service}-migrate" in compose["services"] for service in SERVICES)
 
@@ -48,10 +51,12 @@ def test_what_it_mounts_and_builds_exists(root: Path, compose) -> None:
     for name, service in compose["services"].items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert source in compose["volumes"] or (root / source).is_file(), f"{name}: {source}"
+            known = source in (*compose["volumes"], OPERATORS)
+            assert known or (root / source).is_file(), f"{name}: {source}"
         if "build" in service:
             assert (root / service["build"]["dockerfile"]).is_file(), name
-            assert service["image"] in service["build"]["dockerfile"].replace("services/", "doorstep-"), name
+            member = service["build"]["dockerfile"].removeprefix("services/").partition("/")[0]
+            assert service["image"] == f"doorstep-{member}", name
 
 
 def test_it_runs_the_kafka_that_the_tests_run_and_the_postgresql_too(root: Path, compose) -> None:
@@ -68,7 +73,7 @@ def test_every_service_has_its_own_database(root: Path, compose) -> None:
     made = set(
         re.findall(r"CREATE DATABASE (\w+)", (root / "deploy/compose/databases.sql").read_text(encoding="utf-8"))
     )
-    assert made == {*SERVICES, "keys"}
+    assert made == set(SERVICES)
     for service in SERVICES:
         for name in (service, f"{service}-migrate"):
             assert compose["services"][name]["environment"]["DOORSTEP_DATABASE_URL"].endswith(f"/{service}")
@@ -92,6 +97,24 @@ def test_it_sets_what_the_service_reads_and_nothing_else(compose, service: str, 
     settings = settings_of(service)
     assert settings().profile == "production"
     assert set(environment) - {f"DOORSTEP_{name.upper()}" for name in settings.model_fields} == set()
+
+
+def test_the_key_store_has_a_server_of_its_own_and_its_keys_are_mounted_nowhere_else(compose, monkeypatch) -> None:
+    services = compose["services"]
+    environment = {
+        name: re.sub(r"\$\{\w+:\?\}", "given", text) for name, text in services["keystore"]["environment"].items()
+    }
+    monkeypatch.setattr("os.environ", environment)
+    settings = KeyStoreSettings()
+    assert set(environment) - {f"DOORSTEP_{name.upper()}" for name in type(settings).model_fields} == set()
+    assert settings.database_url.endswith("@keystore-postgres:5432/keys")
+    holders = {
+        name for name, one in services.items() if any(each.startswith("keks:") for each in one.get("volumes", []))
+    }
+    assert holders == {"keystore"}
+    told = {name for name, one in services.items() if "KEYS_PASSWORD" in str(one.get("environment", {}))}
+    assert told == {"keystore", "keystore-migrate", "keystore-postgres"}
+    assert "KEKS" not in "".join(str(services[name]["environment"]) for name in SERVICES)
 
 
 def test_the_keys_that_it_makes_are_kept(root: Path, tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def test_the_import_contracts_hold(root: Path) -> None:
         ("services/risk", "doorstep/risk/domain/pack.py", "import sqlalchemy", "The domain is pure"),
         ("services/audit", "doorstep/audit/witness/store.py", "import doorstep.kit.db", "The witness knows"),
         ("deploy/local", "doorstep/local/up.py", "import doorstep.risk.api", "The command and the local"),
+        ("keystore", "doorstep/keystore/keks.py", "import doorstep.keystore.table", "Rooms of the key store"),
+        ("keystore", "doorstep/keystore/table.py", "import doorstep.kit.outbox", "The key store publishes nothing"),
     ],
 )
 def test_a_planted_import_is_caught(

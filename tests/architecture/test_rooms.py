@@ -13,7 +13,11 @@ ROOMS = {
     "witness",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
-KIT_ROOMS = 28
+KIT_ROOMS = 30
+KEY_STORE_ROOMS = {
+    "__init__", "__main__", "settings", "app", "api", "commands", "turning", "table", "epochs", "keks", "transit",
+    "errors", "domain",
+}  # fmt: skip
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|base|core|managers?|misc|stuff)($|_)")
 FOREIGN_TO_DOMAIN = {"sqlalchemy", "fastapi", "starlette", "aiokafka", "httpx", "aiohttp", "asyncpg", "alembic"}
 COMMITTING = {"commit", "rollback"}
@@ -57,6 +61,12 @@ def test_there_are_six_services_and_no_other(root: Path) -> None:
     assert tuple(sorted(path.name for path in (root / "services").iterdir() if (path / "src").exists())) == SERVICES
 
 
+def test_the_key_store_has_its_rooms_and_no_other(modules) -> None:
+    package = Path("keystore/src/doorstep/keystore")
+    found = {Path(one.path.relative_to(package).parts[0]).stem for one in modules if one.path.is_relative_to(package)}
+    assert found == KEY_STORE_ROOMS
+
+
 def test_the_kit_has_its_counted_rooms(modules) -> None:
     kit = Path("kit/src/doorstep/kit")
     rooms = {module.path.name for module in modules if module.path.parent == kit and module.path.stem != "__init__"}
@@ -90,7 +100,9 @@ def test_migrations_live_in_the_package_that_ships_them(files) -> None:
 
 
 def test_application_code_never_ends_a_transaction(modules) -> None:
-    ended = {str(module.path): commits(module.tree) for module in modules if module.path.parts[0] == "services"}
+    ended = {
+        str(module.path): commits(module.tree) for module in modules if module.path.parts[0] in ("services", "keystore")
+    }
     assert {path: lines for path, lines in ended.items() if lines} == {}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 MEMBERS = (
-    "contracts", "kit", "cli", "deploy/local", "services/audit", "services/gateway", "services/intake",
+    "contracts", "kit", "keystore", "cli", "deploy/local", "services/audit", "services/gateway", "services/intake",
     "services/referral", "services/registry", "services/risk",
 )  # fmt: skip
 

@@ -277,9 +277,9 @@ async def messages(stack: Stack) -> Heap:
 
 
 async def tables(stack: Stack) -> Heap:
-    """Every column of every table of every database, as it lies there; `database.table.column`."""
+    """Every column of every table of every database of the server, as it lies there; `database.table.column`."""
     heap: Heap = {}
-    for database in (*SERVICES, "keys"):
+    for database in await databases_of(stack):
         connection = await asyncpg.connect(stack.database_url(database).replace("+asyncpg", ""))
         try:
             names = await connection.fetch(
@@ -295,6 +295,17 @@ async def tables(stack: Stack) -> Heap:
         finally:
             await connection.close()
     return heap
+
+
+async def databases_of(stack: Stack) -> set[str]:
+    """All databases that the server has, whoever made them."""
+    connection = await asyncpg.connect(stack.database_url("keys").replace("+asyncpg", ""))
+    try:
+        found = await connection.fetch("SELECT datname FROM pg_database WHERE datallowconn")
+    finally:
+        await connection.close()
+    assert {row[0] for row in found} >= {*SERVICES, "keys"}
+    return {row[0] for row in found}
 
 
 def as_bytes(value: object) -> bytes:
@@ -372,6 +383,7 @@ def test_there_is_something_to_search_of_every_kind(journey: Journey, heap: Heap
         assert heap[f"{service} metrics"]
         assert any(where.startswith(f"{service}.outbox.") for where in heap) or service == "audit"
     assert any(where.startswith("keys.data_key.") for where in heap)
+    assert any(where.endswith("keystore.log") for where in logs)
     assert len(journey.problems) > 20
     assert journey.follow_codes
 

@@ -19,9 +19,11 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.db import Database
+from doorstep.kit.key_store import RemoteKeys, ServiceToken
+from doorstep.kit.keyset import Keyset
 from doorstep.kit.testing import eventually
-from doorstep.kit.vault import Keyset, Vault
+from doorstep.kit.vault import Vault
+from doorstep.local.clients import client_id
 from doorstep.local.front_door import Body, FrontDoor, Refused
 from doorstep.local.records import demonstration
 from doorstep.local.stack import Stack, StackOptions, running_stack
@@ -221,13 +223,20 @@ class House:
         checkpoint = await self.ask("GET", "/api/log/checkpoint")
         return int(checkpoint.raw.split(b"\n")[1]) if checkpoint.status == 200 else 0
 
+    def vault(self) -> Vault:
+        """What the log's service has: the key store over HTTP, and the keyset."""
+        clients = self.stack.issuer.clients
+        account, secret = client_id("audit"), clients.folder / "audit"
+        token = ServiceToken(url=self.stack.issuer.service_token_url, client_id=account, secret=secret)
+        return Vault(RemoteKeys(self.stack.key_store, token), Keyset(self.stack.keyset))
+
     async def logged(self, service: str, subject: str) -> list[Body]:
         """What a service submitted to the log about a subject, opened with the subject's key, oldest first."""
-        keys = Database(self.stack.database_url("keys"), pool_size=1)
+        vault = self.vault()
         try:
-            ring = await Vault(keys, Keyset(self.stack.keyset)).ring([UUID(subject)])
+            ring = await vault.ring([UUID(subject)])
         finally:
-            await keys.close()
+            await vault.store.close()
         found = []
         kind = "audit.entry-submitted.v1"
         for row in await self.rows(service, "SELECT body FROM outbox WHERE type = $1 ORDER BY position", kind):

@@ -10,10 +10,8 @@ from doorstep.audit.domain.note import SigningKey
 from doorstep.contracts.feeds import RequestWithdrawn
 from doorstep.contracts.topics import SERVICES, feed_topic
 from doorstep.contracts.wire import from_message
-from doorstep.kit.db import Database
 from doorstep.kit.delivery import NotForUs, new_private_key, open_with
 from doorstep.kit.testing import eventually
-from doorstep.kit.vault import Keyset, Vault
 from doorstep.local.front_door import FrontDoor, fresh_id
 from doorstep.local.story import verified
 
@@ -58,20 +56,19 @@ async def test_a_person_is_erased_everywhere_the_log_verifies_and_departments_ar
 
     await erase(house, body["file_id"], person)
 
-    keys = Database(house.stack.database_url("keys"), pool_size=1)
+    vault = house.vault()
 
     async def key_is_gone() -> bool:
-        return await Vault(keys, Keyset(house.stack.keyset)).erased([UUID(person)]) == {UUID(person)}
+        return await vault.erased([UUID(person)]) == {UUID(person)}
 
     await eventually(key_is_gone, within=60)
     ref = await withdrawn(house, key)
     await house.still()
     assert await tables_that_name(house, person) <= STAYS
-    fresh = Vault(keys, Keyset(house.stack.keyset))
-    assert UUID(person) not in await fresh.ring([UUID(person)])
-    index = fresh.blind_index("audit.subject", person)
+    assert UUID(person) not in await vault.ring([UUID(person)])
+    index = vault.blind_index("audit.subject", person)
     assert await house.rows("audit", "SELECT 1 FROM detail WHERE subject = $1", index) == []
-    await keys.close()
+    await vault.store.close()
     await nothing_is_shown(house, body, person, others, code, ref)
 
     again = await house.ask("POST", "/api/records", body, token=house.token("collector", who=""))

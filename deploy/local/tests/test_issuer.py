@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from doorstep.kit.auth import Authenticator, NotAuthenticated
+from doorstep.local.clients import client_id
 from doorstep.local.failures import PortTaken
 from doorstep.local.issuer import AUDIENCE, KEY_ID_PREFIX, Issuer, UnknownClaim
 from doorstep.local.ports import free_ports
@@ -55,6 +56,29 @@ async def test_an_unknown_role_or_agency_is_a_problem(issuer: Issuer, form: dict
     status, problem = await ask(issuer, **form)
     assert status == 400
     assert str(problem["detail"]).startswith(("role: one of collector", "agency: one of civil-affairs"))
+
+
+async def test_a_service_gets_a_short_lived_token_by_its_own_secret_and_by_nothing_else(issuer: Issuer) -> None:
+    issuer.clients.make(["risk", "audit"])
+    risk, audit = ((issuer.clients.folder / name).read_text() for name in ("risk", "audit"))
+    issuer.clients.make(["risk", "intake"])
+    assert (issuer.clients.folder / "risk").read_text() == risk
+    right = {"grant_type": "client_credentials", "client_id": client_id("risk"), "client_secret": risk}
+    wrong: list[dict[str, str]] = [
+        {}, {"client_secret": audit}, {"client_secret": ""}, {"client_secret": "口令"}, {"client_id": "risk"},
+        {"client_id": client_id(".risk.new")}, {"grant_type": "password"},
+    ]  # fmt: skip
+    async with aiohttp.ClientSession() as client:
+        for change in wrong:
+            form = {**right, **change} if change else {}
+            async with client.post(issuer.service_token_url, data=form) as answer:
+                assert answer.status in (400, 401), change
+        async with client.post(issuer.service_token_url, data=right) as answer:
+            given = await answer.json()
+    principal = await authenticator(issuer).verify(given["access_token"])
+    assert (principal.role, principal.agency, principal.subject) == ("service", "station", "risk")
+    assert given["expires_in"] == 300
+    assert (await ask(issuer, role="service"))[0] == 400
 
 
 async def test_the_key_is_kept_and_marked_and_ours_alone(issuer: Issuer, tmp_path: Path) -> None:

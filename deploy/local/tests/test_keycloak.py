@@ -18,9 +18,11 @@ import pytest_asyncio
 from yarl import URL
 
 from doorstep.contracts.codes import Department, Role
+from doorstep.contracts.topics import SERVICES
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
 from doorstep.kit.testing import eventually
 from doorstep.local import keycloak
+from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
 from doorstep.local.keycloak import Keycloak
 
@@ -215,7 +217,8 @@ async def test_a_new_signing_key_is_taken_and_an_old_one_serves_no_more_once_it_
 def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
     realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
     names = {client["clientId"] for client in realm["clients"]}
-    assert names == {"doorstep-page", PORTAL_AGENCY, *(f"department-{department}" for department in Department)}
+    departments = {f"department-{department}" for department in Department}
+    assert names == {"doorstep-page", PORTAL_AGENCY, *departments, *(client_id(service) for service in SERVICES)}
     [provider] = realm["components"]["org.keycloak.userprofile.UserProfileProvider"]
     [profile] = provider["config"]["kc.user.profile.config"]
     options = {
@@ -223,9 +226,21 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
         for one in json.loads(profile)["attributes"]
         if "options" in one["validations"]
     }
-    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.RESIDENT}
+    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.RESIDENT, Role.SERVICE}
     assert options["agency"] == {"station", *Department}
     assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
+
+
+def test_the_realm_says_of_a_service_s_account_that_it_is_a_service_of_the_station() -> None:
+    realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
+    accounts = {client["clientId"]: client for client in realm["clients"]}
+    for service in SERVICES:
+        account = accounts[client_id(service)]
+        claims = {
+            one["config"].get("claim.name"): one["config"].get("claim.value") for one in account["protocolMappers"]
+        }
+        assert (claims["role"], claims["agency"]) == (Role.SERVICE, "station")
+        assert account["serviceAccountsEnabled"] is True
 
 
 def test_the_realm_holds_no_secret_and_no_user() -> None:

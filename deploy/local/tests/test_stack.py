@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from doorstep.kit.vault import Keyset
+from doorstep.kit.keyset import Keyset
 from doorstep.local.failures import ExternalUnreachable, FolderInUse, PortTaken, StackFailed
 from doorstep.local.ports import front_door_port
 from doorstep.local.stack import Stack, StackOptions, running_stack
@@ -38,7 +38,7 @@ def engines_only(data: Path | None, **options: object) -> StackOptions:
 async def keys_in(stack: Stack) -> int:
     connection = await asyncpg.connect(stack.database_url("keys").replace("+asyncpg", ""))
     try:
-        await connection.execute("INSERT INTO data_key (subject_id, kek, wrapped) VALUES (gen_random_uuid(), '1', '')")
+        await connection.execute("INSERT INTO data_key (subject_id, destroyed_at) VALUES (gen_random_uuid(), now())")
         return await connection.fetchval("SELECT count(*) FROM data_key")
     finally:
         await connection.close()
@@ -72,7 +72,7 @@ async def test_a_second_start_finds_its_data_its_keys_and_its_port(tmp_path: Pat
 async def test_secrets_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     async with running_stack(engines_only(tmp_path, port=0)):
         secrets = [*(tmp_path / "keys").iterdir(), tmp_path / "stack.json"]
-        assert {path.name for path in secrets} == {"keyset.json", "log.key", "issuer.json", "stack.json"}
+        assert {path.name for path in secrets} == {"keyset.json", "log.key", "issuer.json", "clients", "stack.json"}
         assert [path for path in secrets if path.stat().st_mode & 0o077] == []
         assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
 

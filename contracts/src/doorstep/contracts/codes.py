@@ -50,6 +50,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     OPERATOR = "operator"
     PORTAL = "portal"
+    SERVICE = "service"
 
 
 class Channel(StrEnum):

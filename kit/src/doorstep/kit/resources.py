@@ -14,6 +14,7 @@ from doorstep.kit.auth import Authenticator
 from doorstep.kit.broker import Broker
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.intents import Intent, Record, activate, record
+from doorstep.kit.key_store import RemoteKeys, ServiceToken
 from doorstep.kit.manifest import Manifests, publishes_manifests
 from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Encode, Relay
@@ -35,12 +36,15 @@ class Settings(BaseSettings):
 
     profile: str = "production"
     database_url: str
-    keys_database_url: str
     kafka: str
     kafka_replication: int = 1
     kafka_fetch_wait_ms: int = 500
     kafka_bells: Path | None = None
     keyset: Path
+    key_store_url: str
+    token_url: str
+    client_id: str
+    client_secret: Path
     issuer: str
     jwks_url: str
     issuer_profile: str = "production"
@@ -88,7 +92,8 @@ class Service:
 
 def compose(name: str, settings: Settings) -> Service:
     """The resources of the service `name`; nothing is connected yet."""
-    keys = Database(settings.keys_database_url, service="keys", pool_size=4)
+    token = ServiceToken(url=settings.token_url, client_id=settings.client_id, secret=settings.client_secret)
+    keys = RemoteKeys(settings.key_store_url, token)
     watcher = die_at(settings.kill_at) if settings.kill_at and settings.profile == DEVELOPMENT_PROFILE else None
     service = Service(
         name=name,

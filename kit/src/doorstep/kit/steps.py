@@ -1,4 +1,4 @@
-"""The named steps of relay and consumer, between any two of which a process may die."""
+"""The named steps of relay, consumer and key epochs, between any two of which a process may die."""
 
 import os
 import signal
@@ -23,6 +23,11 @@ class Step(StrEnum):
     CONSUMER_DEAD_LETTERED = "consumer.dead-lettered"
     CONSUMER_PARKED = "consumer.parked"
     CONSUMER_DRAINED = "consumer.drained"
+    EPOCH_KEY_MADE = "epoch.key-made"
+    EPOCH_BEGUN = "epoch.begun"
+    EPOCH_REWRAPPED = "epoch.rewrapped"
+    EPOCH_ENDED = "epoch.ended"
+    EPOCH_KEY_DESTROYED = "epoch.key-destroyed"
 
 
 Watcher = Callable[[Step], None]

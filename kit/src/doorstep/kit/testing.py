@@ -26,20 +26,27 @@ from doorstep.contracts.wire import from_message
 from doorstep.kit.consumer import Received
 from doorstep.kit.db import Database
 from doorstep.kit.delivery import open_with
+from doorstep.kit.key_store import KeyStore
+from doorstep.kit.keyset import Keyset, new_keyset
 from doorstep.kit.migrations import migrate
-from doorstep.kit.vault import KeyRing, Keyset, Vault, new_keyset
+from doorstep.kit.vault import KeyRing, Vault
 
 KIT_TABLES = "doorstep.kit:migrations/service"
 KEY_TABLES = "doorstep.kit:migrations/keys"
 Url = Callable[[str], str]
+NewKeyStore = Callable[[Database, Path], KeyStore]
 
 
 class Databases:
     """Databases of a test cluster: each a clone, made in a tenth of a second, of a template with its migrations."""
 
-    def __init__(self, url: Url) -> None:
-        """`url` gives the address of a database of the cluster, with a role that may create databases."""
+    def __init__(self, url: Url, key_store: NewKeyStore | None = None) -> None:
+        """`url` gives the address of a database of the cluster, with a role that may create databases.
+
+        `key_store` makes a key store over a database of its own and a folder.
+        """
         self._url = url
+        self._key_store = key_store
         self._templates: dict[tuple[str, ...], str] = {}
         self._making = asyncio.Lock()
         self._made: list[str] = []
@@ -59,10 +66,12 @@ class Databases:
         return self._url(name)
 
     async def vault(self, folder: Path) -> Vault:
-        """A vault of its own, with a keyset in `folder`."""
+        """A vault of its own, with a key store in this process and a keyset in `folder`."""
+        if self._key_store is None:
+            raise TypeError("it was not said how a key store is made")
         new_keyset(folder / "keyset.json")
-        keys = Database(await self.new(KEY_TABLES), service="keys", pool_size=2)
-        return Vault(keys, Keyset(folder / "keyset.json"))
+        keys = Database(await self.new(KEY_TABLES), service="keystore", pool_size=2)
+        return Vault(self._key_store(keys, folder), Keyset(folder / "keyset.json"))
 
     async def drop(self) -> None:
         """Drop the databases that were made since the last time; templates stay."""

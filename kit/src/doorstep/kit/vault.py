@@ -1,76 +1,57 @@
 """Data keys of subjects, and what is encrypted, indexed and pseudonymised with them.
 
-A subject is a person's mention, a dwelling or a place. Each has a random key (AES-256-GCM), wrapped by a
-key-encryption key of the local keyset; destroying the wrapped key erases the subject everywhere. Invariants: the
-additional data binds subject, context and key version; wrapped keys do not travel; a cached key lives five minutes, and
-moments where a subject was erased.
+A subject is a person's mention, a dwelling or a place. Each has a random key, which the key store makes, keeps wrapped
+and destroys: that erases the subject everywhere. Invariants: the additional data binds subject, context and key
+version; wrapped keys do not travel; a cached key lives five minutes, and moments where a subject was erased.
 """
 
 import asyncio
 import base64
-import binascii
-import hashlib
-import hmac
-import json
 import logging
-import os
 import re
 import secrets
 import time
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar, cast
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.sealed import Sealed
-from doorstep.kit.db import DATABASE_ERRORS, Database, run
+from doorstep.kit.db import DATABASE_ERRORS, run
 from doorstep.kit.inbox import Message
+from doorstep.kit.key_store import KeyStore
+from doorstep.kit.keyset import NOBODY, NONCE, Keyset, SealBroken, Sealer, new_keyset, sealer
 from doorstep.kit.telemetry import describe
 from doorstep.kit.wakeups import sleep_unless
+
+__all__ = [
+    "NOBODY",
+    "KeyRing",
+    "Keyset",
+    "SealBroken",
+    "SubjectErased",
+    "Vault",
+    "begin_erasing",
+    "hold_erasing",
+    "new_keyset",
+]
 
 log = logging.getLogger(__name__)
 
 Content = TypeVar("Content", bound=Contract)
-NOBODY = UUID(int=0)
-"""The subject of what concerns no person: keys, rule packs, dead letters that cannot be read."""
 
 _CODE = "follow-code"
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: none is taken for another
 _GROUP = 4
 _CACHE_SECONDS = 300
 _CACHE_ENTRIES = 50_000
-_NONCE = 12
 _LOOK = 1.0
-_OVERLAP = 60.0
 
 _SEALED = re.compile(rb'"subject_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
-_FETCH = "SELECT subject_id, version, kek, wrapped FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[]))"
-_MAKE = """
-    INSERT INTO data_key (subject_id, kek, wrapped)
-    SELECT id, CAST(:kek AS text), wrapped
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:wrapped AS bytea[])) AS r (id, wrapped) ORDER BY id
-    ON CONFLICT DO NOTHING RETURNING subject_id
-"""
-_DESTROY = text(
-    """
-    INSERT INTO data_key (subject_id, kek, destroyed_at) VALUES (:id, :kek, now())
-    ON CONFLICT (subject_id) DO UPDATE SET wrapped = NULL, destroyed_at = coalesce(data_key.destroyed_at, now())
-    """
-)
-_ERASED = "SELECT subject_id FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[])) AND destroyed_at IS NOT NULL"
-_ERASED_SINCE = """
-    SELECT clock_timestamp() - make_interval(secs => CAST(:overlap AS float)) AS until,
-        ARRAY(
-            SELECT subject_id FROM data_key WHERE destroyed_at >= coalesce(CAST(:since AS timestamptz), now())
-        ) AS erased
-"""
 _ERASING = 7_266_371  # an advisory lock of a service's database: shared by who stores, exclusive for who erases
 
 
@@ -78,49 +59,10 @@ class SubjectErased(LookupError):
     """The subject was erased, or never had a key: nothing of it can be read."""
 
 
-class SealBroken(ValueError):
-    """The ciphertext was changed, or belongs to another subject, context or key."""
-
-
-class Keyset:
-    """Key-encryption keys by name, and the keys of indexes, pseudonyms and digests, from a file that only we read."""
-
-    def __init__(self, path: Path) -> None:
-        """Read the keyset at `path`; raises ValueError if it is not one."""
-        try:
-            document = json.loads(path.read_text())
-            self.current: str = document["current"]
-            self.keks = {name: AESGCM(base64.b64decode(key)) for name, key in document["keks"].items()}
-            self.index = base64.b64decode(document["index"])
-            self.pairwise = base64.b64decode(document["pairwise"])
-        except (OSError, KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise ValueError(f"no keyset at {path.name}: {type(error).__name__}") from None
-
-
-def new_keyset(path: Path) -> None:
-    """Make a keyset of random keys at `path`, readable by its owner alone; an existing one is kept."""
-
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(32)).decode()
-
-    document = {"current": "1", "keks": {"1": key()}, "index": key(), "pairwise": key()}
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(fresh, path)  # whole or not at all, and never in the place of another
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
-
-
 class KeyRing:
     """The data keys of a few subjects, for one piece of work."""
 
-    def __init__(self, keys: dict[UUID, tuple[int, AESGCM]]) -> None:
+    def __init__(self, keys: dict[UUID, tuple[int, Sealer]]) -> None:
         """Hold `keys`: subject to key version and key."""
         self._keys = keys
 
@@ -131,13 +73,13 @@ class KeyRing:
     def encrypt(self, subject_id: UUID, context: str, data: bytes) -> bytes:
         """`data` under the subject's key: 4 bytes key version, 12 bytes nonce, ciphertext with tag."""
         version, key = self._key(subject_id)
-        nonce = secrets.token_bytes(_NONCE)
+        nonce = secrets.token_bytes(NONCE)
         return version.to_bytes(4) + nonce + key.encrypt(nonce, data, _binding(subject_id, context, version))
 
     def decrypt(self, subject_id: UUID, context: str, blob: bytes) -> bytes:
         """What `encrypt` was given. Raises SubjectErased or SealBroken."""
         _, key = self._key(subject_id)
-        version, nonce, ciphertext = int.from_bytes(blob[:4]), blob[4 : 4 + _NONCE], blob[4 + _NONCE :]
+        version, nonce, ciphertext = int.from_bytes(blob[:4]), blob[4 : 4 + NONCE], blob[4 + NONCE :]
         try:
             return key.decrypt(nonce, ciphertext, _binding(subject_id, context, version))
         except (InvalidTag, ValueError):
@@ -167,7 +109,7 @@ class KeyRing:
         except (ValueError, OverflowError):  # not base64, not ASCII, not this model, or already SealBroken
             raise SealBroken(model.__name__) from None
 
-    def _key(self, subject_id: UUID) -> tuple[int, AESGCM]:
+    def _key(self, subject_id: UUID) -> tuple[int, Sealer]:
         try:
             return self._keys[subject_id]
         except KeyError:
@@ -179,19 +121,18 @@ def _binding(subject_id: UUID, context: str, version: int) -> bytes:
 
 
 class Vault:
-    """The station's key store, and the keyed functions that hide what they are given."""
+    """The data keys of the key store, kept for minutes, and the keyed functions that hide what they are given."""
 
-    def __init__(self, database: Database, keyset: Keyset) -> None:
-        """Use the wrapped keys in `database`, unwrapped by `keyset`."""
-        self._database = database
+    def __init__(self, store: KeyStore, keyset: Keyset) -> None:
+        """Use the data keys of `store`, and for indexes and pseudonyms those of `keyset`."""
+        self.store = store
         self._keyset = keyset
-        self._cache: dict[UUID, tuple[float, int, AESGCM | None]] = {}
-        self._concealing = self._mac(keyset.index, "conceal", b"")
+        self._cache: dict[UUID, tuple[float, int, Sealer | None]] = {}
 
     async def ring(self, subject_ids: Iterable[UUID], *, create: bool = False) -> KeyRing:
         """The keys of `subject_ids`; those without one get one if `create`, else opening raises SubjectErased."""
         now = time.monotonic()
-        keys: dict[UUID, tuple[int, AESGCM]] = {}
+        keys: dict[UUID, tuple[int, Sealer]] = {}
         missing = []
         for one in sorted(set(subject_ids)):
             expires, version, key = self._cache.get(one, (0.0, 0, None))
@@ -207,37 +148,17 @@ class Vault:
         """Load the keys of all that is sealed in `messages` at once; what has none is found out when it is opened."""
         await self.ring({UUID(found[1].decode()) for one in messages for found in _SEALED.finditer(one.value)})
 
-    async def _load(self, subject_ids: list[UUID], *, create: bool) -> dict[UUID, tuple[int, AESGCM]]:
+    async def _load(self, subject_ids: list[UUID], *, create: bool) -> dict[UUID, tuple[int, Sealer]]:
         if len(self._cache) > _CACHE_ENTRIES:
             self._cache.clear()
-        made = await self._make(subject_ids) if create else {}
-        known = [one for one in subject_ids if one not in made]
-        loaded: dict[UUID, tuple[int, AESGCM]] = {one: (1, AESGCM(key)) for one, key in made.items()}
-        for subject_id, version, kek, wrapped in await self._database.fetch(_FETCH, {"ids": known}) if known else []:
-            if wrapped is not None:
-                loaded[subject_id] = (version, self._unwrap(subject_id, version, kek, wrapped))
+        found = await self.store.keys(subject_ids, create=create)
+        try:
+            loaded = {one: (key.version, sealer(key.algorithm, key.key)) for one, key in found.items()}
+        except ValueError:  # made by a later version, with an algorithm that we do not know
+            raise SealBroken("data_key") from None
         expires = time.monotonic() + _CACHE_SECONDS
         self._cache.update({one: (expires, version, key) for one, (version, key) in loaded.items()})
         return loaded
-
-    def _unwrap(self, subject_id: UUID, version: int, kek: str, wrapped: bytes) -> AESGCM:
-        binding = _binding(subject_id, kek, version)
-        try:
-            return AESGCM(self._keyset.keks[kek].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], binding))
-        except (InvalidTag, KeyError):  # another keyset wrapped it
-            raise SealBroken("data_key") from None
-
-    async def _make(self, subject_ids: list[UUID]) -> dict[UUID, bytes]:
-        """Make a key for each of `subject_ids` that has none, in one statement; gives those that were made."""
-        kek = self._keyset.current
-        keys = {one: AESGCM.generate_key(256) for one in subject_ids}
-        wrapped = []
-        for subject_id, key in keys.items():
-            nonce = secrets.token_bytes(_NONCE)
-            wrapped.append(nonce + self._keyset.keks[kek].encrypt(nonce, key, _binding(subject_id, kek, 1)))
-        rows = await self._database.fetch(_MAKE, {"kek": kek, "ids": subject_ids, "wrapped": wrapped})
-        made = {row[0] for row in rows}
-        return {one: key for one, key in keys.items() if one in made}
 
     async def destroy(self, subject_id: UUID) -> None:
         """Erase the subject: its key is gone for good, here and in what was encrypted under it anywhere.
@@ -246,14 +167,13 @@ class Vault:
         """
         if subject_id == NOBODY:
             raise ValueError("nobody cannot be erased")
-        async with self._database.transaction() as session:
-            await session.execute(_DESTROY, {"id": subject_id, "kek": self._keyset.current})
+        await self.store.destroy(subject_id)
         self.forget(subject_id)
 
     async def erased(self, subject_ids: Iterable[UUID]) -> set[UUID]:
         """Those of `subject_ids` that were erased, as the key store has it now."""
         ids = list(set(subject_ids) - {NOBODY})
-        return {row[0] for row in await self._database.fetch(_ERASED, {"ids": ids})} if ids else set()
+        return await self.store.erased(ids) if ids else set()
 
     async def forget_erased(self, stopping: asyncio.Event) -> None:
         """Drop the cached keys of those who are erased, moments after, until `stopping` is set.
@@ -264,8 +184,7 @@ class Vault:
         since: datetime | None = None  # nothing is in the cache yet
         while not stopping.is_set():
             try:
-                values = {"since": since, "overlap": _OVERLAP}
-                [(since, erased)] = await self._database.fetch(_ERASED_SINCE, values)
+                since, erased = await self.store.erased_since(since)
                 for one in erased:
                     self.forget(one)
             except DATABASE_ERRORS as error:
@@ -278,18 +197,17 @@ class Vault:
 
     def blind_index(self, field: str, value: str) -> bytes:
         """16 bytes by which an equal `value` of `field` is found, and nothing else can be learned."""
-        return self._mac(self._keyset.index, field, value.encode())[:16]
+        return self._keyset.digest(field, value.encode())[:16]
 
     def conceal(self, field: str, identifier: UUID) -> bytes:
         """`identifier` as 44 bytes that `reveal` alone can read, each time others."""
-        nonce = secrets.token_bytes(_NONCE)
-        return nonce + AESGCM(self._concealing).encrypt(nonce, identifier.bytes, field.encode())
+        return self._keyset.conceal(field, identifier.bytes)
 
     def reveal(self, field: str, blob: bytes) -> UUID:
         """What `conceal` was given. Raises SealBroken."""
         try:
-            return UUID(bytes=AESGCM(self._concealing).decrypt(blob[:_NONCE], blob[_NONCE:], field.encode()))
-        except (InvalidTag, ValueError):
+            return UUID(bytes=self._keyset.reveal(field, blob))
+        except ValueError:
             raise SealBroken(field) from None
 
     def follow_code(self, subject_id: UUID) -> str:
@@ -304,16 +222,11 @@ class Vault:
 
     def digest(self, body: bytes) -> bytes:
         """32 bytes that tell whether a command came with the same body again."""
-        return self._mac(self._keyset.index, "command", body)
+        return self._keyset.digest("command", body)
 
     def pairwise(self, audience: str, identifier: UUID | str) -> UUID:
         """The id that `audience` alone knows `identifier` by."""
-        number = int.from_bytes(self._mac(self._keyset.pairwise, audience, str(identifier).encode())[:16])
-        return UUID(int=number & ~(0xF << 76 | 0x3 << 62) | (0x8 << 76 | 0x2 << 62))  # RFC 9562, version 8
-
-    @staticmethod
-    def _mac(key: bytes, purpose: str, data: bytes) -> bytes:
-        return hmac.new(key, purpose.encode() + b"\0" + data, hashlib.sha256).digest()
+        return self._keyset.pairwise(audience, str(identifier))
 
 
 async def hold_erasing(session: AsyncSession) -> None:

@@ -269,7 +269,10 @@ def service(log, vault, tmp_path, witnesses_file):
     key_file.write_text(log.key.encode() + "\n")
     settings = LogSettings(
         database_url=log.url,
-        keys_database_url=log.url,
+        key_store_url="http://127.0.0.1:1",
+        token_url="http://127.0.0.1:1",
+        client_id="tests",
+        client_secret=tmp_path / "secret",
         kafka="127.0.0.1:1",
         keyset=tmp_path / "keyset.json",
         issuer="https://issuer.example",

@@ -169,7 +169,7 @@ async def test_a_process_killed_with_nine_at_each_line_leaves_what_the_next_one_
     program.write_text(ERASER)
     gone, erasure = uuid4(), uuid4()
     await logged(log, vault, gone)
-    keys = vault._database.engine.url.render_as_string(hide_password=False)
+    keys = vault.store.database.engine.url.render_as_string(hide_password=False)
     arguments = (log.url, keys, str(tmp_path / "keyset.json"), str(gone), str(erasure))
     for step in (*ErasingStep, "never"):
         child = await asyncio.create_subprocess_exec(sys.executable, str(program), *arguments, str(step))
@@ -186,6 +186,7 @@ from uuid import UUID
 
 from doorstep.audit.operations.erasing import erase_subject
 from doorstep.kit.db import Database
+from doorstep.keystore.app import local_table
 from doorstep.kit.vault import Keyset, Vault
 
 
@@ -194,7 +195,8 @@ async def main(log, keys, keyset, subject, erasure, last):
         if step == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    database, vault = Database(log, service="audit"), Vault(Database(keys), Keyset(Path(keyset)))
+    store = local_table(Database(keys), Path(keyset).parent)
+    database, vault = Database(log, service="audit"), Vault(store, Keyset(Path(keyset)))
     async with database.transaction() as session:
         await erase_subject(session, vault=vault, subject_id=UUID(subject), erasure_id=UUID(erasure), watch=watch)
 
@@ -309,7 +311,7 @@ async def test_yesterdays_copy_of_the_log_beside_todays_keys_says_nothing(log, v
     url = await databases.new(*log.TABLES)
     await copy_in(url, copied)
     restored = Database(url, service="audit")
-    fresh = Vault(vault._database, vault._keyset)
+    fresh = Vault(vault.store, vault._keyset)
     async with restored.transaction() as session:
         query = text("SELECT sealed FROM detail WHERE subject = :index")
         [sealed] = (await session.execute(query, {"index": subject_index(fresh, gone)})).scalars()
@@ -356,7 +358,7 @@ async def test_nobody_is_not_erased(log, vault):
     await vault.ring([NOBODY], create=True)
     with pytest.raises(ValueError, match="nobody"):
         await erase(log, vault, NOBODY, uuid4())
-    assert NOBODY in await Vault(vault._database, vault._keyset).ring([NOBODY])
+    assert NOBODY in await Vault(vault.store, vault._keyset).ring([NOBODY])
 
 
 async def test_an_erasure_that_cannot_be_read_is_a_dead_letter_and_no_entry(log, service):

@@ -19,13 +19,13 @@ from doorstep.contracts.envelope import Envelope
 from doorstep.contracts.topics import SERVICES, audit_topic
 from doorstep.contracts.wire import to_headers
 from doorstep.kit import intents
-from doorstep.kit.testing import KEY_TABLES, eventually
+from doorstep.kit.testing import eventually
 
 SENDERS = [service for service in SERVICES if service != "audit"]
 
 
 @pytest.fixture
-async def program(log, databases, embedded_broker, vault, tmp_path):
+async def program(log, embedded_broker, vault, serve_keys, tmp_path):
     """Starts the service as a process and waits until it answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -33,7 +33,7 @@ async def program(log, databases, embedded_broker, vault, tmp_path):
     environment = {
         "PROFILE": "embedded",
         "DATABASE_URL": log.url,
-        "KEYS_DATABASE_URL": await databases.new(KEY_TABLES),
+        **(await serve_keys(vault.store.database.engine.url.render_as_string(hide_password=False))).environment,
         "KAFKA": embedded_broker.address,
         "KAFKA_BELLS": str(embedded_broker.bells),
         "KAFKA_FETCH_WAIT_MS": "20",

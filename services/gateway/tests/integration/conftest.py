@@ -30,7 +30,8 @@ def settings(profile: str = "embedded") -> GatewaySettings:
     port = free_ports(1)[0]
     away = f"http://127.0.0.1:{port}"
     return GatewaySettings(
-        profile=profile, database_url="", keys_database_url="", kafka="", keyset=Path(), issuer=away, jwks_url=away,
+        profile=profile, database_url="", kafka="", keyset=Path(), issuer=away, jwks_url=away,
+        key_store_url=away, token_url=away, client_id="gateway", client_secret=Path(),
         intake_url=away, registry_url=away, risk_url=away, referral_url=away, audit_url=away,
     )  # fmt: skip
 

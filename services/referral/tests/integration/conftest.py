@@ -17,6 +17,7 @@ from doorstep.contracts.facts import CATALOGUE, Fact, SubjectKind, Value
 from doorstep.contracts.intake import Card, StatedFacts
 from doorstep.contracts.needs import NEED_TYPES, Need
 from doorstep.contracts.risk import AssessedNeed
+from doorstep.keystore.app import local_table
 from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import Database
@@ -183,7 +184,7 @@ class Desk:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def own_databases(postgres: EmbeddedPostgres) -> AsyncIterator[Databases]:
     """Databases that these tests share: each has subjects of its own, and cloning would cost more than all of them."""
-    found = Databases(postgres.url)
+    found = Databases(postgres.url, local_table)
     yield found
     await found.drop()
 

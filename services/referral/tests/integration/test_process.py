@@ -16,12 +16,14 @@ from uuid_utils.compat import uuid7
 
 from doorstep.contracts.codes import Department
 from doorstep.contracts.risk import NeedsAssessed
+from doorstep.keystore.app import local_table
 from doorstep.kit import outbox
 from doorstep.kit.db import Database
 from doorstep.kit.delivery import new_private_key, open_with
+from doorstep.kit.keyset import Keyset, new_keyset
 from doorstep.kit.relay import Relay
 from doorstep.kit.testing import KEY_TABLES, KIT_TABLES, eventually
-from doorstep.kit.vault import Keyset, Vault, new_keyset
+from doorstep.kit.vault import Vault
 from doorstep.local.issuer import Issuer
 from doorstep.local.ports import free_ports
 
@@ -124,7 +126,7 @@ class Stage:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stage(own_databases, embedded_broker, broker, tmp_path, desk_over):
+async def stage(own_databases, embedded_broker, broker, serve_keys, tmp_path, desk_over):
     """An issuer, triage's outbox, and no instance yet."""
     issuer_port, *ports = free_ports(3)
     issuer = Issuer(tmp_path / "issuer.json", issuer_port)
@@ -139,7 +141,7 @@ async def stage(own_databases, embedded_broker, broker, tmp_path, desk_over):
     environment = {
         "PROFILE": "embedded",
         "DATABASE_URL": url,
-        "KEYS_DATABASE_URL": keys,
+        **(await serve_keys(keys)).environment,
         "KAFKA": embedded_broker.address,
         "KAFKA_BELLS": str(embedded_broker.bells),
         "KAFKA_FETCH_WAIT_MS": "20",
@@ -149,7 +151,7 @@ async def stage(own_databases, embedded_broker, broker, tmp_path, desk_over):
     }
     named = {f"DOORSTEP_{name}": value for name, value in environment.items()}
     instances = Instances(named, tmp_path / "out", {})
-    desk = desk_over(database, Vault(key_store, Keyset(tmp_path / "keyset.json")))
+    desk = desk_over(database, Vault(local_table(key_store, tmp_path), Keyset(tmp_path / "keyset.json")))
     for port in ports:
         await instances.start(port)
     yield Stage(desk, risk, broker, issuer, instances)

@@ -127,7 +127,7 @@ async def keys(cluster: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     """The vault of a module's tests."""
     found = await cluster.vault(tmp_path_factory.mktemp("keys"))
     yield found
-    await found._database.close()
+    await found.store.close()
 
 
 @pytest.fixture

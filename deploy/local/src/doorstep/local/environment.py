@@ -8,11 +8,15 @@ from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
 from doorstep.local.children import Program
+from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
 from doorstep.local.ports import HOST, free_ports
 
 LOG_ORIGIN = "doorstep.example/log"
 FRONT_DOOR = "gateway"
+KEY_STORE = "keystore"
+KEYS = "keys"
+"""The database of the key store."""
 _FOLLOWERS_WAIT_MS = {
     "audit": 300,
     "gateway": 60,
@@ -24,16 +28,20 @@ _OTHERS = ("DOORSTEP_", "PG")  # settings of the caller that must not reach the 
 class Engines:
     """Addresses and key files that all services share.
 
-    `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with `bells`, the
-    folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the witnesses of
-    the log.
+    `keyset` is what services read, `keks` what the key store alone does, `clients` the folder of the service accounts'
+    secrets. `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with
+    `bells`, the folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the
+    witnesses of the log.
     """
 
     databases: Mapping[str, str]
     kafka: str
     issuer: str
     key_set: str
+    token: str
     keyset: Path
+    keks: Path
+    clients: Path
     log_key: Path
     logs: Path
     fetch_wait_ms: int = 500
@@ -47,16 +55,17 @@ class Layout:
 
     ports: Mapping[str, Sequence[int]]
     front_door: int
+    key_store: int
 
     @classmethod
     def choose(cls, services: Sequence[str], instances: Mapping[str, int], front_door: int) -> "Layout":
-        """Give every instance a free port, and the first gateway the front door's."""
+        """Give the key store and every instance a free port, and the first gateway the front door's."""
         counts = {service: max(1, instances.get(service, 1)) for service in services}
-        free = [port for port in free_ports(sum(counts.values()) + 1) if port != front_door]
+        free = [port for port in free_ports(sum(counts.values()) + 2) if port != front_door]
         ports = {service: [free.pop() for _ in range(count)] for service, count in counts.items()}
         if FRONT_DOOR in ports:
             ports[FRONT_DOOR][0] = front_door
-        return cls(ports, front_door)
+        return cls(ports, front_door, free.pop())
 
     def url(self, service: str, instance: int = 0) -> str:
         """Return the base address of an instance; raises KeyError, IndexError."""
@@ -69,7 +78,7 @@ class Layout:
 
 def service_programs(engines: Engines, layout: Layout, extra: Mapping[str, str]) -> list[Program]:
     """Return the program of every instance; `extra` is added to each one's environment."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+    inherited = _inherited()
     programs = []
     for service, ports in layout.ports.items():
         settings = _settings(engines, layout, service)
@@ -81,19 +90,47 @@ def service_programs(engines: Engines, layout: Layout, extra: Mapping[str, str])
     return programs
 
 
-def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
-    settings = {
-        "DOORSTEP_PROFILE": "embedded",
-        "DOORSTEP_DATABASE_URL": engines.databases[service],
-        "DOORSTEP_KEYS_DATABASE_URL": engines.databases["keys"],
-        "DOORSTEP_KAFKA": engines.kafka,
-        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+def key_store_program(engines: Engines, layout: Layout, extra: Mapping[str, str]) -> Program:
+    """Return the program of the key store; `extra` is added to its environment."""
+    environment = {
+        **_inherited(),
+        **_shared(engines),
+        "DOORSTEP_DATABASE_URL": engines.databases[KEYS],
+        "DOORSTEP_KEKS": str(engines.keks),
         "DOORSTEP_KEYSET": str(engines.keyset),
+        "DOORSTEP_PORT": str(layout.key_store),
+        **extra,
+    }
+    command = [sys.executable, "-m", f"doorstep.{KEY_STORE}", "all"]
+    return Program(name=KEY_STORE, command=command, log=engines.logs / f"{KEY_STORE}.log", environment=environment)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
+
+
+def _shared(engines: Engines) -> dict[str, str]:
+    return {
+        "DOORSTEP_PROFILE": "embedded",
         "DOORSTEP_ISSUER": engines.issuer,
         "DOORSTEP_ISSUER_PROFILE": "embedded",
         "DOORSTEP_JWKS_URL": engines.key_set,
         "DOORSTEP_AUDIENCE": AUDIENCE,
         "DOORSTEP_HOST": HOST,
+    }
+
+
+def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
+    settings = {
+        **_shared(engines),
+        "DOORSTEP_DATABASE_URL": engines.databases[service],
+        "DOORSTEP_KAFKA": engines.kafka,
+        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+        "DOORSTEP_KEYSET": str(engines.keyset),
+        "DOORSTEP_KEY_STORE_URL": f"http://{HOST}:{layout.key_store}",
+        "DOORSTEP_TOKEN_URL": engines.token,
+        "DOORSTEP_CLIENT_ID": client_id(service),
+        "DOORSTEP_CLIENT_SECRET": str(engines.clients / service),
     }
     if engines.bells is not None:
         settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
@@ -104,6 +141,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
+        settings["DOORSTEP_LOG_ANCHOR_URL"] = engines.databases[KEYS]
         if engines.log_witnesses is not None:
             settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
     return settings

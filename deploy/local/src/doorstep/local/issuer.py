@@ -12,6 +12,8 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from doorstep.contracts.codes import Department, Role
+from doorstep.local.clients import LIFETIME as CLIENT_LIFETIME
+from doorstep.local.clients import Clients, UnknownClient
 from doorstep.local.failures import PortTaken
 from doorstep.local.ports import HOST
 
@@ -34,6 +36,7 @@ class Issuer:
 
     def __init__(self, key_file: Path, port: int) -> None:
         self._key_file = key_file
+        self.clients = Clients(key_file.with_name("clients"))
         self._port = port
         self._key: RSAKey | None = None
         self._runner: web.AppRunner | None = None
@@ -48,12 +51,18 @@ class Issuer:
         """Where the public key is."""
         return f"{self.url}/.well-known/jwks.json"
 
+    @property
+    def service_token_url(self) -> str:
+        """Where services get tokens, by their client credentials."""
+        return f"{self.url}/service-token"
+
     async def start(self) -> None:
         """Listen; raises PortTaken."""
         self._key = _kept_key(self._key_file)
         application = web.Application()
         application.router.add_get("/.well-known/jwks.json", self._answer_keys)
         application.router.add_post("/token", self._answer_token)
+        application.router.add_post("/service-token", self._answer_service)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         try:
@@ -68,7 +77,15 @@ class Issuer:
             await self._runner.cleanup()
             self._runner = None
 
-    def token(self, role: str, *, agency: str = STATION, station: str | None = None, subject: str | None = None) -> str:
+    def token(
+        self,
+        role: str,
+        *,
+        agency: str = STATION,
+        station: str | None = None,
+        subject: str | None = None,
+        lifetime: int = LIFETIME,
+    ) -> str:
         """Return a signed token; raises UnknownClaim.
 
         `subject` is a random staff id, one is made up when none is given; `station` is the station a person works for.
@@ -84,7 +101,7 @@ class Issuer:
             "sub": subject or str(uuid4()),
             "iat": now,
             "nbf": now,
-            "exp": now + LIFETIME,
+            "exp": now + lifetime,
             "role": role,
             "agency": agency,
         }
@@ -105,6 +122,8 @@ class Issuer:
         form = await request.post()
         asked = {name: value for name, value in form.items() if isinstance(value, str) and value}
         try:
+            if asked.get("role") == Role.SERVICE:
+                raise UnknownClaim("role: service is for those with a secret")
             token = self.token(
                 asked.get("role", ""),
                 agency=asked.get("agency", STATION),
@@ -116,6 +135,17 @@ class Issuer:
             problem["detail"] = str(unknown)
             return web.json_response(problem, status=400, content_type="application/problem+json")
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME})
+
+    async def _answer_service(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        try:
+            if form.get("grant_type") != "client_credentials":
+                return web.json_response({"error": "unsupported_grant_type"}, status=400)
+            name = self.clients.service(str(form.get("client_id", "")), str(form.get("client_secret", "")))
+        except UnknownClient:
+            return web.json_response({"error": "invalid_client"}, status=401)
+        token = self.token(Role.SERVICE, subject=name, lifetime=CLIENT_LIFETIME)
+        return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": CLIENT_LIFETIME})
 
 
 def _kept_key(path: Path) -> RSAKey:

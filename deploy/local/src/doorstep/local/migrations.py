@@ -9,10 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from doorstep.audit.operations.granting import grant
 from doorstep.kit.db import Database
 from doorstep.kit.migrations import migrate
+from doorstep.local.environment import KEYS
 from doorstep.local.failures import MigrationFailed
 from doorstep.local.postgres import Postgres
 
-KEYS = "keys"
 _KIT = "doorstep.kit:migrations"
 _ANCHORS = ["doorstep.audit:migrations/anchor"]
 

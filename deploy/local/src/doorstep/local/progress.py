@@ -15,6 +15,7 @@ TITLES = {
     "kafka": "Kafka 消息代理",
     "migrations": "数据库升级 migrations",
     "services": "服务 services",
+    "keystore": "keystore 密钥库",
     "intake": "intake 受理",
     "registry": "registry 档案",
     "risk": "risk 研判",

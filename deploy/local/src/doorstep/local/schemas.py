@@ -13,11 +13,10 @@ import typer
 from doorstep.cli.failures import Refusal
 from doorstep.contracts import generate
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.vault import new_keyset
+from doorstep.kit.keyset import new_keyset
 from doorstep.local.children import Program
-from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
+from doorstep.local.environment import KEYS, LOG_ORIGIN, Engines, Layout, service_programs
 from doorstep.local.log_key import new_log_key
-from doorstep.local.migrations import KEYS
 
 FOLDER = generate.FOLDER / "openapi"
 _NOWHERE = "127.0.0.1:9"  # nothing is connected to: a service that describes itself only needs to be composed
@@ -84,11 +83,14 @@ def _programs(folder: Path, services: Sequence[str]) -> list[Program]:
         kafka=_NOWHERE,
         issuer=f"http://{_NOWHERE}",
         key_set=f"http://{_NOWHERE}/keys",
+        token=f"http://{_NOWHERE}/token",
         keyset=keyset,
+        keks=folder / "keks.json",
+        clients=folder,
         log_key=log_key,
         logs=folder,
     )
-    return service_programs(engines, Layout({service: [9] for service in services}, 9), {})
+    return service_programs(engines, Layout({service: [9] for service in services}, 9, 9), {})
 
 
 def _description(program: Program) -> tuple[str, str]:

@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.vault import new_keyset
+from doorstep.kit.keyset import Suite, new_keyset
 from doorstep.local.broker import FETCH_WAIT_MS, KAFKA_FETCH_WAIT_MS, Broker, EmbeddedBroker
-from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
+from doorstep.local.environment import KEY_STORE, KEYS, LOG_ORIGIN, Engines, Layout, key_store_program, service_programs
 from doorstep.local.external import ExternalKafka, ExternalPostgres
 from doorstep.local.folder import RUNTIMES, DataFolder, disk_failure
 from doorstep.local.guard import guarded
 from doorstep.local.issuer import Issuer
 from doorstep.local.log_key import new_log_key
-from doorstep.local.migrations import KEYS, migrate_all
+from doorstep.local.migrations import migrate_all
 from doorstep.local.ports import HOST, free_ports, front_door_port, is_free
 from doorstep.local.postgres import EmbeddedPostgres, Postgres
 from doorstep.local.processes import Supervisor
 
 Report = Callable[[str, str], None]
-"""Told (step, "starting" | "ready" | "stopping" | "stopped"); steps: issuer postgres kafka migrations, the services."""
+"""Told (step, "starting" | "ready" | "stopping" | "stopped"); steps: postgres kafka migrations keystore services."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class StackOptions:
 
     `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
     `postgres` (a URL) name engines that the caller runs, `witnesses` a file with those of the log. `environment` is
-    added to every service's. `instances` says how many processes of a service run. `durable=False` saves the database
-    the trips to the disk, for tests.
+    added to every service's. `suite` is what a new stack encrypts with. `instances` says how many processes of a
+    service run. `durable=False` saves the database the trips to the disk, for tests.
     """
 
     data: Path | None = None
@@ -45,6 +45,7 @@ class StackOptions:
     instances: Mapping[str, int] = field(default_factory=dict)
     services: Sequence[str] = SERVICES
     durable: bool = True
+    suite: Suite = Suite.INTERNATIONAL
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Stack:
     layout: Layout
     supervisor: Supervisor
     keyset: Path
+    keks: Path
     log_key: Path
 
     @property
@@ -78,6 +80,11 @@ class Stack:
     def database_url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a service's database, or of `keys`."""
         return self.postgres.url(database)
+
+    @property
+    def key_store(self) -> str:
+        """The address of the key store, without a slash at the end."""
+        return f"http://{HOST}:{self.layout.key_store}"
 
     def service_url(self, service: str, instance: int = 0) -> str:
         """Return the address at which an instance of a service listens itself."""
@@ -133,7 +140,8 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     keyset, log_key = folder.keys / "keyset.json", folder.keys / "log.key"
     issuer = Issuer(folder.keys / "issuer.json", issuer_port)
     try:
-        new_keyset(keyset)
+        new_keyset(keyset, options.suite)
+        issuer.clients.make(options.services)
         new_log_key(log_key, LOG_ORIGIN)
         await issuer.start()
     except OSError as cause:
@@ -151,26 +159,36 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
         if isinstance(engine, EmbeddedPostgres | EmbeddedBroker):
             supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
     closing.push_async_callback(_stopping("services", supervisor.stop, report))
-    engines = Engines(
+    engines = _shared(folder, options, postgres, broker, issuer)
+    programs = service_programs(engines, layout, options.environment)
+    if options.services:
+        suite = {"DOORSTEP_SUITE": options.suite}
+        programs.insert(0, key_store_program(engines, layout, {**suite, **options.environment}))
+    for program in programs:
+        report(program.name, "starting")
+    await supervisor.start(programs, lambda name: report(name, "ready"))
+    stack = Stack(folder, postgres, broker, issuer, layout, supervisor, keyset, engines.keks, log_key)
+    folder.remember(ports={"front_door": front_door, "issuer": issuer_port}, running=_addresses(stack))
+    closing.callback(folder.remember, ports={"front_door": front_door, "issuer": issuer_port}, running={})
+    return stack
+
+
+def _shared(folder: DataFolder, options: StackOptions, postgres: Postgres, broker: Broker, issuer: Issuer) -> Engines:
+    return Engines(
         databases=_databases(postgres, options.services),
         kafka=broker.address,
         fetch_wait_ms=KAFKA_FETCH_WAIT_MS if broker.bells is None else FETCH_WAIT_MS,
         bells=broker.bells,
         issuer=issuer.url,
         key_set=issuer.key_set_url,
-        keyset=keyset,
-        log_key=log_key,
+        token=issuer.service_token_url,
+        keyset=folder.keys / "keyset.json",
+        keks=folder.keys / "keks.json",
+        clients=issuer.clients.folder,
+        log_key=folder.keys / "log.key",
         logs=folder.logs,
         log_witnesses=options.witnesses,
     )
-    programs = service_programs(engines, layout, options.environment)
-    for program in programs:
-        report(program.name, "starting")
-    await supervisor.start(programs, lambda name: report(name, "ready"))
-    stack = Stack(folder, postgres, broker, issuer, layout, supervisor, keyset, log_key)
-    folder.remember(ports={"front_door": front_door, "issuer": issuer_port}, running=_addresses(stack))
-    closing.callback(folder.remember, ports={"front_door": front_door, "issuer": issuer_port}, running={})
-    return stack
 
 
 def _databases(postgres: Postgres, services: Sequence[str]) -> dict[str, str]:
@@ -217,6 +235,7 @@ def _addresses(stack: Stack) -> dict[str, object]:
         "front_door": stack.front_door,
         "services": {service: stack.service_url(service) for service in stack.layout.ports},
         "issuer": stack.issuer.url,
+        KEY_STORE: stack.key_store,
         "kafka": stack.kafka,
         "databases": {name: stack.database_url(name) for name in (*stack.layout.ports, KEYS)},
         "keyset": str(stack.keyset),

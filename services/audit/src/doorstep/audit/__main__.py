@@ -11,7 +11,7 @@ from doorstep.kit.service import Migrate, Program, Service, main
 
 async def _with_second_store(service: Service, migrate: Migrate) -> None:
     settings = settings_of(service)
-    await migrate(settings.anchor_url, "doorstep.audit:migrations/anchor")
+    await migrate(settings.log_anchor_url, "doorstep.audit:migrations/anchor")
     if settings.log_role is not None:
         await grant(service.database, settings.log_role)
 

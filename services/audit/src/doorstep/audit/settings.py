@@ -16,8 +16,8 @@ class LogSettings(Settings):
 
     A process that only answers needs no secret: it can be given DOORSTEP_LOG_VKEY instead of the file, several keys
     with spaces between them. Entries that arrive within `log_window` seconds are signed together. The anchor lies in
-    the database DOORSTEP_LOG_ANCHOR_URL, else beside the key store. `migrate` gives the role DOORSTEP_LOG_ROLE, under
-    which the service is to run, the right to add to the log, and none to change it.
+    the database DOORSTEP_LOG_ANCHOR_URL, another store than the log's. `migrate` gives the role DOORSTEP_LOG_ROLE,
+    under which the service is to run, the right to add to the log, and none to change it.
     DOORSTEP_LOG_WITNESSES is a file with the witnesses, a line each, DOORSTEP_LOG_QUORUM how many of them make a
     checkpoint a witnessed one. Entries may come `log_grace` seconds later than their
     manifest, and a service's manifests `log_silence` seconds late, before that is told. DOORSTEP_LOG_CONDUCT_RULES is a
@@ -27,7 +27,7 @@ class LogSettings(Settings):
     log_origin: str
     log_key: Path | None = None
     log_vkey: str | None = None
-    log_anchor_url: str | None = None
+    log_anchor_url: str
     log_role: str | None = None
     log_window: float = 0.05
     log_witnesses: Path | None = None
@@ -35,11 +35,6 @@ class LogSettings(Settings):
     log_grace: float = 120.0
     log_silence: float = 300.0
     log_conduct_rules: Path | None = None
-
-    @property
-    def anchor_url(self) -> str:
-        """The database in which the anchor lies."""
-        return self.log_anchor_url or self.keys_database_url
 
     def log_keys(self) -> LogKeys:
         """The keys that sign checkpoints and those that did; raises ValueError if there are none."""

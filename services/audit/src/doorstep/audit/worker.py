@@ -16,7 +16,7 @@ def add_work(service: Service) -> None:
     """Have `service` consume, sequence and match, and publish the dead letters that its consumer may still make."""
     settings = settings_of(service)
     keys = settings.log_keys()
-    second = Database(settings.anchor_url, service="audit", pool_size=2)
+    second = Database(settings.log_anchor_url, service="audit", pool_size=2)
     service.closers.append(second.close)
     service.activations.append(activation(keys))
     sequencer = Sequencer(service.database, keys, Anchor(second, origin=keys.name))

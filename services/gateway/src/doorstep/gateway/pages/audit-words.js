@@ -31,6 +31,7 @@ const roles = {
   "collector": ["采集员", "collector"], "reviewer": ["审核员", "reviewer"], "supervisor": ["监督员", "supervisor"], "officer": ["部门经办人", "officer"],
   "department-system": ["部门业务系统", "department system"], "resident": ["居民", "resident"], "auditor": ["审计员", "auditor"], "operator": ["运维员", "operator"],
   "portal": ["国家门户", "national portal"],
+  "service": ["站内服务程序", "the station's own service"],
 };
 const others = {
   "done": ["完成", "done"], "nothing-shown": ["未显示内容", "nothing shown"], "accepted": ["已受理", "accepted"], "rejected": ["不予受理", "rejected"],

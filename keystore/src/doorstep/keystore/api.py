@@ -1,0 +1,254 @@
+"""The key store's API: services ask for keys and have them destroyed, operators turn epochs.
+
+Answers are JSON; what went wrong is an RFC 9457 problem. Nothing is answered without a token of the station's issuer
+whose role is `service`, or `operator` for epochs.
+"""
+
+import base64
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from doorstep.contracts.codes import Role
+from doorstep.keystore.domain.night import due
+from doorstep.keystore.epochs import Epochs
+from doorstep.keystore.table import KeyTable
+from doorstep.keystore.turning import Turning
+from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
+from doorstep.kit.db import DATABASE_ERRORS, is_away, is_conflict
+from doorstep.kit.key_store import MOST_SUBJECTS
+from doorstep.kit.keyset import NOBODY, SealBroken
+from doorstep.kit.telemetry import REQUESTS, describe, places
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 128 * 1024
+KEYS_GIVEN = Counter("doorstep_keys_given_total", "Data keys given to services.")
+TABLE = web.AppKey("table", KeyTable)
+EPOCHS = web.AppKey("epochs", Epochs)
+TURNING = web.AppKey("turning", Turning)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+
+_API = "/v1/"
+_OPERATORS = "/v1/epochs"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Body = TypeVar("Body", bound=BaseModel)
+Subjects = Annotated[list[UUID], Field(max_length=MOST_SUBJECTS)]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class WantedKeys(_Asked):
+    """Whose keys are wanted, and whether those without one get one."""
+
+    subjects: Subjects
+    create: bool = False
+
+
+class WantedErased(_Asked):
+    """Of whom it is asked whether they were erased."""
+
+    subjects: Subjects
+
+
+class WantedErasure(_Asked):
+    """Whose key is to be destroyed."""
+
+    subject: UUID
+
+
+class WantedSince(_Asked):
+    """Since when erasures are wanted."""
+
+    since: AwareDatetime | None = None
+
+
+class Wrong(Exception):
+    """What was sent cannot be read, or may not be asked."""
+
+    def __init__(self, status: int, code: str, zh: str, en: str, at: str | None = None) -> None:
+        """Answer `status` with the problem type `code` and a sentence in both languages; `at` is a JSON pointer."""
+        super().__init__(code)
+        self.status, self.code, self.sentence, self.at = status, code, f"{zh} {en}", at
+
+
+def new_app(table: KeyTable, epochs: Epochs, turning: Turning, authenticator: Authenticator) -> web.Application:
+    """The API, health and metrics."""
+    app = web.Application(middlewares=[_answered], client_max_size=MOST_BYTES)
+    app[TABLE], app[EPOCHS], app[TURNING], app[AUTHENTICATOR] = table, epochs, turning, authenticator
+    app.add_routes(
+        [
+            web.post("/v1/keys", give_keys),
+            web.post("/v1/erased", tell_erased),
+            web.post("/v1/erasures", erase),
+            web.get("/v1/erasures", tell_erased_since, allow_head=False),
+            web.get("/v1/epochs", show_epochs, allow_head=False),
+            web.post("/v1/epochs", begin_epoch),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+        ]
+    )
+    return app
+
+
+async def give_keys(request: web.Request) -> web.Response:
+    """The data keys of many subjects, in one call."""
+    wanted = await _body(request, WantedKeys)
+    found = await request.app[TABLE].keys(wanted.subjects, create=wanted.create)
+    KEYS_GIVEN.inc(len(found))
+    keys = [
+        {"subject": str(one), "version": version, "algorithm": algorithm, "key": base64.b64encode(key).decode()}
+        for one, (version, algorithm, key) in found.items()
+    ]
+    return _json({"keys": keys})
+
+
+async def tell_erased(request: web.Request) -> web.Response:
+    """Who of many subjects was erased."""
+    wanted = await _body(request, WantedErased)
+    return _json({"erased": [str(one) for one in await request.app[TABLE].erased(wanted.subjects)]})
+
+
+async def tell_erased_since(request: web.Request) -> web.Response:
+    """Who was erased since some moment."""
+    wanted = _read(WantedSince, json.dumps(dict(request.query)).encode())
+    until, subjects = await request.app[TABLE].erased_since(wanted.since)
+    return _json({"until": until.isoformat(), "erased": [str(one) for one in subjects]})
+
+
+async def erase(request: web.Request) -> web.Response:
+    """Destroy a subject's key; again, and nothing changes."""
+    subject = (await _body(request, WantedErasure)).subject
+    if subject == NOBODY:
+        raise Wrong(422, "nobody", "不能删除“无人”。", "Nobody cannot be erased.", "/subject")
+    await request.app[TABLE].destroy(subject)
+    return _json({})
+
+
+async def show_epochs(request: web.Request) -> web.Response:
+    """The epochs that have not ended, the newest first, and when the next is due."""
+    return _json(await _epochs(request))
+
+
+async def begin_epoch(request: web.Request) -> web.Response:
+    """Begin an epoch now; keys are wrapped anew after the answer."""
+    await _body(request, _Asked)
+    await request.app[TURNING].ask()
+    return _json(await _epochs(request), 202)
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """That it runs."""
+    return _json({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Whether its database answers and its key-encryption keys are there."""
+    try:
+        await request.app[EPOCHS].check()
+    except DATABASE_ERRORS as error:
+        log.warning("not ready", extra={"error": describe(error)})
+        return web.Response(text="key store away", status=503)
+    return web.Response(text="ready")
+
+
+async def metrics(_: web.Request) -> web.Response:
+    """What is counted."""
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _epochs(request: web.Request) -> dict[str, Any]:
+    epochs = await request.app[EPOCHS].all()
+    counts = await request.app[TABLE].counts()
+    told = [{"name": one.name, "made_at": _time(one.made_at), "keys": counts.get(one.name, 0)} for one in epochs]
+    return {"epochs": told, "due_at": _time(due(epochs[0].made_at)) if epochs else None}
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+@web.middleware
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        if request.path.startswith(_API):
+            _permit(await _caller(request), request.path)
+        answer = await handler(request)
+    except Wrong as wrong:
+        answer = _problem(wrong.status, wrong.code, wrong.sentence, wrong.at)
+    except web.HTTPException as error:
+        sentence = "没有这个地址，或内容过大。 There is no such address, or it is too much."
+        answer = _problem(error.status, "http", sentence)
+    except (SealBroken, *DATABASE_ERRORS) as error:
+        answer = _failed(error)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    REQUESTS.labels("keystore", route, str(answer.status)).inc()
+    return answer
+
+
+def _failed(error: Exception) -> web.Response:
+    if isinstance(error, SealBroken):
+        log.error("a wrapped key is broken")
+        return _problem(500, "key-broken", "有一个密钥已损坏。 A key is broken.")
+    if is_away(error) or is_conflict(error):
+        log.warning("key store away", extra={"error": describe(error)})
+        answer = _problem(503, "database-away", "密钥库暂时无法服务。 The key store can do nothing now.")
+        answer.headers["Retry-After"] = "1"
+        return answer
+    log.error("request failed", extra={"error": describe(error), "at": places(error)})
+    return _problem(500, "internal", "内部错误，已记录。 Something failed here; it was noted.")
+
+
+async def _caller(request: web.Request) -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise NotAuthenticated("no token")
+        return await request.app[AUTHENTICATOR].verify(token)
+    except NotAuthenticated:
+        raise Wrong(401, "not-authenticated", "请带上有效的访问令牌。", "Send a valid access token.") from None
+
+
+def _permit(principal: Principal, path: str) -> None:
+    needed = Role.OPERATOR if path == _OPERATORS else Role.SERVICE
+    if principal.role is not needed:
+        log.warning("refused", extra={"role": principal.role})
+        raise Wrong(403, "forbidden", "您的角色不允许这样做。", "Your role does not allow this.")
+
+
+async def _body(request: web.Request, model: type[Body]) -> Body:
+    return _read(model, await request.read() or b"{}")
+
+
+def _read(model: type[Body], body: bytes) -> Body:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        known = [str(part) for part in first["loc"] if isinstance(part, int) or part in model.model_fields]
+        sentences = ("内容无效。", "What was sent is not valid.")
+        raise Wrong(422, "invalid", *sentences, "".join(f"/{part}" for part in known)) from None
+
+
+def _json(document: dict[str, Any], status: int = 200) -> web.Response:
+    return web.Response(body=json.dumps(document).encode(), status=status, content_type="application/json")
+
+
+def _problem(status: int, code: str, sentence: str, at: str | None = None) -> web.Response:
+    document: dict[str, Any] = {"type": f"urn:doorstep:problem:{code}", "status": status, "detail": sentence}
+    if at is not None:
+        document["errors"] = [{"pointer": at}]
+    body = json.dumps(document, ensure_ascii=False).encode()
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return web.Response(body=body, status=status, content_type="application/problem+json", headers=headers)

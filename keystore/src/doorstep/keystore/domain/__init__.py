@@ -1,0 +1,1 @@
+"""When an epoch of the key-encryption key ends."""

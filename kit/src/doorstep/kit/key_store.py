@@ -1,0 +1,193 @@
+"""What a service asks of the key store, and how it is asked over HTTP: a pooled client with the service's own token.
+
+A key store that does not answer, or an issuer that gives no token, is away as a database is away.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import aiohttp
+
+from doorstep.kit.db import DatabaseAway
+from doorstep.kit.keyset import SealBroken
+
+log = logging.getLogger(__name__)
+
+MOST_SUBJECTS = 1000
+"""So many subjects are asked for in one call."""
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
+_CONNECTIONS = 8
+_RENEW_BEFORE = 30.0
+_BROKEN = "key-broken"
+
+
+class KeyStoreAway(DatabaseAway):
+    """The key store does not answer now, or this service got no token for it."""
+
+
+class DataKey(NamedTuple):
+    """A subject's data key: its version, its algorithm, and the key itself."""
+
+    version: int
+    algorithm: str
+    key: bytes
+
+
+class ErasedSince(NamedTuple):
+    """Who was erased since some moment, and the moment to ask from the next time; times are the key store's."""
+
+    until: datetime
+    subjects: list[UUID]
+
+
+class KeyStore(Protocol):
+    """Makes, keeps and destroys data keys. Everything raises what is among `kit.db.DATABASE_ERRORS` if it is away."""
+
+    async def keys(self, subject_ids: Sequence[UUID], *, create: bool) -> dict[UUID, DataKey]:
+        """The keys of those who have one, after making those that are missing if `create`. Raises SealBroken."""
+        ...
+
+    async def destroy(self, subject_id: UUID) -> None:
+        """Destroy the key of a subject, who never gets another; raises ValueError for nobody."""
+        ...
+
+    async def erased(self, subject_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of `subject_ids` whose keys were destroyed."""
+        ...
+
+    async def erased_since(self, since: datetime | None) -> ErasedSince:
+        """Whose keys were destroyed `since`; nobody if that is None."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class ServiceToken:
+    """A service's access token, by its client credentials (RFC 6749, section 4.4); renewed before it expires."""
+
+    def __init__(self, *, url: str, client_id: str, secret: Path) -> None:
+        """Ask the issuer at `url` as `client_id`, with what stands in the file `secret`."""
+        self._url = url
+        self._client_id = client_id
+        self._secret = secret
+        self._token = ""
+        self._renew_at = 0.0
+        self._asking = asyncio.Lock()
+
+    async def current(self, client: aiohttp.ClientSession) -> str:
+        """A token that serves for a while. Raises KeyStoreAway."""
+        if time.monotonic() < self._renew_at:
+            return self._token
+        async with self._asking:
+            if time.monotonic() >= self._renew_at:
+                await self._renew(client)
+            return self._token
+
+    def refused(self, token: str) -> None:
+        """Forget `token`: it was not accepted."""
+        if token == self._token:
+            self._renew_at = 0.0
+
+    async def _renew(self, client: aiohttp.ClientSession) -> None:
+        try:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": self._client_id,
+                "client_secret": self._secret.read_text(encoding="ascii").strip(),
+            }
+            async with client.post(self._url, data=form) as answer:
+                if answer.status != 200:
+                    log.warning("no token for the key store", extra={"status": answer.status})
+                    raise KeyStoreAway("no token")
+                document = json.loads(await answer.read())
+                token, lifetime = str(document["access_token"]), float(document["expires_in"])
+        except (aiohttp.ClientError, OSError, ValueError, KeyError, TypeError, TimeoutError) as error:
+            raise KeyStoreAway("no token") from error
+        self._token = token
+        self._renew_at = time.monotonic() + max(lifetime - _RENEW_BEFORE, lifetime / 2)
+
+
+class RemoteKeys:
+    """The key store behind its API; see `KeyStore`."""
+
+    def __init__(self, url: str, token: ServiceToken) -> None:
+        """Ask the key store at `url` with `token`; nothing is connected yet."""
+        self._url = url.rstrip("/")
+        self._token = token
+        self._client: aiohttp.ClientSession | None = None
+
+    async def keys(self, subject_ids: Sequence[UUID], *, create: bool) -> dict[UUID, DataKey]:
+        """The keys of those who have one, after making those that are missing if `create`. Raises SealBroken."""
+        found: dict[UUID, DataKey] = {}
+        for start in range(0, len(subject_ids), MOST_SUBJECTS):
+            some = [str(one) for one in subject_ids[start : start + MOST_SUBJECTS]]
+            answer = await self._ask("POST", "/v1/keys", json={"subjects": some, "create": create})
+            for one in answer["keys"]:
+                key = base64.b64decode(one["key"])
+                found[UUID(one["subject"])] = DataKey(one["version"], one["algorithm"], key)
+        return found
+
+    async def destroy(self, subject_id: UUID) -> None:
+        """Destroy the key of a subject, who never gets another."""
+        await self._ask("POST", "/v1/erasures", json={"subject": str(subject_id)})
+
+    async def erased(self, subject_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of `subject_ids` whose keys were destroyed."""
+        found: set[UUID] = set()
+        for start in range(0, len(subject_ids), MOST_SUBJECTS):
+            some = [str(one) for one in subject_ids[start : start + MOST_SUBJECTS]]
+            answer = await self._ask("POST", "/v1/erased", json={"subjects": some})
+            found |= {UUID(one) for one in answer["erased"]}
+        return found
+
+    async def erased_since(self, since: datetime | None) -> ErasedSince:
+        """Whose keys were destroyed `since`; nobody if that is None."""
+        asked = {} if since is None else {"since": since.isoformat()}
+        answer = await self._ask("GET", "/v1/erasures", params=asked)
+        return ErasedSince(datetime.fromisoformat(answer["until"]), [UUID(one) for one in answer["erased"]])
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _ask(self, method: str, path: str, **sent: Any) -> Mapping[str, Any]:
+        """What is answered. All that is asked may be asked twice: a connection that broke is tried once more."""
+        if self._client is None:
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
+            self._client = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
+        try:
+            try:
+                return await self._try(self._client, method, path, **sent)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, PermissionError):
+                return await self._try(self._client, method, path, **sent)
+        except (aiohttp.ClientError, OSError, TimeoutError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise KeyStoreAway(path) from error
+
+    async def _try(self, client: aiohttp.ClientSession, method: str, path: str, **sent: Any) -> Mapping[str, Any]:
+        token = await self._token.current(client)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with client.request(method, self._url + path, headers=headers, **sent) as answer:
+            if answer.status == 401:
+                self._token.refused(token)
+                raise PermissionError(path)
+            body = await answer.read()
+            if answer.status < 300:
+                document: Mapping[str, Any] = json.loads(body)
+                return document
+            if answer.status == 500 and _BROKEN.encode() in body:
+                raise SealBroken("data_key")
+            log.warning("key store answers otherwise", extra={"path": path, "status": answer.status})
+            raise KeyStoreAway(path)
