@@ -14,6 +14,7 @@ from doorstep.cli.failures import Refusal
 from doorstep.contracts import generate
 from doorstep.contracts.topics import SERVICES
 from doorstep.kit.vault import new_keyset
+from doorstep.local import broker_files
 from doorstep.local.children import Program
 from doorstep.local.environment import LOG_ORIGIN, Engines, Layout, service_programs
 from doorstep.local.log_key import new_log_key
@@ -61,11 +62,12 @@ def schemas(
     flags = [name for name, asked in (("--check", check), ("--release", release)) if asked]
     status = generate.main(flags)
     wanted = descriptions()
-    if not check:
-        generate.write(FOLDER, wanted)
-    for sentence in generate.differences(FOLDER, wanted):
-        typer.echo(sentence, err=True)
-        status = 1
+    for folder, files in ((FOLDER, wanted), (broker_files.FOLDER, broker_files.broker_files())):
+        if not check:
+            generate.write(folder, files)
+        for sentence in generate.differences(folder, files):
+            typer.echo(sentence, err=True)
+            status = 1
     raise typer.Exit(status)
 
 
