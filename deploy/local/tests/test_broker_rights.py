@@ -144,6 +144,18 @@ async def writes(broker: Broker, topic: str) -> None:
         await producer.stop()
 
 
+async def hidden(broker: Broker) -> set[str]:
+    """The topics that the broker does not even describe to this user: of those it gives no message either."""
+    consumer = broker.consumer()
+    await consumer.start()
+    try:
+        await consumer._client.set_topics([topic.name for topic in made_topics()])
+        await consumer._client.force_metadata_update()
+        return set(consumer._client.cluster.unauthorized_topics)
+    finally:
+        await consumer.stop()
+
+
 async def reads(broker: Broker, topic: str, group: str | None = None) -> list[Any]:
     consumer = broker.consumer(group)
     await consumer.start()
@@ -169,13 +181,10 @@ async def test_a_department_reads_its_own_feed_and_nothing_else_and_writes_nothi
             await writes(referral, feed_topic(department))
         assert (await reads(fire, "feed.fire"))[0].value == b"value"
         assert (await reads(fire, "feed.fire", "department-fire.archive"))[0].value == b"value"
-        for topic in ("feed.health", "referral.tasks", "intake.visits", "audit.entry.referral"):
-            with pytest.raises(TopicAuthorizationFailedError):
-                await reads(fire, topic)
+        assert await hidden(fire) == {topic.name for topic in made_topics()} - {"feed.fire"}
+        for topic in ("feed.fire", "feed.health", "referral.tasks"):
             with pytest.raises(TopicAuthorizationFailedError):
                 await writes(fire, topic)
-        with pytest.raises(TopicAuthorizationFailedError):
-            await writes(fire, "feed.fire")
         for group in ("department-health", "gateway"):
             with pytest.raises(GroupAuthorizationFailedError):
                 await reads(fire, "feed.fire", group)
@@ -188,8 +197,8 @@ async def test_a_department_reads_its_own_feed_and_nothing_else_and_writes_nothi
 
 
 async def services_keep_to_their_own(address: str) -> None:
-    for service in sorted(set(SERVICES) - {"referral"}):
-        with pytest.raises(TopicAuthorizationFailedError):
-            await reads(client(address, service), "feed.fire")
+    for service in SERVICES:
+        own = {right.name for right in rights()[service] if right.resource == TOPIC}
+        assert await hidden(client(address, service)) == {topic.name for topic in made_topics()} - own
     with pytest.raises(TopicAuthorizationFailedError):
         await writes(client(address, "registry"), "intake.visits")
