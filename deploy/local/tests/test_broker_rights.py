@@ -147,8 +147,8 @@ async def writes(broker: Broker, topic: str) -> None:
 async def hidden(broker: Broker) -> set[str]:
     """The topics that the broker does not even describe to this user: of those it gives no message either."""
     consumer = broker.consumer()
-    await consumer.start()
     try:
+        await consumer.start()
         await consumer._client.set_topics([topic.name for topic in made_topics()])
         await consumer._client.force_metadata_update()
         return set(consumer._client.cluster.unauthorized_topics)
@@ -158,8 +158,8 @@ async def hidden(broker: Broker) -> set[str]:
 
 async def reads(broker: Broker, topic: str, group: str | None = None) -> list[Any]:
     consumer = broker.consumer(group)
-    await consumer.start()
     try:
+        await consumer.start()
         if group is None:
             consumer.assign([TopicPartition(topic, 0)])
         else:
