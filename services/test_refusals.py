@@ -68,6 +68,7 @@ def body_for(method: str, path: str) -> Any:
         "/keys/{kid}": lambda: new_private_key("key-1").as_dict(private=False),
         "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
         "/replays": lambda: {"since": datetime.now(UTC).isoformat()},
+        "/removal": lambda: None,
         "/withdrawal": lambda: {"reason": "retired"},
         "/endpoint": lambda: {"url": "https://example.com/feed"},
         "/erased": lambda: None,

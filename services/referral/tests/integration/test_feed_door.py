@@ -139,8 +139,8 @@ async def test_an_endpoint_shows_its_secret_once(call, desk) -> None:
     for url in ("http://example.com/", "https://169.254.169.254/latest", "https://u:p@example.com/", "x"):
         refused = await call("PUT", ENDPOINT, "officer", {"url": url})
         assert (refused.status, code(refused)) == (422, "address-refused")
-    assert (await call("DELETE", ENDPOINT, "officer")).status == 200
-    for method, path, body in (("DELETE", ENDPOINT, None), ("POST", f"{ENDPOINT}/replays", since)):
+    assert (await call("POST", f"{ENDPOINT}/removal", "officer")).status == 200
+    for method, path, body in (("POST", f"{ENDPOINT}/removal", None), ("POST", f"{ENDPOINT}/replays", since)):
         assert (await call(method, path, "officer", body)).status == 404
 
 

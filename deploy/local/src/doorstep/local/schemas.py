@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from doorstep.cli.failures import Refusal
-from doorstep.contracts import generate
+from doorstep.contracts import feed_table, generate
 from doorstep.contracts.topics import SERVICES
 from doorstep.kit.vault import new_keyset
 from doorstep.local import broker_files
@@ -21,6 +21,7 @@ from doorstep.local.log_key import new_log_key
 from doorstep.local.migrations import KEYS
 
 FOLDER = generate.FOLDER / "openapi"
+PAGE = Path("docs/feeds.md")
 _NOWHERE = "127.0.0.1:9"  # nothing is connected to: a service that describes itself only needs to be composed
 
 
@@ -68,6 +69,11 @@ def schemas(
         for sentence in generate.differences(folder, files):
             typer.echo(sentence, err=True)
             status = 1
+    if not check:
+        PAGE.write_text(feed_table.page(), encoding="utf-8")
+    if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != feed_table.page():
+        typer.echo(f"{PAGE}: is not what the models say", err=True)
+        status = 1
     raise typer.Exit(status)
 
 

@@ -50,9 +50,9 @@ async def read_endpoint(
     return views.endpoint(await endpoints.find_endpoint(session, department))
 
 
-@router.delete("")
+@router.post("/removal")
 @attempts(Action.CHANGE_ENDPOINT)
-async def delete_endpoint(
+async def remove(
     department: Department, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> dict[str, str]:
     """Have nothing posted any more; the secret is deleted."""
