@@ -17,6 +17,7 @@ NAMED = (
     " list-gaps search-log export-log read-life ask-about-subject agree-to-ask read-about-subject"
     " see-who-looked ask-to-defer approve-deferral"
     " read-conduct declare-ties"
+    " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -43,6 +44,15 @@ PERMITTED = [
     (STAFF[Role.REVIEWER], "direct-request", Resource("request"), None, "reviewer-directs"),
     (STAFF[Role.SUPERVISOR], "assign-request", Resource("request"), None, "arbiter-assigns"),
     (FIRE, "read-request", Resource("request", department="fire"), Purpose.SERVICE, "department-reads-its-own"),
+    (FIRE, "read-feed", Resource("feed", department="fire"), Purpose.SERVICE, "department-reads-its-own"),
+    *(
+        (FIRE, action, Resource("feed", department="fire"), None, "department-answers-its-own")
+        for action in ("withdraw-key", "change-endpoint", "read-feed-settings", "acknowledge-erasure")
+    ),
+    *(
+        (STAFF[role], "list-unerased", Resource("request"), None, "station-follows-erasure")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
+    ),
     (FIRE, "transition-task", Resource("task", department="fire"), None, "department-answers-its-own"),
     (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, "operator-mends"),
     (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from doorstep.contracts.access import rights
 from doorstep.contracts.topics import SERVICES
 from doorstep.keystore.settings import KeyStoreSettings
 from doorstep.kit.resources import Settings
 
 SERVICE_KEYS = {
     "image", "build", "command", "entrypoint", "environment", "volumes", "depends_on", "healthcheck", "restart",
-    "stop_grace_period", "read_only", "tmpfs", "cap_drop", "security_opt", "ports",
+    "stop_grace_period", "read_only", "tmpfs", "cap_drop", "security_opt", "ports", "network_mode",
 }  # fmt: skip
 OPERATORS = "./secrets"
 """The folder of the service accounts' secrets, which the operator makes."""
+AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 CONDITIONS = {"service_healthy", "service_completed_successfully", "service_started"}
 
 
@@ -30,7 +32,7 @@ def compose(root: Path):
 
 def test_it_has_the_engines_and_every_service(compose) -> None:
     assert {name for name in compose["services"] if not name.endswith("-migrate")} == {
-        "postgres", "kafka", "keys", "keystore", "keystore-postgres", *SERVICES
+        "postgres", "kafka", "kafka-rights", "keys", "keystore", "keystore-postgres", *SERVICES
     }  # fmt: skip
     assert all(f"{service}-migrate" in compose["services"] for service in SERVICES)
 
@@ -69,6 +71,20 @@ def test_it_runs_the_kafka_that_the_tests_run_and_the_postgresql_too(root: Path,
     assert compose["services"]["postgres"]["image"] == f"postgres:{wheel[1]}"
 
 
+def test_everybody_signs_in_at_the_broker_and_super_user_is_whoever_is_in_its_own_network_alone(compose) -> None:
+    kafka = compose["services"]["kafka"]["environment"]
+    listeners = dict(one.split("://") for one in kafka["KAFKA_LISTENERS"].split(","))
+    protocols = dict(one.split(":") for one in kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    assert {name for name, address in listeners.items() if not address.startswith("127.0.0.1:")} == {"CLIENTS"}
+    assert protocols["CLIENTS"] == "SASL_PLAINTEXT"
+    assert kafka["KAFKA_AUTHORIZER_CLASS_NAME"] == AUTHORIZER
+    making = compose["services"]["kafka-rights"]
+    assert making["image"] == compose["services"]["kafka"]["image"]
+    assert making["network_mode"] == "service:kafka"
+    users = {f"PASSWORD_{user.upper().replace('-', '_')}" for user in rights()}
+    assert set(making["environment"]) == {"BOOTSTRAP", *users}
+
+
 def test_every_service_has_its_own_database(root: Path, compose) -> None:
     made = set(
         re.findall(r"CREATE DATABASE (\w+)", (root / "deploy/compose/databases.sql").read_text(encoding="utf-8"))
@@ -96,6 +112,7 @@ def test_it_sets_what_the_service_reads_and_nothing_else(compose, service: str, 
     monkeypatch.setattr("os.environ", given)
     settings = settings_of(service)
     assert settings().profile == "production"
+    assert settings().broker_security()["sasl_plain_username"] == service
     assert set(environment) - {f"DOORSTEP_{name.upper()}" for name in settings.model_fields} == set()
 
 

@@ -12,6 +12,9 @@ from doorstep.contracts.facts import FactKind, FactValue
 
 FEED_DAYS = 14
 
+ACKNOWLEDGE_DAYS = 3
+"""Within so many days a department says that it deleted what was withdrawn; after that the station is told of it."""
+
 
 class OfferedFact(Contract):
     """A fact that the department may see because its need rests on it."""

@@ -220,7 +220,7 @@ class Relay:
                 passed_over.append(row.position)
                 continue
             headers = _headers(row, epoch, first=row.position in first)
-            added = batch.append(key=str(row.key).encode(), value=value, timestamp=None, headers=headers)
+            added = batch.append(key=str(row.key).encode(), value=value, timestamp=_stamp(row), headers=headers)
             if added is None:  # the batch is full; the first message always fits
                 break
             packed.append(row.position)
@@ -329,6 +329,11 @@ def _headers(row: Unpublished, epoch: int, *, first: bool) -> list[tuple[str, by
     if row.headers:
         return [(name, value.encode()) for name, value in row.headers.items()]
     return to_headers(_envelope(row, epoch, first=first))
+
+
+def _stamp(row: Unpublished) -> int | None:
+    """The time of the message in milliseconds: when it is sent, or, for a recipient, the whole minute of its event."""
+    return None if row.recipient is None else int(row.time.replace(second=0, microsecond=0).timestamp()) * 1000
 
 
 def _envelope(row: Unpublished, epoch: int, *, first: bool) -> Envelope:

@@ -5,8 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from ssl import create_default_context
+from typing import Any, Literal
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from doorstep.contracts.codes import Action
@@ -40,6 +42,10 @@ class Settings(BaseSettings):
     kafka_replication: int = 1
     kafka_fetch_wait_ms: int = 500
     kafka_bells: Path | None = None
+    kafka_security: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_user: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca: Path | None = None
     keyset: Path
     key_store_url: str
     token_url: str
@@ -55,6 +61,25 @@ class Settings(BaseSettings):
     trace_ratio: float = 0.05
     log_level: str = "info"
     kill_at: str | None = None
+
+    def broker_security(self) -> dict[str, Any]:
+        """The options with which clients sign in at the broker (SCRAM-SHA-512), and check it by its certificate.
+
+        Raises ValueError if user or password is missing, or a file that holds no certificates is named.
+        """
+        if self.kafka_security == "PLAINTEXT":
+            return {}
+        if not self.kafka_user or self.kafka_password is None:
+            raise ValueError("DOORSTEP_KAFKA_USER and DOORSTEP_KAFKA_PASSWORD are needed to sign in at the broker")
+        options: dict[str, Any] = {
+            "security_protocol": self.kafka_security,
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": self.kafka_user,
+            "sasl_plain_password": self.kafka_password.get_secret_value(),
+        }
+        if self.kafka_security == "SASL_SSL":
+            options["ssl_context"] = create_default_context(cafile=self.kafka_ca)
+        return options
 
 
 Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
@@ -107,6 +132,7 @@ def compose(name: str, settings: Settings) -> Service:
             replication=settings.kafka_replication,
             fetch_wait_ms=settings.kafka_fetch_wait_ms,
             bells=settings.kafka_bells,
+            **settings.broker_security(),
         ),
         steps=Steps(watcher),
     )

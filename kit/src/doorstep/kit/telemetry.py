@@ -33,6 +33,13 @@ EPOCHS = Counter(
 )
 REQUESTS = Counter("doorstep_requests_total", "HTTP requests answered.", ("service", "route", "status"))
 REFUSALS = Counter("doorstep_refusals_total", "Tries that were refused, by problem.", ("service", "problem"))
+OWED_ERASURES = Gauge(
+    "doorstep_owed_erasures",
+    "Withdrawn requests that a department has not said in time to have deleted.",
+    ("department",),
+)
+WEBHOOKS_WAITING = Gauge("doorstep_webhooks_waiting", "Messages that an endpoint has not taken yet.", ("department",))
+WEBHOOKS_STOPPED = Gauge("doorstep_webhooks_stopped", "Whether an endpoint gets nothing any more.", ("department",))
 
 _TRACER = trace.get_tracer("doorstep")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
@@ -20,6 +20,7 @@ SETTINGS = jdk.CHECKOUT / "deploy" / "kafka"
 POM = SETTINGS / "pom.xml"
 HEAP = "-Xmx512m"
 START_SECONDS = 120.0
+SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
 def missing() -> str | None:
@@ -28,17 +29,21 @@ def missing() -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def running_kafka(data_dir: Path, port: int | None = None) -> AsyncIterator[str]:
+async def running_kafka(
+    data_dir: Path, port: int | None = None, *, users: Mapping[str, str] | None = None, clients: int | None = None
+) -> AsyncIterator[str]:
     """Run one Apache Kafka node on 127.0.0.1 and yield its bootstrap address `host:port`.
 
     `data_dir` is made if absent and keeps the topics: a second start finds them. Without `port` a free one is taken.
+    With `users` (name to password) whoever comes to that address is super user, as in docker-compose.yml; on the port
+    `clients` the users sign in by SCRAM-SHA-512 and may do what they are granted. They are made with `data_dir`.
     Leaving stops the node by SIGTERM and waits for it. Raises ProgramUnavailable.
     """
     folder = await jdk.fetched(PROGRAM, POM, "copy-dependencies")
     port = port or free_ports(1)[0]
     if _listening(f"127.0.0.1:{port}"):
         raise ProgramUnavailable(f"Port {port} is taken: Apache Kafka cannot listen there.")
-    properties = _write_properties(data_dir, port)
+    properties = _write_properties(data_dir, port, clients)
     classpath = f"{folder}/*"
     if not (data_dir / "topics" / "meta.properties").exists():
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
@@ -51,6 +56,10 @@ async def running_kafka(data_dir: Path, port: int | None = None) -> AsyncIterato
             "format",
             f"--cluster-id={cluster}",
             f"--config={properties}",
+            *(
+                f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]"
+                for name, password in (users or {}).items()
+            ),
         )
     log = data_dir / "broker.log"
     with log.open("ab") as output:
@@ -75,7 +84,7 @@ async def running_kafka(data_dir: Path, port: int | None = None) -> AsyncIterato
         await jdk.stop(process)
 
 
-def _write_properties(data_dir: Path, port: int) -> Path:
+def _write_properties(data_dir: Path, port: int, clients: int | None) -> Path:
     data_dir.mkdir(parents=True, exist_ok=True)
     controller = free_ports(1)[0]
     lines = [
@@ -85,6 +94,16 @@ def _write_properties(data_dir: Path, port: int) -> Path:
         f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
         f"log.dirs={data_dir / 'topics'}",
     ]
+    if clients is not None:
+        lines += [
+            f"listeners=PLAINTEXT://127.0.0.1:{port},CLIENTS://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}",
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port},CLIENTS://127.0.0.1:{clients}",
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.name.clients.sasl.enabled.mechanisms=SCRAM-SHA-512",
+            f"listener.name.clients.scram-sha-512.sasl.jaas.config={SCRAM_LOGIN}",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users=User:ANONYMOUS",
+        ]
     path = data_dir / "server.properties"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

@@ -138,6 +138,8 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         for other in SERVICES:
             if other != FRONT_DOOR and other in layout.ports:
                 settings[f"DOORSTEP_{other.upper()}_URL"] = layout.url(other)
+    if service == "referral":
+        settings["DOORSTEP_WEBHOOKS_INSIDE"] = "true"  # departments' systems run on this machine too
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN

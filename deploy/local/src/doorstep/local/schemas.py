@@ -11,14 +11,16 @@ from typing import Annotated
 import typer
 
 from doorstep.cli.failures import Refusal
-from doorstep.contracts import generate
+from doorstep.contracts import feed_table, generate
 from doorstep.contracts.topics import SERVICES
 from doorstep.kit.keyset import new_keyset
+from doorstep.local import broker_files
 from doorstep.local.children import Program
 from doorstep.local.environment import KEYS, LOG_ORIGIN, Engines, Layout, service_programs
 from doorstep.local.log_key import new_log_key
 
 FOLDER = generate.FOLDER / "openapi"
+PAGE = Path("docs/feeds.md")
 _NOWHERE = "127.0.0.1:9"  # nothing is connected to: a service that describes itself only needs to be composed
 
 
@@ -60,10 +62,16 @@ def schemas(
     flags = [name for name, asked in (("--check", check), ("--release", release)) if asked]
     status = generate.main(flags)
     wanted = descriptions()
+    for folder, files in ((FOLDER, wanted), (broker_files.FOLDER, broker_files.broker_files())):
+        if not check:
+            generate.write(folder, files)
+        for sentence in generate.differences(folder, files):
+            typer.echo(sentence, err=True)
+            status = 1
     if not check:
-        generate.write(FOLDER, wanted)
-    for sentence in generate.differences(FOLDER, wanted):
-        typer.echo(sentence, err=True)
+        PAGE.write_text(feed_table.page(), encoding="utf-8")
+    if not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != feed_table.page():
+        typer.echo(f"{PAGE}: is not what the models say", err=True)
         status = 1
     raise typer.Exit(status)
 

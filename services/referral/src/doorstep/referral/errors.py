@@ -3,7 +3,17 @@
 Refusal
 ├── RequestUnknown            no such request, or not one the caller may know of
 ├── VersionStale              the caller saw an older version
-├── KeyIdTaken                the key id belongs to another key
+├── KeyRefused
+│   ├── KeyIdTaken            the key id belongs to another key
+│   ├── KeyWithdrawn          the key was taken back
+│   ├── KeyUnknown            the department has no such key
+│   ├── KeyNeeded             the only usable key is not retired
+│   └── KeyMissing            the department has published no key to encrypt for
+├── CursorExpired             the feed's cursor is none, or none any more
+├── NothingToErase            the request is still the department's
+├── EndpointRefused
+│   ├── EndpointUnknown       the department has no endpoint
+│   └── AddressRefused        webhooks do not go to such an address
 ├── TransitionRefused
 │   ├── NoSuchTransition      the table has no way from one state to the other
 │   ├── NotThisParty          the way exists, for somebody else
@@ -42,8 +52,48 @@ class VersionStale(Refusal):
     """The task has changed since the version that the caller named."""
 
 
-class KeyIdTaken(Refusal):
+class KeyRefused(Refusal):
+    """A key is not used, or not taken back, like this."""
+
+
+class KeyIdTaken(KeyRefused):
     """The department has another key under this id."""
+
+
+class KeyWithdrawn(KeyRefused):
+    """This key was taken back."""
+
+
+class KeyUnknown(KeyRefused):
+    """The department has no such key."""
+
+
+class KeyNeeded(KeyRefused):
+    """Without this key the department would have none to encrypt for."""
+
+
+class KeyMissing(KeyRefused):
+    """The department has no key to encrypt for."""
+
+
+class CursorExpired(Refusal):
+    """No message that is still known stands at this cursor."""
+
+
+class NothingToErase(Refusal):
+    """The request was not taken back from the department."""
+
+
+class EndpointRefused(Refusal):
+    """Webhooks are not sent like this."""
+
+
+class EndpointUnknown(EndpointRefused):
+    """The department has registered no endpoint."""
+
+
+class AddressRefused(EndpointRefused):
+    """Webhooks go to public https addresses alone."""
 
 
 class TransitionRefused(Refusal):

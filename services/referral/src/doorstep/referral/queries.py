@@ -240,10 +240,107 @@ async def is_continued(session: AsyncSession, request_id: UUID) -> bool:
 
 
 _KEYS = text(
-    "SELECT DISTINCT ON (department) department, jwk FROM department_key ORDER BY department, registered_at DESC"
+    """
+    SELECT DISTINCT ON (department) department, jwk FROM department_key
+    WHERE withdrawn_at IS NULL AND (use_from IS NULL OR use_from <= now())
+    ORDER BY department, coalesce(use_from, registered_at) DESC, registered_at DESC
+    """
 )
 
 
 async def current_keys(session: AsyncSession) -> list[tuple[str, dict[str, Any]]]:
-    """Each department with its newest public key, as JWK."""
+    """Each department with the public key, as JWK, that came into use last and was not taken back."""
     return [(row[0], row[1]) for row in await session.execute(_KEYS)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A department's public key with its dates."""
+
+    kid: str
+    jwk: dict[str, Any]
+    registered_at: datetime
+    use_from: datetime | None
+    withdrawn_at: datetime | None
+    withdrawn_for: str | None
+
+    def usable(self, now: datetime) -> bool:
+        """Whether messages may be encrypted for it at `now`."""
+        return self.withdrawn_at is None and (self.use_from is None or self.use_from <= now)
+
+    @property
+    def since(self) -> datetime:
+        """From when it is, or was to be, used."""
+        return self.use_from or self.registered_at
+
+
+_DEPARTMENT_KEYS = text(
+    """
+    SELECT kid, jwk, registered_at, use_from, withdrawn_at, withdrawn_for FROM department_key
+    WHERE department = :department ORDER BY coalesce(use_from, registered_at), registered_at
+    """
+)
+
+
+async def department_keys(session: AsyncSession, department: str) -> list[KeyRow]:
+    """All keys of a department, in the order in which they come into use."""
+    return [KeyRow(*row) for row in await session.execute(_DEPARTMENT_KEYS, {"department": department})]
+
+
+_OWED = """
+    SELECT department, ref, withdrawn_at, delete_by FROM owed_erasure
+    WHERE acknowledged_at IS NULL AND withdrawn_at < :before AND (CAST(:station AS text) IS NULL OR station = :station)
+    ORDER BY withdrawn_at, department, ref LIMIT :page
+"""
+_OWED_COUNTS = """
+    SELECT department, count(*) FROM owed_erasure
+    WHERE acknowledged_at IS NULL AND withdrawn_at < :before AND (CAST(:station AS text) IS NULL OR station = :station)
+    GROUP BY department ORDER BY department
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRow:
+    """A request of which a department was told that it is no longer its own, and has not said that it is deleted."""
+
+    department: str
+    ref: UUID
+    withdrawn_at: datetime
+    delete_by: datetime
+
+
+async def owed_erasures(
+    session: AsyncSession, station: str, *, before: datetime
+) -> tuple[dict[str, int], list[OwedRow]]:
+    """What departments were told before that time and have not acknowledged: how many each, and the oldest of them."""
+    values = {"station": station, "before": before}
+    rows = await run(session, _OWED, {**values, "page": PAGE})
+    return await owed_counts(session, station, before=before), [OwedRow(*row) for row in rows]
+
+
+async def owed_counts(session: AsyncSession, station: str | None, *, before: datetime) -> dict[str, int]:
+    """How many erasures each department owes since before that time, to `station` or to any."""
+    rows = await run(session, _OWED_COUNTS, {"station": station, "before": before})
+    return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFigures:
+    """How many messages wait for a department's endpoint, and whether it gets none any more."""
+
+    department: str
+    waiting: int
+    stopped: bool
+
+
+_FIGURES = """
+    SELECT e.department, (
+        SELECT count(*) FROM feed_message m
+        WHERE m.department = e.department AND (m.place IS NULL OR m.place > e.delivered)
+    ), e.state <> 'active' FROM feed_endpoint e ORDER BY e.department
+"""
+
+
+async def endpoint_figures(session: AsyncSession) -> list[EndpointFigures]:
+    """How every endpoint is doing."""
+    return [EndpointFigures(*row) for row in await run(session, _FIGURES, {})]

@@ -6,11 +6,22 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import (
+    UUID7,
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 
 from doorstep.contracts.codes import BusinessStatus, Department, LegalBasis, Outcome, Reason, TaskState
 from doorstep.contracts.feeds import Offer
 from doorstep.referral.domain.deadlines import Late
+from doorstep.referral.domain.keys import KeyState, WithdrawnFor
 from doorstep.referral.domain.states import Party
 
 
@@ -92,6 +103,7 @@ class KeyBody(Body):
     kid: str | None = None
     use: Literal["enc"] | None = None
     alg: Literal["ECDH-ES+A256KW"] | None = None
+    use_from: AwareDatetime | None = Field(None, description="From when messages are for this key; else at once.")
 
 
 class KeyAnswer(Answer):
@@ -100,6 +112,116 @@ class KeyAnswer(Answer):
     department: Department
     kid: str
     registered: bool
+
+
+class WithdrawalBody(Body):
+    """Why a key is taken back."""
+
+    reason: WithdrawnFor
+
+
+class KeyView(Answer):
+    """A public key of the department with its dates."""
+
+    kid: str
+    state: KeyState
+    x: str
+    registered_at: datetime
+    use_from: datetime
+    withdrawn_at: datetime | None = None
+    withdrawn_for: WithdrawnFor | None = None
+
+
+class KeyViews(Answer):
+    """A department's keys, in the order in which they come into use."""
+
+    keys: tuple[KeyView, ...]
+
+
+class FeedEvent(Answer):
+    """A message of a feed: a CloudEvent in JSON whose data is a JWE for the department alone, in base64."""
+
+    specversion: Literal["1.0"]
+    id: UUID
+    source: str
+    type: str
+    time: str
+    datacontenttype: Literal["application/jose"]
+    partitionkey: UUID
+    number: int
+    data_base64: str
+
+
+class FeedMessages(Answer):
+    """A page of a feed; `next` is what to send as `after` for what comes later, `more` whether there is some now."""
+
+    messages: tuple[FeedEvent, ...]
+    next: UUID | None = None
+    more: bool = False
+
+
+class EndpointBody(Body):
+    """Where webhooks are to go."""
+
+    url: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)]
+
+
+class EndpointSecret(Answer):
+    """The secret that webhooks are signed with, shown this once."""
+
+    url: str
+    secret: str
+
+
+class DeadWebhook(Answer):
+    """A message that the endpoint refused again and again, and with which status."""
+
+    id: UUID
+    status: int
+    died_at: datetime
+
+
+class EndpointView(Answer):
+    """A department's endpoint: `waiting` messages have a place and were not taken yet."""
+
+    url: str
+    state: Literal["active", "paused", "gone"]
+    registered_at: datetime
+    waiting: int
+    failures: int
+    failing_since: datetime | None = None
+    last_status: int | None = None
+    next_attempt_at: datetime
+    dead_letters: tuple[DeadWebhook, ...]
+
+
+class ReplayBody(Body):
+    """From when on messages are sent again."""
+
+    since: AwareDatetime
+
+
+class ErasureAnswer(Answer):
+    """Since when it is known that the department deleted what it held."""
+
+    ref: UUID
+    acknowledged_at: datetime
+
+
+class OwedErasure(Answer):
+    """A withdrawn request that its department has not said to have deleted."""
+
+    department: Department
+    ref: UUID
+    withdrawn_at: datetime
+    delete_by: datetime
+
+
+class OwedErasures(Answer):
+    """What departments owe: how many each, and the oldest."""
+
+    counts: dict[str, int]
+    requests: tuple[OwedErasure, ...]
 
 
 class TransitionAnswer(Answer):

@@ -5,11 +5,21 @@ from typing import Any
 
 from doorstep.contracts.codes import Department, Reason, TaskState
 from doorstep.referral.domain.deadlines import whole_minute
+from doorstep.referral.domain.keys import KeyState, WithdrawnFor
+from doorstep.referral.operations.endpoints import Endpoint
+from doorstep.referral.operations.pulling import FeedPage
 from doorstep.referral.operations.reading import Page, Said, Shown
 from doorstep.referral.operations.tasks import Moved
+from doorstep.referral.queries import KeyRow
 from doorstep.referral.schemas import (
+    DeadWebhook,
     DepartmentRequest,
     DepartmentRequests,
+    EndpointView,
+    FeedEvent,
+    FeedMessages,
+    KeyView,
+    KeyViews,
     ProposalView,
     StationRequest,
     StationRequests,
@@ -118,4 +128,44 @@ def _transition(said: Said) -> TransitionView:
         at=said.row.at,
         by=said.row.party,
         **said.detail.model_dump(),
+    )
+
+
+def keys(found: Iterable[tuple[KeyRow, KeyState]]) -> KeyViews:
+    """A department's keys with their dates."""
+    return KeyViews(
+        keys=tuple(
+            KeyView(
+                kid=key.kid,
+                state=state,
+                x=key.jwk["x"],
+                registered_at=key.registered_at,
+                use_from=key.since,
+                withdrawn_at=key.withdrawn_at,
+                withdrawn_for=None if key.withdrawn_for is None else WithdrawnFor(key.withdrawn_for),
+            )
+            for key, state in found
+        )
+    )
+
+
+def feed_messages(page: FeedPage) -> FeedMessages:
+    """A page of a feed."""
+    events = tuple(FeedEvent.model_validate(message) for message in page.messages)
+    return FeedMessages(messages=events, next=page.next, more=page.more)
+
+
+def endpoint(found: Endpoint) -> EndpointView:
+    """A department's endpoint, without its secret."""
+    dead = tuple(DeadWebhook(id=one.id, status=one.status, died_at=one.died_at) for one in found.dead_letters)
+    return EndpointView(
+        url=found.url,
+        state=found.state,
+        registered_at=found.registered_at,
+        waiting=found.waiting,
+        failures=found.failures,
+        failing_since=found.failing_since,
+        last_status=found.last_status,
+        next_attempt_at=found.next_attempt_at,
+        dead_letters=dead,
     )

@@ -1,9 +1,12 @@
-"""What referral does beside its HTTP edge: it takes needs, and publishes its outbox, feeds encrypted at delivery."""
+"""What referral does beside its HTTP edge: it takes needs, publishes its outbox, and posts webhooks."""
 
 from doorstep.kit.consumer import Consumer
 from doorstep.kit.service import Service, add_relay
 from doorstep.referral.consumers import handlers
 from doorstep.referral.operations.delivering import FeedEncoder
+from doorstep.referral.operations.posting import Poster
+from doorstep.referral.operations.watching import Watch
+from doorstep.referral.settings import webhooks_inside
 
 
 def work(service: Service) -> None:
@@ -12,3 +15,5 @@ def work(service: Service) -> None:
     vault = service.vault
     consumer = Consumer(service.database, service.broker, handlers(vault), steps=service.steps, prepare=vault.prefetch)
     service.tasks.append(consumer.run)
+    service.tasks.append(Poster(service.database, vault, inside=webhooks_inside(service)).run)
+    service.tasks.append(Watch(service.database).run)

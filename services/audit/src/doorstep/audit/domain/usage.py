@@ -64,6 +64,10 @@ ACTIONS: dict[Action, Words] = {
     Action.READ_ASSESSMENT: Words("查看了对您的需求研判结果", "Read what triage found for you"),
     Action.READ_REQUEST: Words("查看了您的一项服务请求", "Read a service request of yours"),
     Action.LIST_REQUESTS: Words("在清单中查看了您的服务请求", "Read your service requests in a list"),
+    Action.READ_FEED: Words(
+        "从部门推送中取走了您的服务请求（加密）", "Took your service requests, encrypted, from its feed"
+    ),
+    Action.ACKNOWLEDGE_ERASURE: Words("确认已删除您的服务请求", "Acknowledged having deleted a request of yours"),
     Action.READ_JOURNEY: Words("查看了您的记录的办理轨迹", "Read where a record about you is"),
     Action.SEARCH_LOG: Words("审计时在日志中查到关于您的条目", "Found entries about you when searching the log"),
     Action.EXPORT_LOG: Words("审计时导出了关于您的日志条目", "Took entries about you out of the log for an audit"),
@@ -86,6 +90,10 @@ LEFT_OUT = frozenset({Action.FOLLOW_REQUEST, Action.RATE_REQUEST, Action.SEE_WHO
 ABOUT_NOBODY = frozenset(
     {
         Action.REGISTER_KEY,
+        Action.WITHDRAW_KEY,
+        Action.CHANGE_ENDPOINT,
+        Action.READ_FEED_SETTINGS,
+        Action.LIST_UNERASED,
         Action.LIST_GAPS,
         Action.LIST_DEAD_LETTERS,
         Action.ACTIVATE_POLICY,

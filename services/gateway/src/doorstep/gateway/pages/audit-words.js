@@ -12,6 +12,9 @@ const actions = {
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],
+  "withdraw-key": ["撤销公钥", "withdraw a key"], "change-endpoint": ["变更推送地址", "change an endpoint"],
+  "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],
+  "acknowledge-erasure": ["确认删除", "acknowledge an erasure"], "list-unerased": ["列出未确认删除", "list what is not erased"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
 };

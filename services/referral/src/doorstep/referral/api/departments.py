@@ -1,6 +1,6 @@
 """What departments ask: their own requests, steps on them, and their keys."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from doorstep.referral.schemas import (
 
 router = APIRouter(prefix="/api/departments/{department}", tags=["departments"])
 
+ROTATION_AHEAD = timedelta(days=90)
 KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
@@ -42,11 +43,12 @@ async def put_key(
     principal: PrincipalDep,
     session: SessionDep,
 ) -> KeyAnswer:
-    """Publish the public key that the department's feed is to be encrypted for from now on."""
+    """Publish the public key that the department's feed is to be encrypted for, from now or from `use_from` on."""
     allowed = service.policy.authorize(principal, "register-key", Resource("department-key", department=department))
     if body.kid not in (None, kid):
         fault = Fault("/kid", "须与地址中的编号一致", "must be the one in the address")
         raise Problem(422, "invalid", "密钥编号不一致。", "The key ids differ.", faults=[fault])
+    now = datetime.now(UTC)
     jwk = {"kty": body.kty, "crv": body.crv, "x": body.x, "kid": kid}
     try:
         encrypt_for(public_key(jwk), b"")
@@ -60,9 +62,20 @@ async def put_key(
         department=department,
         kid=kid,
         jwk=jwk,
-        now=datetime.now(UTC),
+        now=now,
+        use_from=_use_from(body, now),
     )
     return KeyAnswer(department=department, kid=kid, registered=registered)
+
+
+def _use_from(body: KeyBody, now: datetime) -> datetime | None:
+    """From when the key is used, None for at once. Raises a Problem for a time further away than a rotation takes."""
+    if body.use_from is None or body.use_from <= now:
+        return None
+    if body.use_from > now + ROTATION_AHEAD:
+        fault = Fault("/use_from", "须在 90 天之内", "must be within 90 days")
+        raise Problem(422, "invalid", "启用时间过晚。", "The key would come into use too late.", faults=[fault])
+    return body.use_from
 
 
 @router.get("/requests")

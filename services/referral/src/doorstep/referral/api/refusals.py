@@ -22,6 +22,44 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "该密钥编号已属于另一把密钥，请换一个编号。",
         "This key id belongs to another key; use a new one.",
     ),
+    errors.KeyWithdrawn: (
+        409,
+        "key-withdrawn",
+        "该密钥已撤销，请生成新的密钥。",
+        "This key was withdrawn; make a new one.",
+    ),
+    errors.KeyUnknown: (404, "key-unknown", "没有这把密钥。", "There is no such key."),
+    errors.KeyNeeded: (
+        409,
+        "key-needed",
+        "这是唯一可用的密钥，请先登记新的密钥。",
+        "This is the only usable key; publish the next one first.",
+    ),
+    errors.KeyMissing: (
+        409,
+        "key-missing",
+        "请先登记公钥，推送内容须用它加密。",
+        "Publish a key first; the feed is encrypted for it.",
+    ),
+    errors.CursorExpired: (
+        410,
+        "cursor-expired",
+        "游标已失效，请不带 after 从头读取；编号相同的消息可忽略。",
+        "The cursor is no longer known: read from the beginning without after, and ignore the ids that you have.",
+    ),
+    errors.NothingToErase: (
+        409,
+        "nothing-to-erase",
+        "该请求仍由贵部门办理，尚未撤回。",
+        "This request is still yours; it was not withdrawn.",
+    ),
+    errors.EndpointUnknown: (404, "endpoint-unknown", "没有登记推送地址。", "There is no endpoint."),
+    errors.AddressRefused: (
+        422,
+        "address-refused",
+        "推送地址须为公网 https 地址，不含账号和片段。",
+        "An endpoint is a public https address without user or fragment.",
+    ),
     errors.NoSuchTransition: (
         409,
         "transition-not-allowed",
@@ -105,7 +143,12 @@ _CONDUCT = (
     errors.SecondPersonMustConfirm,
     errors.ArbiterMustAssign,
 )  # who may not, and not what cannot be: these are logged
-_POINTERS = {"reason-missing": "/reason", "outcome-missing": "/outcome", "department-unknown": "/department"}
+_POINTERS = {
+    "reason-missing": "/reason",
+    "outcome-missing": "/outcome",
+    "department-unknown": "/department",
+    "address-refused": "/url",
+}
 
 
 def version_required() -> Problem:

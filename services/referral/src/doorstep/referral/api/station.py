@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Action, Role, TaskState
+from doorstep.contracts.codes import Action, Department, Role, TaskState
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Forbidden, Resource
@@ -16,11 +16,17 @@ from doorstep.kit.problems import Fault, Problem
 from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
-from doorstep.referral.operations import reading
+from doorstep.referral.operations import acknowledging, reading
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.tasks import Moved, Wish, transition_request
-from doorstep.referral.schemas import StationRequests, StationTransitionAnswer, StationTransitionBody
+from doorstep.referral.schemas import (
+    OwedErasure,
+    OwedErasures,
+    StationRequests,
+    StationTransitionAnswer,
+    StationTransitionBody,
+)
 
 router = APIRouter(prefix="/api/requests", tags=["station"])
 
@@ -61,6 +67,26 @@ async def list_requests(
         zh, en = "请指定 record_id 或 queue 其中之一。", "Name either record_id or queue."
         raise Problem(422, "invalid", zh, en, faults=[Fault("/query/record_id", zh, en)])
     return views.station_requests(found)
+
+
+@router.get("/unerased")
+@attempts(Action.LIST_UNERASED)
+async def read_unerased(service: ServiceDep, principal: PrincipalDep, session: SessionDep) -> OwedErasures:
+    """What departments have not said in time to have deleted: counts, and the oldest by the departments' refs."""
+    service.policy.authorize(principal, "list-unerased", Resource("request"))
+    counts, rows = await acknowledging.list_unerased(session, station=_station(principal), now=datetime.now(UTC))
+    return OwedErasures(
+        counts=counts,
+        requests=tuple(
+            OwedErasure(
+                department=Department(row.department),
+                ref=row.ref,
+                withdrawn_at=row.withdrawn_at,
+                delete_by=row.delete_by,
+            )
+            for row in rows
+        ),
+    )
 
 
 @router.post("/{request_id}/transitions")

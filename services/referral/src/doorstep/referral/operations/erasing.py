@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Department
 from doorstep.kit import idempotency
 from doorstep.kit.db import run
 from doorstep.kit.vault import NOBODY, Vault, begin_erasing
@@ -36,8 +35,8 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
     tasks = await queries.lock_subject_tasks(session, subject_id)
     ring = await vault.ring([NOBODY], create=True)
     for task in tasks:
-        if task.department is not None and task.ref is not None and task.state not in TAKEN_BACK:
-            withdraw(session, ring, NOBODY, Department(task.department), task.ref, now)
+        if task.state not in TAKEN_BACK:
+            await withdraw(session, ring, NOBODY, task, now)
     requests = sorted({task.request_id for task in tasks})
     await idempotency.erase_about(session, [*requests, *(task.ref for task in tasks if task.ref is not None)])
     for index in {task.follow_index for task in tasks if task.follow_index is not None}:

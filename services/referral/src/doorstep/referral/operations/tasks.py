@@ -40,6 +40,10 @@ _MOVE = """
     INSERT INTO task_transition (task_id, version, from_state, to_state, at, party, person, detail)
     VALUES (:task_id, :version, :from_state, :to_state, :at, :party, :person, :detail)
 """
+_OWE = """
+    INSERT INTO owed_erasure (department, ref, station, withdrawn_at, delete_by)
+    VALUES (:department, :ref, :station, :withdrawn_at, :delete_by) ON CONFLICT DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ async def _move(
     if task.department is not None and task.ref is not None:
         _publish(session, ring, task, step, after, now)
         if after.state in TAKEN_BACK:
-            withdraw(session, ring, task.subject_id, Department(task.department), task.ref, now)
+            await withdraw(session, ring, task.subject_id, task, now)
     intents.record(session, ring, _intent(task, access, after.state), principal=access.principal)
     return Moved(
         task.request_id,
@@ -197,21 +201,26 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, af
     outbox.add(session, event, key=task.file_id, subject=task.subject_id)
 
 
-def withdraw(
-    session: AsyncSession, ring: KeyRing, subject_id: UUID, department: Department, ref: UUID, now: datetime
-) -> None:
-    """Tell the department that the request is no longer its own, by an event at rest under the key of `subject_id`."""
+async def withdraw(session: AsyncSession, ring: KeyRing, subject_id: UUID, task: TaskRow, now: datetime) -> None:
+    """Tell the task's department that it is no longer its own, by an event at rest under the key of `subject_id`.
+
+    From now on the department owes the word that it deleted what it holds.
+    """
+    if task.department is None or task.ref is None:
+        return
     at = whole_minute(now)
-    event = RequestWithdrawn(ref=ref, withdrawn_at=at, delete_by=at + timedelta(days=FEED_DAYS))
+    event = RequestWithdrawn(ref=task.ref, withdrawn_at=at, delete_by=at + timedelta(days=FEED_DAYS))
     body = event.model_dump_json(exclude_none=True).encode()
     outbox.add_feed(
         session,
-        department,
+        Department(task.department),
         event.event_type,
-        ref=ref,
+        ref=task.ref,
         subject=subject_id,
-        projection=ring.encrypt(subject_id, outbox.feed_context(ref), body),
+        projection=ring.encrypt(subject_id, outbox.feed_context(task.ref), body),
     )
+    owed = {"department": task.department, "ref": task.ref, "station": task.station}
+    await run(session, _OWE, {**owed, "withdrawn_at": at, "delete_by": event.delete_by})
 
 
 def _intent(task: TaskRow, access: Access, state: TaskState) -> intents.Intent:
