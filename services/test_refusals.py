@@ -27,7 +27,7 @@ from doorstep.kit.db import Database
 from doorstep.kit.delivery import new_private_key
 from doorstep.kit.intents import staff_subject
 from doorstep.kit.policy import Forbidden
-from doorstep.kit.service import PrincipalDep, Service, attempts, create_app
+from doorstep.kit.service import PrincipalDep, Service, Visibility, attempts, create_app, visible_to
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.local.ports import free_ports
 from doorstep.local.records import demonstration
@@ -183,16 +183,19 @@ def careless(service: Service) -> FastAPI:
     router = APIRouter(prefix="/api")
 
     @router.get("/undeclared")
+    @visible_to(Visibility.PUBLIC)
     async def undeclared(principal: PrincipalDep) -> None:
         raise Forbidden("undeclared")
 
     @router.get("/past")
     @attempts(Action.READ_FILE)
+    @visible_to(Visibility.PUBLIC)
     async def past(principal: PrincipalDep) -> JSONResponse:
         return JSONResponse({"type": "urn:doorstep:problem:forbidden"}, 403)
 
     @router.get("/careful")
     @attempts(Action.READ_FILE)
+    @visible_to(Visibility.PUBLIC)
     async def careful(principal: PrincipalDep) -> None:
         raise Forbidden("careful")
 
