@@ -33,6 +33,7 @@ from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.db import Database
 from doorstep.kit.intents import staff_subject
+from doorstep.kit.outbox import feed_context
 from doorstep.kit.policy import Policy
 from doorstep.kit.service import Service
 from doorstep.kit.testing import KIT_TABLES, Databases
@@ -243,9 +244,9 @@ class Estate:
         name = "gateway" if found is None else found[0]
         return await self.desks[name].call(method, path, who, body, **headers)
 
-    async def hand_in(self, body: Any) -> dict[str, str]:
-        """A record that the collector hands in and that everybody took; gives the follow code of each person."""
-        answer = await self.ask("POST", "/api/records", "collector", body)
+    async def hand_in(self, body: Any, who: str = "collector") -> dict[str, str]:
+        """A record that a collector hands in and that everybody took; gives the follow code of each person."""
+        answer = await self.ask("POST", "/api/records", who, body)
         if answer.status != 201:
             raise ValueError(answer.body)
         await self.flow()
@@ -270,6 +271,30 @@ class Estate:
             for one in received:
                 if type(one.event) in self.handlers[group]:
                     await self.handlers[group][type(one.event)](session, one)
+
+    async def told(self, name: str, after: int = 0) -> str:
+        """All that a service published after a position, what is sealed in it opened: as text."""
+        desk, found = self.desks[name], []
+        query = "SELECT key, subject, recipient, body FROM outbox WHERE position > :after ORDER BY position"
+        for row in await desk.rows(query, after=after):
+            if row.recipient is not None:
+                ring = await desk.vault.ring([row.subject])
+                found.append(ring.decrypt(row.subject, feed_context(row.key), bytes(row.body)).decode())
+            else:
+                found.append(str(await self._opened(orjson.loads(bytes(row.body)))))
+        return "\n".join(found)
+
+    async def _opened(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [await self._opened(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if "ciphertext" in value and "context" in value:
+            subject = UUID(value["subject_id"])
+            ring = await self.desks["intake"].vault.ring([subject])
+            blob = value["key_version"].to_bytes(4) + base64.b64decode(value["ciphertext"])
+            return ring.decrypt(subject, value["context"], blob).decode()
+        return {name: await self._opened(one) for name, one in value.items()}
 
     async def _fresh(self, name: str, desk: Desk) -> list[Received]:
         query = (

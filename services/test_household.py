@@ -199,3 +199,128 @@ async def test_the_member_whose_matters_they_are_is_answered_otherwise(
         )
         seen.append(len(answer.raw))
     assert seen[0] > seen[1] > 0
+
+
+class Flat:
+    """A woman and her dwelling, of which the station knows one thing after the other."""
+
+    def __init__(self, estate: Any, seed: int) -> None:
+        self.estate, self.rng, self.now = estate, Random(seed), datetime.now(UTC)  # noqa: S311
+        self.woman = Town(self.rng, self.now.date()).resident(age=40, sex="female", relation="head")
+        self.address = f"清溪市幸福街道密{seed}号"
+        self.bodies: list[dict[str, Any]] = []
+        self.codes: list[str] = []
+
+    async def visited(self, *stated: Statement, at_home: tuple[Statement, ...] = (), who: str = "collector") -> None:
+        """Another record of her, and of the dwelling."""
+        subjects = (person(self.woman, stated), dwelling(self.address, at_home))
+        body = record(self.rng, subjects, now=self.now)
+        if self.bodies:
+            body |= {"file_id": self.bodies[0]["file_id"], "household": "known"}
+            body["subjects"][1]["subject_id"] = self.bodies[0]["subjects"][1]["subject_id"]
+        self.bodies.append(body)
+        self.codes += (await self.estate.hand_in(body, who)).values()
+
+    async def confirm(self, need_type: str) -> None:
+        """The reviewer confirms the needs of one type that triage suggests for any of the records."""
+        for body in self.bodies:
+            path = f"/api/assessments/{body['record_id']}"
+            found = (await self.estate.ask("GET", path, "reviewer", doorstep_purpose="triage")).body["needs"]
+            for need in found:
+                if need["need_type"] == need_type and need["state"] == "suggested":
+                    decision = {"id": str(uuid7()), "decision": "confirmed", "reason": "核实"}
+                    await self.estate.ask("POST", f"/api/needs/{need['need_id']}/decision", "reviewer", decision)
+        await self.estate.flow()
+
+    async def positions(self) -> dict[str, int]:
+        """How far every service has published."""
+        query = "SELECT coalesce(max(position), 0) FROM outbox"
+        return {name: await desk.value(query) for name, desk in self.estate.desks.items()}
+
+
+HAZARDS = (Statement("dwelling.gas-hose", "expired"), Statement("dwelling.wiring", "unsafe"))
+SEALED = Statement("contact.sealed-address", True)
+
+
+@pytest.fixture(scope="module")
+async def sealed(estate: Any) -> tuple[Flat, dict[str, int]]:
+    """A dwelling with an address that departments were told, until the woman had it sealed; and when that was."""
+    flat = Flat(estate, 31)
+    await flat.visited(at_home=HAZARDS)
+    await flat.confirm("gas-hose-replacement")
+    assert flat.address in await estate.told("referral")
+    before = await flat.positions()
+    await flat.visited(SEALED)
+    await flat.confirm("wiring-repair")
+    await flat.visited(at_home=(Statement("dwelling.heating", "none"),))
+    await flat.confirm("no-heating")
+    return flat, before
+
+
+async def test_a_sealed_address_is_in_no_event_not_even_encrypted(estate: Any, sealed: Any) -> None:
+    flat, before = sealed
+    for name, position in before.items():
+        spoken = await estate.told(name, position)
+        assert (len(spoken) > 100) == (name in ("intake", "registry", "risk", "referral"))
+        assert flat.address not in spoken, name
+    assert flat.address in await estate.told("intake")
+
+
+async def test_a_sealed_address_is_in_no_offer_nor_in_one_that_was_made_before(estate: Any, sealed: Any) -> None:
+    """Also what waits in the outbox, or is published again when the broker lost it, has none."""
+    flat, _ = sealed
+    spoken = await estate.told("referral")
+    assert flat.address not in spoken
+    for need_type in ("gas-hose-replacement", "wiring-repair", "no-heating"):
+        assert need_type in spoken
+    for department, who in (("fire", "officer"), ("health", "health")):
+        path = f"/api/departments/{department}/requests"
+        listed = await estate.ask("GET", path, who, doorstep_purpose="service")
+        assert (listed.status, flat.address in listed.raw.decode()) == (200, False)
+        for one in listed.body["requests"]:
+            shown = await estate.ask("GET", f"{path}/{one['ref']}", who, doorstep_purpose="service")
+            assert flat.address not in shown.raw.decode()
+            assert shown.body["offer"].get("address") is None
+
+
+async def test_a_sealed_address_stays_in_its_stations_own_record_and_in_no_other_answer(
+    estate: Any, sealed: Any
+) -> None:
+    flat, _ = sealed
+    first = flat.bodies[0]
+    paths = [f"/api/{what}/{first['record_id']}" for what in ("records", "assessments", "journeys")]
+    paths += [f"/api/files/{first['file_id']}", f"/api/requests?record_id={first['record_id']}"]
+    shown = {path: await estate.ask("GET", path, "reviewer", doorstep_purpose="triage") for path in paths}
+    assert {answer.status for answer in shown.values()} == {200}
+    assert [path for path, answer in shown.items() if flat.address in answer.raw.decode()] == paths[:1]
+    elsewhere = await estate.ask("GET", paths[0], "reviewer-elsewhere", doorstep_purpose="triage")
+    assert (elsewhere.status, flat.address in elsewhere.raw.decode()) == (404, False)
+
+
+async def test_who_has_a_sealed_address_is_nobody_elsewhere(estate: Any) -> None:
+    """Before and after: another station's file of the same woman has another person, and no hint of this one."""
+    here, there = Flat(estate, 32), Flat(estate, 33)
+    there.woman = here.woman
+    await here.visited()
+    await there.visited(who="collector-elsewhere")
+    persons = "SELECT DISTINCT person_id FROM subject WHERE file_id = :file_id AND kind = 'person'"
+    registry = estate.desks["registry"]
+    files = [flat.bodies[0]["file_id"] for flat in (here, there)]
+    assert await registry.rows(persons, file_id=files[0]) == await registry.rows(persons, file_id=files[1])
+    await here.visited(SEALED)
+    await here.visited()
+    await there.visited(who="collector-elsewhere")
+    (mine,), (theirs,) = [await registry.rows(persons, file_id=one) for one in files]
+    assert mine != theirs
+    nobody = "SELECT count(*) FROM person p WHERE NOT EXISTS (SELECT FROM subject s WHERE s.person_id = p.person_id)"
+    assert await registry.value(nobody) == 0
+
+
+async def test_a_seal_is_not_lifted_by_what_somebody_else_at_home_says(estate: Any) -> None:
+    flat = Flat(estate, 34)
+    await flat.visited(Statement("contact.sealed-address", False), at_home=HAZARDS)
+    await flat.visited(at_home=(Statement("dwelling.sealed-address", True),))
+    before = await flat.positions()
+    await flat.visited(Statement("contact.sealed-address", False))
+    for name, position in before.items():
+        assert flat.address not in await estate.told(name, position), name

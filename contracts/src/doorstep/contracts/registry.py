@@ -25,7 +25,10 @@ class AssertedSubject(Contract):
 
 
 class FactsAsserted(Event):
-    """The facts of a record are in the file; `file_version` is the file's version under its lock."""
+    """The facts of a record are in the file; `file_version` is the file's version under its lock.
+
+    With `address_sealed` the file's address is kept by its station alone: who has it from before forgets it.
+    """
 
     event_type: ClassVar[str] = "registry.facts-asserted.v1"
 
@@ -36,6 +39,7 @@ class FactsAsserted(Event):
     recorded_by: UUID
     asserted_at: AwareDatetime
     subjects: tuple[AssertedSubject, ...]
+    address_sealed: bool = False
 
 
 class SubjectErased(Event):

@@ -61,7 +61,7 @@ async def record_visit(
     if replay is not None:
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
     station = principal.station or ""
-    await _check_file(session, record, station, now)
+    sealed = await _take_file(session, record, station, now)
     if await queries.take_subjects(session, record) < len(record.subjects):
         raise SubjectTaken
     ring = await vault.ring([subject.subject_id for subject in record.subjects], create=True)
@@ -76,7 +76,8 @@ async def record_visit(
     )
     contents = [(one.subject_id, _encrypt(ring, record.record_id, one)) for one in record.subjects]
     await queries.insert_record(session, row, contents)
-    outbox.add(session, _event(row, record, ring, codes), key=record.file_id, subject=record.record_id)
+    event = _event(row, record, ring, codes, sealed=sealed)
+    outbox.add(session, event, key=record.file_id, subject=record.record_id)
     intent = Intent(
         Action.RECORD_VISIT,
         [subject.subject_id for subject in record.subjects],
@@ -88,12 +89,16 @@ async def record_visit(
     return Taken(now, codes, again=False)
 
 
-async def _check_file(session: AsyncSession, record: Record, station: str, now: datetime) -> None:
-    if record.continues:
-        if not await queries.file_is_known(session, record.file_id, station):
-            raise HouseholdUnknown
-    elif not await queries.begin_file(session, record.file_id, station, now):
-        raise HouseholdKnown
+async def _take_file(session: AsyncSession, record: Record, station: str, now: datetime) -> bool:
+    """Begin or continue the file; whether its address is sealed, and stays so whatever later records say."""
+    if not record.continues:
+        if not await queries.begin_file(session, record.file_id, station, now, sealed=record.seals_address):
+            raise HouseholdKnown
+        return record.seals_address
+    sealed = await queries.continue_file(session, record.file_id, station, seal=record.seals_address)
+    if sealed is None:
+        raise HouseholdUnknown
+    return sealed
 
 
 def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
@@ -101,12 +106,16 @@ def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
     return ring.encrypt(subject.subject_id, f"record_subject.content:{record_id}", content.encode())
 
 
-def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]) -> VisitRecorded:
+def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str], *, sealed: bool) -> VisitRecorded:
+    """What everybody else is told: no address that is sealed, not even encrypted."""
+    kept = {"address": None} if sealed else {}
     subjects = tuple(
         RecordedSubject(
             subject_id=one.subject_id,
             kind=one.kind,
-            card=ring.seal(one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id)})),
+            card=ring.seal(
+                one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id), **kept})
+            ),
             facts=ring.seal(one.subject_id, StatedFacts(facts=one.facts)),
         )
         for one in record.subjects
@@ -120,6 +129,7 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
         recorded_at=row.recorded_at,
         recorded_by=row.recorded_by,
         subjects=subjects,
+        address_sealed=sealed,
     )
 
 

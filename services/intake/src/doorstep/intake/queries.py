@@ -36,19 +36,28 @@ class ContentRow:
     content: bytes
 
 
-async def file_is_known(session: AsyncSession, file_id: UUID, station: str) -> bool:
-    """Whether the file was begun at `station`."""
-    query = "SELECT 1 FROM household_file WHERE file_id = :file_id AND station = :station"
-    return bool(await run(session, query, {"file_id": file_id, "station": station}))
+# Whoever seals waits for those who read that it is not sealed: what they publish goes before.
+_IS_SEALED = "SELECT address_sealed FROM household_file WHERE file_id = :file_id AND station = :station FOR SHARE"
+_SEAL = (
+    "UPDATE household_file SET address_sealed = true WHERE file_id = :file_id AND station = :station"
+    " RETURNING address_sealed"
+)
 
 
-async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime) -> bool:
-    """Begin a file; False if it exists."""
+async def continue_file(session: AsyncSession, file_id: UUID, station: str, *, seal: bool) -> bool | None:
+    """Whether the file's address is sealed, from now on if `seal`; None if no such file was begun at `station`."""
+    rows = await run(session, _SEAL if seal else _IS_SEALED, {"file_id": file_id, "station": station})
+    return bool(rows[0]["address_sealed"]) if rows else None
+
+
+async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime, *, sealed: bool) -> bool:
+    """Begin a file, its address sealed or not; False if it exists."""
     statement = (
-        "INSERT INTO household_file (file_id, station, begun_at) VALUES (:file_id, :station, :now)"
-        " ON CONFLICT DO NOTHING RETURNING file_id"
+        "INSERT INTO household_file (file_id, station, begun_at, address_sealed)"
+        " VALUES (:file_id, :station, :now, :sealed) ON CONFLICT DO NOTHING RETURNING file_id"
     )
-    return bool(await run(session, statement, {"file_id": file_id, "station": station, "now": now}))
+    values = {"file_id": file_id, "station": station, "now": now, "sealed": sealed}
+    return bool(await run(session, statement, values))
 
 
 async def take_subjects(session: AsyncSession, record: Record) -> int:

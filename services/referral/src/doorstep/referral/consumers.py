@@ -13,6 +13,7 @@ from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
+from doorstep.referral.operations.sealing import seal_address
 
 
 def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
@@ -20,6 +21,8 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
 
     async def on_needs_assessed(session: AsyncSession, received: Received) -> None:
         event: NeedsAssessed = received.event
+        if event.address_sealed:
+            await seal_address(session, vault=vault, file_id=event.file_id)
         origin = Origin(event.record_id, event.file_id, event.station)
         await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
 

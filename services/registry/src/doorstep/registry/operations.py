@@ -12,6 +12,7 @@ from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitR
 from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import write_buffered
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
@@ -42,8 +43,7 @@ class Opened:
     @property
     def paper(self) -> str | None:
         """Kind and number of the person's paper, if one was shown."""
-        kind, number = self.card.document_kind, self.card.document_number
-        return f"{kind}:{number}" if self.subject.kind is SubjectKind.PERSON and number is not None else None
+        return paper_of(self.subject.kind, self.card)
 
 
 async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRecorded) -> None:
@@ -59,8 +59,11 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     ]
     if not opened:
         return
-    version = await queries.next_version(session, recorded.file_id, recorded.station)
-    persons = await _persons(session, vault, opened)
+    sealed = recorded.address_sealed
+    version, fresh = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
+    if fresh:
+        await seal_address(session, vault=vault, file_id=recorded.file_id)
+    persons = await _persons(session, vault, opened, recorded)
     queries.insert_subjects(
         session,
         recorded.file_id,
@@ -84,16 +87,53 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     intents.record(session, ring, intent)
 
 
-async def _persons(session: AsyncSession, vault: Vault, opened: list[Opened]) -> dict[UUID, UUID]:
+async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) -> None:
+    """Forget the address of a file, and who of it is a person of another file."""
+    await write_buffered(session)
+    rows = await queries.subjects(session, file_id)
+    ring = await vault.ring([row.subject_id for row in rows])
+    known = [(row, _open_card(ring, row)) for row in rows if row.subject_id in ring]
+    people = [(row, card) for row, card in known if row.kind is SubjectKind.PERSON]
+    indexes = [_paper_index(vault, paper_of(row.kind, card), within=file_id) for row, card in people]
+    found = await queries.find_or_make_persons(session, indexes)
+    persons = {row.subject_id: person for (row, _), person in zip(people, found, strict=True)}
+    rewritten = {}
+    for row, card in known:
+        blob = _encrypt_card(ring, row.subject_id, card.model_copy(update={"address": None}))
+        rewritten[row.subject_id] = persons.get(row.subject_id), blob
+    await queries.rewrite(session, file_id, rewritten)
+    await queries.delete_unmentioned(session, {row.person_id for row, _ in people if row.person_id is not None})
+
+
+def paper_of(kind: SubjectKind, card: Card) -> str | None:
+    """Kind and number of the person's paper, if one was shown."""
+    known = kind is SubjectKind.PERSON and card.document_number is not None
+    return f"{card.document_kind}:{card.document_number}" if known else None
+
+
+def _paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> bytes | None:
+    """By which a person is found again: everywhere, or, of a file whose address is sealed, within that file alone."""
+    if paper is None:
+        return None
+    return vault.blind_index(PAPER, paper if within is None else f"{within}:{paper}")
+
+
+async def _persons(
+    session: AsyncSession, vault: Vault, opened: list[Opened], recorded: VisitRecorded
+) -> dict[UUID, UUID]:
     people = [one for one in opened if one.subject.kind is SubjectKind.PERSON]
-    indexes = [None if one.paper is None else vault.blind_index(PAPER, one.paper) for one in people]
+    within = recorded.file_id if recorded.address_sealed else None
+    indexes = [_paper_index(vault, one.paper, within=within) for one in people]
     found = await queries.find_or_make_persons(session, indexes)
     return {one.subject.subject_id: person for one, person in zip(people, found, strict=True)}
 
 
 def _card(ring: KeyRing, one: Opened) -> bytes:
-    card = one.card.model_copy(update={"follow_code": None}).model_dump_json(exclude_none=True)
-    return ring.encrypt(one.subject.subject_id, f"subject.card:{one.subject.subject_id}", card.encode())
+    return _encrypt_card(ring, one.subject.subject_id, one.card.model_copy(update={"follow_code": None}))
+
+
+def _encrypt_card(ring: KeyRing, subject_id: UUID, card: Card) -> bytes:
+    return ring.encrypt(subject_id, f"subject.card:{subject_id}", card.model_dump_json(exclude_none=True).encode())
 
 
 def _fact(ring: KeyRing, one: Opened, fact: Fact, record_id: UUID, version: int) -> FactRow:
@@ -120,6 +160,7 @@ def _event(recorded: VisitRecorded, opened: list[Opened], version: int, persons:
             )
             for one in opened
         ),
+        address_sealed=recorded.address_sealed,
     )
 
 

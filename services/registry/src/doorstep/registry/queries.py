@@ -1,6 +1,6 @@
 """The statements of the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -34,14 +34,17 @@ class FactRow:
     content: bytes
 
 
-async def next_version(session: AsyncSession, file_id: UUID, station: str) -> int:
-    """Lock the file, made now if it is new, and give its next version."""
-    statement = (
-        "INSERT INTO file (file_id, station, version) VALUES (:file_id, :station, 1)"
-        " ON CONFLICT (file_id) DO UPDATE SET version = file.version + 1 RETURNING version"
-    )
-    rows = await run(session, statement, {"file_id": file_id, "station": station})
-    return int(rows[0]["version"])
+async def next_version(session: AsyncSession, file_id: UUID, station: str, *, sealed: bool) -> tuple[int, bool]:
+    """Lock the file, made now if it is new; its next version, and whether the seal of its address is new with it."""
+    statement = """
+        WITH before AS (SELECT address_sealed FROM file WHERE file_id = :file_id)
+        INSERT INTO file (file_id, station, version, address_sealed) VALUES (:file_id, :station, 1, :sealed)
+        ON CONFLICT (file_id) DO UPDATE
+            SET version = file.version + 1, address_sealed = file.address_sealed OR excluded.address_sealed
+        RETURNING version, address_sealed AND NOT coalesce((SELECT address_sealed FROM before), false) AS fresh
+    """
+    rows = await run(session, statement, {"file_id": file_id, "station": station, "sealed": sealed})
+    return int(rows[0]["version"]), bool(rows[0]["fresh"])
 
 
 _FIND_OR_MAKE = """
@@ -163,6 +166,18 @@ async def subjects(session: AsyncSession, file_id: UUID) -> list[SubjectRow]:
     return [SubjectRow(subject_id, SubjectKind(kind), person, bytes(card)) for subject_id, kind, person, card in rows]
 
 
+async def rewrite(session: AsyncSession, file_id: UUID, cards: Mapping[UUID, tuple[UUID | None, bytes]]) -> None:
+    """Give subjects of the file another person, where there is one, and another card."""
+    statement = """
+        UPDATE subject SET person_id = new.person_id, card = new.card
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:persons AS uuid[]), CAST(:cards AS bytea[]))
+            AS new (subject_id, person_id, card)
+        WHERE subject.subject_id = new.subject_id AND file_id = :file_id
+    """
+    persons, written = [one for one, _ in cards.values()], [card for _, card in cards.values()]
+    await run(session, statement, {"ids": list(cards), "persons": persons, "cards": written, "file_id": file_id})
+
+
 async def subject_ids(session: AsyncSession, file_id: UUID) -> list[UUID]:
     """The ids of the subjects of a file of any station, in the order in which they came."""
     query = text("SELECT subject_id FROM subject WHERE file_id = :file_id ORDER BY file_version, subject_id")
@@ -270,6 +285,11 @@ async def delete_subject(session: AsyncSession, subject_id: UUID) -> None:
     """Delete what is kept of a subject; with a person's last mention the person goes, and the index of the paper."""
     for statement in _DELETE:
         rows = await run(session, statement, {"subject_id": subject_id})
-    for person_id in {row["person_id"] for row in rows} - {None}:
+    await delete_unmentioned(session, {row["person_id"] for row in rows} - {None})
+
+
+async def delete_unmentioned(session: AsyncSession, person_ids: Iterable[UUID]) -> None:
+    """Delete those of these persons, and the indexes of their papers, of whom no mention is left."""
+    for person_id in sorted(person_ids):
         for statement in _DELETE_PERSON:
             await run(session, statement, {"person_id": person_id})

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.facts import SubjectKind
 from doorstep.kit.db import before_commit, run
 from doorstep.kit.vault import begin_erasing, hold_erasing
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
@@ -113,6 +114,18 @@ async def needs_of(session: AsyncSession, assessment_id: UUID) -> list[tuple[Nee
         .order_by(NeedRow.need_id)
     )
     return [(need, decision) for need, decision in await session.execute(query)]
+
+
+async def dwelling_needs(session: AsyncSession, file_id: UUID) -> Sequence[NeedRow]:
+    """The needs of a file's dwelling, locked until the transaction ends."""
+    query = (
+        select(NeedRow)
+        .join(AssessmentRow, AssessmentRow.assessment_id == NeedRow.assessment_id)
+        .where(AssessmentRow.file_id == file_id, NeedRow.kind == SubjectKind.DWELLING.value)
+        .order_by(NeedRow.need_id)
+        .with_for_update(of=NeedRow)
+    )
+    return (await session.scalars(query)).all()
 
 
 async def need_to_decide(session: AsyncSession, need_id: UUID) -> tuple[NeedRow, AssessmentRow] | None:

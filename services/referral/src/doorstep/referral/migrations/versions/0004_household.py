@@ -1,0 +1,15 @@
+"""How the requests of a file are found, so that its address can be sealed."""
+
+from alembic import op
+
+revision = "referral_0004"
+down_revision = "referral_0002"
+branch_labels = None
+depends_on = None
+
+STATEMENTS = ("CREATE INDEX request_file ON request (file_id)",)
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)
