@@ -60,6 +60,8 @@ PEOPLE = {
     "officer": Principal("officer-1", Role.OFFICER, "fire"),
     "resident": Principal("resident-1", Role.RESIDENT, "resident"),
     "police": Principal("police-1", Role.REVIEWER, "police", STATION),
+    "another-reviewer": Principal("reviewer-2", Role.REVIEWER, "station", STATION),
+    "labour": Principal("officer-4", Role.OFFICER, "labour"),
     "justice": Principal("officer-2", Role.OFFICER, "justice"),
     "health": Principal("officer-3", Role.OFFICER, "health"),
     "portal": Principal("portal-1", Role.PORTAL, "national-portal"),
@@ -240,9 +242,9 @@ class Estate:
 
     async def ask(self, method: str, path: str, who: str | None = None, body: Any = None, **headers: str) -> Answer:
         """One request through the front door's table of routes, to the service that answers it."""
-        found = route(path.partition("?")[0].removeprefix("/api/"))
-        name = "gateway" if found is None else found[0]
-        return await self.desks[name].call(method, path, who, body, **headers)
+        path, mark, query = path.partition("?")
+        name, inner = route(path.removeprefix("/api/")) or ("gateway", path)
+        return await self.desks[name].call(method, inner + mark + query, who, body, **headers)
 
     async def hand_in(self, body: Any, who: str = "collector") -> dict[str, str]:
         """A record that a collector hands in and that everybody took; gives the follow code of each person."""

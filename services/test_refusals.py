@@ -40,6 +40,7 @@ OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
+    "/api/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
@@ -76,6 +77,7 @@ def body_for(method: str, path: str) -> Any:
         "/approval": lambda: None,
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
+        "/exclusions": lambda: {"staff": ["reviewer-5"]},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

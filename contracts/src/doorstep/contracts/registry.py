@@ -42,6 +42,20 @@ class FactsAsserted(Event):
     address_sealed: bool = False
 
 
+class ExclusionsNamed(Event):
+    """A person named all staff who must not handle their matter, in the place of those named before.
+
+    `subject_ids` are the person's mentions in this file, `staff` pseudonyms as in `recorded_by`.
+    """
+
+    event_type: ClassVar[str] = "registry.exclusions-named.v1"
+
+    file_id: UUID
+    subject_ids: tuple[UUID, ...]
+    staff: tuple[UUID, ...]
+    named_at: AwareDatetime
+
+
 class SubjectErased(Event):
     """A second person confirmed that a subject is to be erased: its key is destroyed, what is kept of it deleted."""
 

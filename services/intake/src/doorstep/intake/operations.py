@@ -61,6 +61,11 @@ async def record_visit(
     if replay is not None:
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
     station = principal.station or ""
+    recorder = vault.pairwise(STAFF, principal.subject)
+    if record.continues and await queries.excluding(
+        session, recorder, await queries.subjects_of_file(session, record.file_id)
+    ):
+        raise HouseholdUnknown
     sealed = await _take_file(session, record, station, now)
     if await queries.take_subjects(session, record) < len(record.subjects):
         raise SubjectTaken
@@ -72,7 +77,7 @@ async def record_visit(
         record.channel,
         record.visited_at,
         now,
-        vault.pairwise(STAFF, principal.subject),
+        recorder,
     )
     contents = [(one.subject_id, _encrypt(ring, record.record_id, one)) for one in record.subjects]
     await queries.insert_record(session, row, contents)
@@ -144,7 +149,10 @@ async def show_record(
     row = await queries.record(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordUnknown
-    own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
+    reader = vault.pairwise(STAFF, principal.subject)
+    if await queries.excluding(session, reader, await queries.subjects_of_record(session, record_id)):
+        raise RecordUnknown
+    own = row.recorded_by == reader
     try:
         decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
     except Forbidden:

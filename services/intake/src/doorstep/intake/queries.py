@@ -133,10 +133,31 @@ async def contents(session: AsyncSession, record_id: UUID) -> list[ContentRow]:
     return [ContentRow(subject_id, SubjectKind(kind), bytes(content)) for subject_id, kind, content in rows]
 
 
+_EXCLUDE = (
+    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
+    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
+    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
+    " WHERE EXISTS (SELECT FROM subject k WHERE k.subject_id = s) ON CONFLICT DO NOTHING",
+)
+
+
+async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
+    for statement in _EXCLUDE:
+        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
+
+
+async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
+    """Those of `subjects` whose matter somebody of the staff must not handle."""
+    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
+    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
+
+
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:
     """Delete what was written of a subject; gives the records in which it was."""
     values = {"subject_id": subject_id}
     await run(session, "SELECT 1 FROM subject WHERE subject_id = :subject_id FOR UPDATE", values)
     rows = await run(session, "DELETE FROM record_subject WHERE subject_id = :subject_id RETURNING record_id", values)
     await run(session, "DELETE FROM subject WHERE subject_id = :subject_id", values)
+    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", values)
     return [row["record_id"] for row in rows]

@@ -1,5 +1,8 @@
-"""The use cases of the registry: assert the facts of a record, show a file, erase a subject on two people's word."""
+"""The use cases of the registry: assert the facts of a record, show a file, keep whom a person excludes, erase a
+subject on two people's word.
+"""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
@@ -70,12 +73,19 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         recorded.record_id,
         version,
         [
-            SubjectRow(one.subject.subject_id, one.subject.kind, persons.get(one.subject.subject_id), _card(ring, one))
+            SubjectRow(
+                one.subject.subject_id,
+                one.subject.kind,
+                persons.get(one.subject.subject_id),
+                _card(ring, one),
+                None if one.card.follow_code is None else vault.follow_index(one.card.follow_code),
+            )
             for one in opened
         ],
     )
     facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
+    await _repeat_exclusions(session, recorded.file_id, persons)
     outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
     intent = Intent(
         Action.ASSERT_FACTS,
@@ -85,6 +95,20 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         case=recorded.record_id,
     )
     intents.record(session, ring, intent)
+
+
+async def _repeat_exclusions(session: AsyncSession, file_id: UUID, persons: Mapping[UUID, UUID]) -> None:
+    """Tell of the new mentions of persons whom those exclude."""
+    for person_id, staff in (await queries.exclusions(session, sorted(set(persons.values())))).items():
+        subjects = sorted(subject for subject, person in persons.items() if person == person_id)
+        _tell_exclusions(session, file_id, subjects, staff)
+
+
+def _tell_exclusions(session: AsyncSession, file_id: UUID, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    event = ExclusionsNamed(
+        file_id=file_id, subject_ids=tuple(subjects), staff=tuple(staff), named_at=datetime.now(UTC)
+    )
+    outbox.add(session, event, key=file_id)
 
 
 async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) -> None:
@@ -102,6 +126,9 @@ async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) ->
         blob = _encrypt_card(ring, row.subject_id, card.model_copy(update={"address": None}))
         rewritten[row.subject_id] = persons.get(row.subject_id), blob
     await queries.rewrite(session, file_id, rewritten)
+    for row, _ in people:
+        if row.person_id is not None and row.person_id != persons[row.subject_id]:
+            await queries.take_over(session, persons[row.subject_id], row.person_id)
     await queries.delete_unmentioned(session, {row.person_id for row, _ in people if row.person_id is not None})
 
 
@@ -190,7 +217,7 @@ async def show_file(
     """
     decision = policy.authorize(principal, Action.READ_FILE, Resource("file"), purpose=purpose)
     version = await queries.file_version(session, file_id, principal.station or "")
-    if version is None:
+    if version is None or await queries.excludes(session, file_id, vault.pairwise(STAFF, principal.subject)):
         raise FileUnknown
     known, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
     ring = await vault.ring([row.subject_id for row in known])
@@ -227,9 +254,52 @@ def _open_fact(ring: KeyRing, row: FactRow) -> FactShown:
     return FactShown(row, Fact.model_validate_json(content))
 
 
+async def exclude_by_code(session: AsyncSession, *, vault: Vault, code: str, staff: Iterable[str]) -> None:
+    """Keep whom the person of a follow code excludes, in the place of before; an unknown code excludes nobody."""
+    found = await queries.subject_of_code(session, vault.follow_index(code))
+    if found is not None:
+        subject_id, person_id = found
+        intent = Intent(Action.NAME_EXCLUSIONS, [subject_id], purpose=Purpose.RESIDENT_REQUEST)
+        await _exclude(session, vault, person_id, staff, intent)
+
+
+async def exclude_for(
+    session: AsyncSession, *, vault: Vault, asking: "Asking", file_id: UUID, subject_id: UUID, staff: Iterable[str]
+) -> None:
+    """Keep whom a person of a file of the station excludes, as they told a reviewer whom nobody of it excludes.
+
+    Raises FileUnknown, SubjectUnknown.
+    """
+    asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    known = await queries.lock_file(session, file_id, asking.station)
+    if not known or await queries.excludes(session, file_id, asked_by):
+        raise FileUnknown
+    person_id = await queries.person_of(session, file_id, subject_id)
+    if person_id is None:
+        raise SubjectUnknown
+    intent = Intent(
+        Action.NAME_EXCLUSIONS, [subject_id], purpose=asking.purpose, case=file_id, policies=asking.policies
+    )
+    await _exclude(session, vault, person_id, staff, intent, asking.principal)
+
+
+async def _exclude(
+    session: AsyncSession,
+    vault: Vault,
+    person_id: UUID,
+    staff: Iterable[str],
+    intent: Intent,
+    principal: Principal | None = None,
+) -> None:
+    excluded = sorted({vault.pairwise(STAFF, one) for one in staff})
+    for file_id, subjects in await queries.name_exclusions(session, person_id, excluded):
+        _tell_exclusions(session, file_id, subjects, excluded)
+    intents.record(session, await vault.ring(intent.subjects), intent, principal=principal)
+
+
 @dataclass(frozen=True)
 class Asking:
-    """Somebody who may ask for erasures or confirm them, why, and the policies that say so, for the log."""
+    """Somebody who may ask for erasures or exclusions, or confirm, why, and the policies that say so, for the log."""
 
     principal: Principal
     purpose: Purpose
@@ -265,11 +335,11 @@ async def ask_to_erase(
     if before is not None:
         raise ErasureAsked if before.confirmed_at is None else idempotency.Erased
     kind = await queries.kind_of(session, file_id, subject_id)
-    if kind is None:
+    asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    if kind is None or await queries.excludes(session, file_id, asked_by, subject_id=subject_id):
         raise SubjectUnknown
     if kind is SubjectKind.PLACE:
         raise PlaceStays
-    asked_by = vault.pairwise(STAFF, asking.principal.subject)
     erasure = ErasureRow(erasure_id, subject_id, file_id, asked_by, datetime.now(UTC), None)
     await queries.insert_erasure(session, erasure)
     ring = await vault.ring([subject_id])
@@ -283,13 +353,13 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm; Erased if it was confirmed before.
     """
     found = await queries.erasure(session, erasure_id, asking.station)
-    if found is None:
+    confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
+    if found is None or await queries.excludes(session, found.file_id, confirmed_by, subject_id=found.subject_id):
         raise ErasureUnknown
     await queries.lock_file(session, found.file_id, asking.station)
     erasure = await queries.erasure(session, erasure_id, asking.station)  # as it is under the lock
     if erasure is None or erasure.confirmed_at is not None:
         raise idempotency.Erased
-    confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
     if confirmed_by == erasure.asked_by:
         raise SecondPersonMustConfirm
     now = datetime.now(UTC)

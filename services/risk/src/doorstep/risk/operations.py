@@ -116,9 +116,11 @@ async def read_assessment(
     row = await queries.assessment_of(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordNotAssessed
-    if row.recorded_by == vault.pairwise(STAFF, principal.subject):
+    reader, subjects = vault.pairwise(STAFF, principal.subject), await queries.subjects_of(session, row.assessment_id)
+    if await queries.excluding(session, reader, [one.subject_id for one in subjects]):
+        raise RecordNotAssessed
+    if row.recorded_by == reader:
         raise OwnRecord
-    subjects = await queries.subjects_of(session, row.assessment_id)
     ring = await vault.ring(subject.subject_id for subject in subjects)
     gaps = {one.subject_id: (one, _gaps(ring, one)) for one in subjects if one.subject_id in ring}
     needs = await queries.needs_of(session, row.assessment_id)
@@ -146,8 +148,10 @@ async def decide_need(
     if found is None or found[1].station != principal.station:
         raise NeedUnknown
     need, assessment = found
-    before = await queries.decision_on(session, need_id)
     reviewer = vault.pairwise(STAFF, principal.subject)
+    if await queries.excluding(session, reviewer, [need.subject_id]):
+        raise NeedUnknown
+    before = await queries.decision_on(session, need_id)
     decided = None if before is None else Decision(before.decision)
     pending = Pending(assessment.recorded_by, need.wanted, decided)
     if not settle(pending, decision=decision, reviewer=reviewer):

@@ -21,7 +21,7 @@ DEEDS: dict[str, str] = {
     Action.READ_LIFE: "查看全程", Action.READ_CONDUCT: "查看行为提示", Action.ASK_ABOUT_SUBJECT: "申请查询个人",
     Action.AGREE_TO_ASK: "同意查询个人", Action.READ_ABOUT_SUBJECT: "查询个人", Action.SEE_WHO_LOOKED: "居民查看访问",
     Action.ASK_TO_DEFER: "申请暂缓告知", Action.APPROVE_DEFERRAL: "批准暂缓告知", Action.ERASE_SUBJECT: "清除",
-    Action.DECLARE_TIES: "申报利益关系",
+    Action.DECLARE_TIES: "申报利益关系", Action.NAME_EXCLUSIONS: "指定回避人员",
     Action.ACTIVATE_POLICY: "启用策略", Action.ACTIVATE_RULES: "启用规则", Action.ACTIVATE_KEYS: "启用密钥",
     Action.LIST_DEAD_LETTERS: "列出死信", Action.READ_DEAD_LETTER: "查看死信", Action.REPLAY_DEAD_LETTER: "重放死信",
     Action.REFUSE: "拒绝", Action.UNREADABLE: "无法读取",

@@ -93,5 +93,7 @@ async def _live(service: Service, reading: Reading, fresh: list[StepShown]) -> A
         try:
             async with service.database.transaction() as session:
                 fresh = await read_on(session, vault=service.vault, reading=reading)
+        except JourneyUnknown:
+            return  # somebody of the record excluded the reader meanwhile
         except DATABASE_ERRORS:
             return  # the reader comes again
