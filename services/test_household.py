@@ -204,6 +204,22 @@ async def test_the_member_whose_matters_they_are_is_answered_otherwise(
     assert seen[0] > seen[1] > 0
 
 
+async def test_ids_that_residents_and_departments_see_tell_no_order(estate: Any, worlds: tuple[World, World]) -> None:
+    """Each is drawn or keyed by itself (UUID versions 4 and 8): no counter, no time, and so no gap."""
+    told, _ = worlds
+    shown = []
+    for code in told.codes.values():
+        shown.append(await estate.ask("GET", f"/api/follow/{code}"))
+        shown.append(await estate.ask("POST", "/api/usage", None, {"code": code}))
+    for department in ("justice", "health", "labour"):
+        path = f"/api/departments/{department}/requests"
+        shown.append(await estate.ask("GET", path, department, doorstep_purpose="service"))
+    text = "".join(answer.raw.decode() for answer in shown if answer.status == 200)
+    ids = [UUID(found[0]) for found in _CHANGING[0][0].finditer(text)]
+    assert len(set(ids)) > 20
+    assert {one.version for one in ids} <= {4, 8}
+
+
 class Flat:
     """A woman and her dwelling, of which the station knows one thing after the other."""
 
