@@ -27,7 +27,7 @@ from doorstep.kit.db import Database
 from doorstep.kit.delivery import new_private_key
 from doorstep.kit.intents import staff_subject
 from doorstep.kit.policy import Forbidden
-from doorstep.kit.service import PrincipalDep, Service, attempts, create_app
+from doorstep.kit.service import PrincipalDep, Service, Visibility, attempts, create_app, visible_to
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.local.ports import free_ports
 from doorstep.local.records import demonstration
@@ -40,6 +40,7 @@ OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
+    "/api/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
@@ -81,6 +82,7 @@ def body_for(method: str, path: str) -> Any:
         "/approval": lambda: None,
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
+        "/exclusions": lambda: {"staff": ["reviewer-5"]},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
@@ -188,16 +190,19 @@ def careless(service: Service) -> FastAPI:
     router = APIRouter(prefix="/api")
 
     @router.get("/undeclared")
+    @visible_to(Visibility.PUBLIC)
     async def undeclared(principal: PrincipalDep) -> None:
         raise Forbidden("undeclared")
 
     @router.get("/past")
     @attempts(Action.READ_FILE)
+    @visible_to(Visibility.PUBLIC)
     async def past(principal: PrincipalDep) -> JSONResponse:
         return JSONResponse({"type": "urn:doorstep:problem:forbidden"}, 403)
 
     @router.get("/careful")
     @attempts(Action.READ_FILE)
+    @visible_to(Visibility.PUBLIC)
     async def careful(principal: PrincipalDep) -> None:
         raise Forbidden("careful")
 

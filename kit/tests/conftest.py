@@ -29,7 +29,7 @@ from doorstep.kit.consumer import Consumer
 from doorstep.kit.db import Database
 from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Relay, _envelope
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, SessionDep, create_app
+from doorstep.kit.service import PrincipalDep, PurposeDep, Service, SessionDep, Visibility, create_app, visible_to
 from doorstep.kit.steps import Steps
 from doorstep.kit.testing import Databases, eventually, running
 from doorstep.local.broker import EmbeddedBroker
@@ -263,14 +263,17 @@ def example_router() -> APIRouter:
     add_failing(router)
 
     @router.post("", status_code=201)
+    @visible_to(Visibility.PUBLIC)
     async def echo(body: Echo, session: SessionDep) -> dict[str, int]:
         return {"length": len(body.name)}
 
     @router.post("/written", status_code=201)
+    @visible_to(Visibility.PUBLIC)
     async def write(session: SessionDep) -> dict[str, list[int]]:
         return {"serials": await small.write(session, UUID(int=1))}
 
     @router.get("/own")
+    @visible_to(Visibility.PUBLIC)
     async def own(principal: PrincipalDep, purpose: PurposeDep) -> dict[str, str]:
         return {"sub": principal.subject, "purpose": purpose}
 
@@ -281,11 +284,13 @@ def add_waiting(router: APIRouter) -> None:
     """Endpoints that take their time."""
 
     @router.get("/slow")
+    @visible_to(Visibility.PUBLIC)
     async def slow() -> str:
         await asyncio.sleep(1)
         return "done"
 
     @router.get("/events")
+    @visible_to(Visibility.PUBLIC)
     async def stream(request: Request) -> StreamingResponse:
         async def lines() -> AsyncIterator[str]:
             yield ": open\n\n"
@@ -298,6 +303,7 @@ def add_failing(router: APIRouter) -> None:
     """An endpoint that fails in several ways."""
 
     @router.get("/fail/{how}")
+    @visible_to(Visibility.PUBLIC)
     async def fail(how: str, session: SessionDep) -> None:
         if how == "conflict":
             await session.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40P01'; END $$"))

@@ -8,7 +8,18 @@ from uuid import UUID
 import small_service
 from fastapi import APIRouter, FastAPI
 
-from doorstep.kit.service import Program, Service, SessionDep, Settings, add_relay, compose, create_app, main
+from doorstep.kit.service import (
+    Program,
+    Service,
+    SessionDep,
+    Settings,
+    Visibility,
+    add_relay,
+    compose,
+    create_app,
+    main,
+    visible_to,
+)
 
 
 def make() -> Service:
@@ -21,6 +32,7 @@ def edge(service: Service) -> FastAPI:
     router = APIRouter()
 
     @router.post("/api/things")
+    @visible_to(Visibility.PUBLIC)
     async def write(session: SessionDep) -> dict[str, list[int]]:
         await asyncio.sleep(1)
         return {"serials": await small_service.write(session, UUID(int=1))}

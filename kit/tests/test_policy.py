@@ -17,7 +17,7 @@ NAMED = (
     " list-gaps search-log export-log read-life ask-about-subject agree-to-ask read-about-subject"
     " see-who-looked ask-to-defer approve-deferral"
     " read-conduct declare-ties"
-    " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased"
+    " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -69,6 +69,13 @@ PERMITTED = [
     (STAFF[Role.REVIEWER], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
     (STAFF[Role.SUPERVISOR], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
     (STAFF[Role.AUDITOR], "approve-deferral", Resource("deferral"), None, "auditor-approves-deferral"),
+    (
+        STAFF[Role.REVIEWER],
+        "name-exclusions",
+        Resource("file"),
+        Purpose.RESIDENT_REQUEST,
+        "reviewer-names-exclusions",
+    ),
     (STAFF[Role.AUDITOR], "read-conduct", Resource("conduct"), Purpose.AUDIT, "auditor-reads-conduct"),
     *(
         (STAFF[role], "declare-ties", Resource("tie"), None, "staff-declare-ties")

@@ -22,7 +22,16 @@ from doorstep.kit.idempotency import claim
 from doorstep.kit.intents import Intent, staff_subject
 from doorstep.kit.policy import Policy, Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, create_app
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    create_app,
+    visible_to,
+)
 from doorstep.kit.vault import NOBODY
 
 PEOPLE = {
@@ -44,6 +53,7 @@ def things() -> APIRouter:
 
     @router.get("/{thing}")
     @attempts(Action.READ_FILE, "thing", subjects_of)
+    @visible_to(Visibility.PUBLIC)
     async def read(
         thing: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
     ) -> dict[str, str]:
@@ -55,6 +65,7 @@ def things() -> APIRouter:
 
     @router.post("/{thing}/{how}")
     @attempts(Action.DECIDE_NEED, "thing", subjects_of)
+    @visible_to(Visibility.PUBLIC)
     async def change(thing: UUID, how: str, principal: PrincipalDep, session: SessionDep) -> None:
         if how == "id-of-another":
             await claim(session, principal, thing, b"x" * 32)

@@ -41,7 +41,7 @@ from doorstep.contracts.referral import (
     TaskTransitioned,
     TransitionDetail,
 )  # fmt: skip
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.schemas import contents
 from doorstep.contracts.sealed import Sealed
@@ -192,7 +192,10 @@ def of_the_request() -> list[Event]:
 
 
 def of_the_end() -> list[Event]:
-    return [SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))]
+    named = ExclusionsNamed(
+        file_id=FILE, subject_ids=(WOMAN,), staff=(made_up("excluded"),), named_at=AT + timedelta(days=2)
+    )
+    return [named, SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))]
 
 
 def of_the_feed() -> list[Event]:

@@ -209,6 +209,7 @@ class Action(StrEnum):
     ASK_TO_DEFER = "ask-to-defer"
     APPROVE_DEFERRAL = "approve-deferral"
     ERASE_SUBJECT = "erase-subject"
+    NAME_EXCLUSIONS = "name-exclusions"
     ACTIVATE_POLICY = "activate-policy"
     ACTIVATE_RULES = "activate-rules"
     ACTIVATE_KEYS = "activate-keys"

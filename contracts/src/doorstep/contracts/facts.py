@@ -109,6 +109,10 @@ def _seen(code: str, subject: SubjectKind, value: Value, zh: str, en: str, *choi
     return FactType(code, FactKind.DWELLING, subject, value, zh, en, choices=choices, said_by=_SEEN)
 
 
+def _sealing(code: str, subject: SubjectKind) -> FactType:
+    return FactType(code, FactKind.CONTACT, subject, Value.YES_NO, "地址保密", "Sealed address", sensitive=True)
+
+
 def _wish(name: str, zh: str, en: str) -> FactType:
     said_by = frozenset({SaidBy.PERSON, SaidBy.GUARDIAN})
     code = f"wish.{name}"
@@ -125,6 +129,8 @@ _TYPES = (
         "Contact channel",
         choices=("phone", "message", "post", "none"),
     ),
+    _sealing("contact.sealed-address", SubjectKind.PERSON),
+    _sealing("dwelling.sealed-address", SubjectKind.DWELLING),
     _seen("dwelling.gas-hose", SubjectKind.DWELLING, Value.CODE, "燃气软管", "Gas hose", "sound", "expired", "cracked"),
     _seen("dwelling.gas-smell", SubjectKind.DWELLING, Value.YES_NO, "有燃气味", "Smell of gas"),
     _seen("dwelling.wiring", SubjectKind.DWELLING, Value.CODE, "电线", "Wiring", "sound", "unsafe"),
@@ -172,4 +178,6 @@ _TYPES = (
     _person("consent.service", FactKind.CONSENT, Value.YES_NO, "同意服务", "Consents to be served"),
 )
 
+SEALING = frozenset({"contact.sealed-address", "dwelling.sealed-address"})
+"""The facts, of a person or a dwelling, by which an address stays at its station."""
 CATALOGUE: dict[str, FactType] = {entry.code: entry for entry in _TYPES}

@@ -41,7 +41,8 @@ class RecordedSubject(Contract):
 class VisitRecorded(Event):
     """A worker, or the resident, wrote one record.
 
-    `recorded_by` is the pseudonym of the collector, so that nobody reviews a record of their own.
+    `recorded_by` is the pseudonym of the collector, so that nobody reviews a record of their own. With
+    `address_sealed` the dwelling's card has no address: it stays with the station's own record.
     """
 
     event_type: ClassVar[str] = "intake.visit-recorded.v1"
@@ -54,3 +55,4 @@ class VisitRecorded(Event):
     recorded_at: AwareDatetime
     recorded_by: UUID
     subjects: tuple[RecordedSubject, ...]
+    address_sealed: bool = False

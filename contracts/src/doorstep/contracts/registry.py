@@ -25,7 +25,10 @@ class AssertedSubject(Contract):
 
 
 class FactsAsserted(Event):
-    """The facts of a record are in the file; `file_version` is the file's version under its lock."""
+    """The facts of a record are in the file; `file_version` is the file's version under its lock.
+
+    With `address_sealed` the file's address is kept by its station alone: who has it from before forgets it.
+    """
 
     event_type: ClassVar[str] = "registry.facts-asserted.v1"
 
@@ -36,6 +39,21 @@ class FactsAsserted(Event):
     recorded_by: UUID
     asserted_at: AwareDatetime
     subjects: tuple[AssertedSubject, ...]
+    address_sealed: bool = False
+
+
+class ExclusionsNamed(Event):
+    """A person named all staff who must not handle their matter, in the place of those named before.
+
+    `subject_ids` are the person's mentions in this file, `staff` pseudonyms as in `recorded_by`.
+    """
+
+    event_type: ClassVar[str] = "registry.exclusions-named.v1"
+
+    file_id: UUID
+    subject_ids: tuple[UUID, ...]
+    staff: tuple[UUID, ...]
+    named_at: AwareDatetime
 
 
 class SubjectErased(Event):

@@ -25,7 +25,10 @@ class AssessedNeed(Contract):
 
 
 class NeedsAssessed(Event):
-    """Triage read the facts of a record; `handed_on` are wanted, `suggested` wait for a reviewer."""
+    """Triage read the facts of a record; `handed_on` are wanted, `suggested` wait for a reviewer.
+
+    With `address_sealed` the file's address is kept by its station alone: who has it from before forgets it.
+    """
 
     event_type: ClassVar[str] = "risk.needs-assessed.v1"
 
@@ -37,6 +40,7 @@ class NeedsAssessed(Event):
     assessed_at: AwareDatetime
     handed_on: tuple[AssessedNeed, ...]
     suggested: tuple[AssessedNeed, ...]
+    address_sealed: bool = False
 
 
 class NeedDecided(Event):

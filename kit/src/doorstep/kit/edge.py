@@ -1,4 +1,5 @@
-"""What endpoints ask for: the service, a transaction, the caller, the purpose; and the log of what callers are refused.
+"""What endpoints ask for: the service, a transaction, the caller, the purpose; who sees what they answer; and the log
+of what callers are refused.
 
 A refusal is the no to a caller whose token was accepted. Invariants: its entry commits before it is answered, in a
 transaction of its own after the request's was rolled back; it is about whom the thing asked for is about if this
@@ -10,6 +11,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar, cast
 from uuid import UUID
 
@@ -31,7 +33,51 @@ Find = Callable[[AsyncSession, UUID], Awaitable[Iterable[UUID]]]
 
 _MINUTE = 60.0
 _DECLARED = "doorstep_attempt"
+_VISIBILITY = "doorstep_visibility"
 _TOO_MANY = "too-many-refusals"
+
+
+class Visibility(StrEnum):
+    """Who sees what an endpoint answers: one of these and nobody besides."""
+
+    PUBLIC = "public"
+    """Anybody: nothing of it is about a person."""
+    CALLER = "caller"
+    """The caller, about themselves."""
+    SUBJECT = "subject"
+    """The person whom it is about, by their own code or paper; nobody else of their household."""
+    STATION = "station"
+    """Staff of the station that took the record in."""
+    DEPARTMENT = "department"
+    """The department to which it was sent."""
+    AUDITOR = "auditor"
+    """Auditors."""
+    OPERATOR = "operator"
+    """Operators."""
+    SYSTEM = "system"
+    """Machines of the installation itself."""
+
+
+class VisibilityMissing(Exception):
+    """An endpoint does not declare who sees what it answers."""
+
+
+def visible_to(visibility: Visibility) -> Callable[[Endpoint], Endpoint]:
+    """Declare who sees what an endpoint answers; an edge with one that does not is not made."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        vars(endpoint)[_VISIBILITY] = visibility
+        return endpoint
+
+    return declare
+
+
+def visibility_of(endpoint: Callable[..., Any]) -> Visibility:
+    """What `endpoint` declared. Raises VisibilityMissing."""
+    try:
+        return cast("Visibility", vars(endpoint)[_VISIBILITY])
+    except KeyError:
+        raise VisibilityMissing(f"{endpoint.__module__}.{endpoint.__qualname__}") from None
 
 
 @dataclass(frozen=True)

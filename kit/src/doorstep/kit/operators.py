@@ -15,7 +15,7 @@ from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit import dead_letter, parked
 from doorstep.kit.auth import Principal
 from doorstep.kit.dead_letter import DeadLetter, DeadLetterShown, NoSuchDeadLetter
-from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.edge import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.kit.intents import Intent
 from doorstep.kit.parked import Hole, NoSuchHole
 from doorstep.kit.policy import Resource
@@ -53,6 +53,7 @@ class Accepted(BaseModel):
 
 @router.get("")
 @attempts(Action.LIST_DEAD_LETTERS)
+@visible_to(Visibility.OPERATOR)
 async def list_dead_letters(
     service: ServiceDep,
     session: SessionDep,
@@ -67,6 +68,7 @@ async def list_dead_letters(
 
 @router.get("/{letter_id}")
 @attempts(Action.READ_DEAD_LETTER, "letter_id", dead_letter.subjects)
+@visible_to(Visibility.OPERATOR)
 async def show_dead_letter(
     letter_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> DeadLetterShown:
@@ -80,6 +82,7 @@ async def show_dead_letter(
 
 @router.post("/{letter_id}/replay", status_code=202)
 @attempts(Action.REPLAY_DEAD_LETTER, "letter_id", dead_letter.subjects)
+@visible_to(Visibility.OPERATOR)
 async def replay_dead_letter(
     letter_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> Accepted:
@@ -94,6 +97,7 @@ async def replay_dead_letter(
 
 @router.post("/pass-over", status_code=202)
 @attempts(Action.REPLAY_DEAD_LETTER)
+@visible_to(Visibility.OPERATOR)
 async def pass_over_missing(
     missing: MissingNumbers, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> Accepted:

@@ -15,13 +15,26 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from doorstep.kit import operators, problems
 from doorstep.kit.door import Door
-from doorstep.kit.edge import PrincipalDep, PurposeDep, Refusals, ServiceDep, SessionDep, attempts, service_of
+from doorstep.kit.edge import (
+    PrincipalDep,
+    PurposeDep,
+    Refusals,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    VisibilityMissing,
+    attempts,
+    service_of,
+    visibility_of,
+    visible_to,
+)
 from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose, log_activations
 from doorstep.kit.telemetry import configure_logging, configure_tracing
 from doorstep.kit.wakeups import Announcer
@@ -37,12 +50,15 @@ __all__ = [
     "SessionDep",
     "Settings",
     "Task",
+    "Visibility",
+    "VisibilityMissing",
     "add_relay",
     "attempts",
     "compose",
     "create_app",
     "main",
     "service_of",
+    "visible_to",
 ]
 
 log = logging.getLogger(__name__)
@@ -54,6 +70,8 @@ _NO_TELEMETRY: TelemetryConfig = {
     "logs": False,
     "auto_configure": False,
 }
+OPENAPI_VISIBILITY = "x-doorstep-visibility"
+"""By this name an OpenAPI document says who sees what an operation answers."""
 _WORK_ENDS = 15.0
 _PUBLISHING_ENDS = 10.0
 
@@ -63,7 +81,10 @@ class EdgeFailed(Exception):
 
 
 def create_app(service: Service, *routers: APIRouter, title: str, **options: Any) -> FastAPI:
-    """The HTTP edge of `service`: its routes, problems, limits, health and metrics."""
+    """The HTTP edge of `service`: its routes, problems, limits, health and metrics.
+
+    Raises VisibilityMissing where an endpoint does not declare who sees its answers.
+    """
     app = FastAPI(
         title=title,
         version="1",
@@ -76,26 +97,37 @@ def create_app(service: Service, *routers: APIRouter, title: str, **options: Any
     app.state.service = service
     app.state.refusals = Refusals(service)
     problems.install(app)
-    for router in (*routers, operators.router):
+    for router in (*routers, operators.router, _health()):
+        _show_visibility(router)
         app.include_router(router)
-    app.include_router(_health())
     app.add_middleware(Door, service=service.name)
     return app
+
+
+def _show_visibility(router: APIRouter) -> None:
+    """Write into the OpenAPI of each endpoint who sees its answers; what merely hands on has none of its own."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            shown = {OPENAPI_VISIBILITY: visibility_of(route.endpoint).value}
+            route.openapi_extra = (route.openapi_extra or {}) | shown
 
 
 def _health() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/healthz")
+    @visible_to(Visibility.SYSTEM)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @router.get("/readyz")
+    @visible_to(Visibility.SYSTEM)
     async def readyz(request: Request) -> Response:
         ready = await service_of(request).database.reachable()
         return Response("ready" if ready else "database away", 200 if ready else 503, media_type="text/plain")
 
     @router.get("/metrics")
+    @visible_to(Visibility.SYSTEM)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.wire import format_time
 from doorstep.gateway import queries
@@ -105,6 +105,11 @@ async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
     await queries.erase(session, event.subject_id)
 
 
+async def _on_exclusions_named(session: AsyncSession, received: Received) -> None:
+    event: ExclusionsNamed = received.event
+    await queries.exclude(session, event.subject_ids, event.staff)
+
+
 def _of_request(kind: StepKind, at: datetime, subject_id: UUID, request_id: UUID, sealed: Contract) -> Step:
     return Step(
         kind=kind,
@@ -124,4 +129,5 @@ HANDLERS: Mapping[type[Event], Handler] = {
     TaskTransitioned: _on_task_transitioned,
     RequestRated: _on_request_rated,
     SubjectErased: _on_subject_erased,
+    ExclusionsNamed: _on_exclusions_named,
 }

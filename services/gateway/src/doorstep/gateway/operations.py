@@ -59,7 +59,10 @@ async def open_journey(
     journey = await queries.journey(session, record_id)
     if journey is None or journey.station != principal.station:
         raise JourneyUnknown
-    own = journey.recorded_by == vault.pairwise(STAFF, principal.subject)
+    reader = vault.pairwise(STAFF, principal.subject)
+    if await queries.excludes(session, record_id, reader):
+        raise JourneyUnknown
+    own = journey.recorded_by == reader
     try:
         decision = policy.authorize(
             principal, Action.READ_JOURNEY, Resource("journey", own_record=own), purpose=purpose
@@ -74,7 +77,10 @@ async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> l
     """The steps that were not sent yet; the read is logged once for each subject, and changes `reading`.
 
     What is remembered is which positions were sent, not the last: positions can become visible out of their order.
+    Raises JourneyUnknown for whom somebody of the record excludes.
     """
+    if await queries.excludes(session, reading.record_id, vault.pairwise(STAFF, reading.principal.subject)):
+        raise JourneyUnknown
     found = await queries.steps(session, reading.record_id, reading.sent)
     subjects = intents.distinct(step.subject_id for _, step in found if step.subject_id is not None)
     ring = await vault.ring(subjects)

@@ -15,13 +15,14 @@ from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, 
 from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem, pointer
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 
 router = APIRouter(tags=["records"])
 
 
 @router.post("/api/records", status_code=201)
 @attempts(Action.RECORD_VISIT, subjects=queries.subjects_of_file)
+@visible_to(Visibility.STATION)
 async def record_visit(
     body: RecordBody, principal: PrincipalDep, session: SessionDep, service: ServiceDep, response: Response
 ) -> RecordTaken:
@@ -56,6 +57,7 @@ async def record_visit(
 
 @router.get("/api/records/{record_id}", response_model_exclude_none=True)
 @attempts(Action.READ_RECORD, "record_id", queries.subjects_of_record)
+@visible_to(Visibility.STATION)
 async def read_record(
     record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
 ) -> RecordShown:

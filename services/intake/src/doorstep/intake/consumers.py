@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, SubjectErased
+from doorstep.intake import queries
 from doorstep.intake.operations import erase_subject
 from doorstep.kit.consumer import Handler, Received
 
@@ -15,4 +16,12 @@ async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
     await erase_subject(session, subject_id=event.subject_id)
 
 
-HANDLERS: Mapping[type[Event], Handler] = {SubjectErased: _on_subject_erased}
+async def _on_exclusions_named(session: AsyncSession, received: Received) -> None:
+    event: ExclusionsNamed = received.event
+    await queries.exclude(session, event.subject_ids, event.staff)
+
+
+HANDLERS: Mapping[type[Event], Handler] = {
+    SubjectErased: _on_subject_erased,
+    ExclusionsNamed: _on_exclusions_named,
+}

@@ -61,7 +61,12 @@ async def record_visit(
     if replay is not None:
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
     station = principal.station or ""
-    await _check_file(session, record, station, now)
+    recorder = vault.pairwise(STAFF, principal.subject)
+    if record.continues and await queries.excluding(
+        session, recorder, await queries.subjects_of_file(session, record.file_id)
+    ):
+        raise HouseholdUnknown
+    sealed = await _take_file(session, record, station, now)
     if await queries.take_subjects(session, record) < len(record.subjects):
         raise SubjectTaken
     ring = await vault.ring([subject.subject_id for subject in record.subjects], create=True)
@@ -72,11 +77,12 @@ async def record_visit(
         record.channel,
         record.visited_at,
         now,
-        vault.pairwise(STAFF, principal.subject),
+        recorder,
     )
     contents = [(one.subject_id, _encrypt(ring, record.record_id, one)) for one in record.subjects]
     await queries.insert_record(session, row, contents)
-    outbox.add(session, _event(row, record, ring, codes), key=record.file_id, subject=record.record_id)
+    event = _event(row, record, ring, codes, sealed=sealed)
+    outbox.add(session, event, key=record.file_id, subject=record.record_id)
     intent = Intent(
         Action.RECORD_VISIT,
         [subject.subject_id for subject in record.subjects],
@@ -88,12 +94,16 @@ async def record_visit(
     return Taken(now, codes, again=False)
 
 
-async def _check_file(session: AsyncSession, record: Record, station: str, now: datetime) -> None:
-    if record.continues:
-        if not await queries.file_is_known(session, record.file_id, station):
-            raise HouseholdUnknown
-    elif not await queries.begin_file(session, record.file_id, station, now):
-        raise HouseholdKnown
+async def _take_file(session: AsyncSession, record: Record, station: str, now: datetime) -> bool:
+    """Begin or continue the file; whether its address is sealed, and stays so whatever later records say."""
+    if not record.continues:
+        if not await queries.begin_file(session, record.file_id, station, now, sealed=record.seals_address):
+            raise HouseholdKnown
+        return record.seals_address
+    sealed = await queries.continue_file(session, record.file_id, station, seal=record.seals_address)
+    if sealed is None:
+        raise HouseholdUnknown
+    return sealed
 
 
 def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
@@ -101,12 +111,16 @@ def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
     return ring.encrypt(subject.subject_id, f"record_subject.content:{record_id}", content.encode())
 
 
-def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]) -> VisitRecorded:
+def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str], *, sealed: bool) -> VisitRecorded:
+    """What everybody else is told: no address that is sealed, not even encrypted."""
+    kept = {"address": None} if sealed else {}
     subjects = tuple(
         RecordedSubject(
             subject_id=one.subject_id,
             kind=one.kind,
-            card=ring.seal(one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id)})),
+            card=ring.seal(
+                one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id), **kept})
+            ),
             facts=ring.seal(one.subject_id, StatedFacts(facts=one.facts)),
         )
         for one in record.subjects
@@ -120,6 +134,7 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
         recorded_at=row.recorded_at,
         recorded_by=row.recorded_by,
         subjects=subjects,
+        address_sealed=sealed,
     )
 
 
@@ -134,7 +149,10 @@ async def show_record(
     row = await queries.record(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordUnknown
-    own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
+    reader = vault.pairwise(STAFF, principal.subject)
+    if await queries.excluding(session, reader, await queries.subjects_of_record(session, record_id)):
+        raise RecordUnknown
+    own = row.recorded_by == reader
     try:
         decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
     except Forbidden:

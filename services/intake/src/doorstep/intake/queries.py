@@ -36,19 +36,28 @@ class ContentRow:
     content: bytes
 
 
-async def file_is_known(session: AsyncSession, file_id: UUID, station: str) -> bool:
-    """Whether the file was begun at `station`."""
-    query = "SELECT 1 FROM household_file WHERE file_id = :file_id AND station = :station"
-    return bool(await run(session, query, {"file_id": file_id, "station": station}))
+# Whoever seals waits for those who read that it is not sealed: what they publish goes before.
+_IS_SEALED = "SELECT address_sealed FROM household_file WHERE file_id = :file_id AND station = :station FOR SHARE"
+_SEAL = (
+    "UPDATE household_file SET address_sealed = true WHERE file_id = :file_id AND station = :station"
+    " RETURNING address_sealed"
+)
 
 
-async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime) -> bool:
-    """Begin a file; False if it exists."""
+async def continue_file(session: AsyncSession, file_id: UUID, station: str, *, seal: bool) -> bool | None:
+    """Whether the file's address is sealed, from now on if `seal`; None if no such file was begun at `station`."""
+    rows = await run(session, _SEAL if seal else _IS_SEALED, {"file_id": file_id, "station": station})
+    return bool(rows[0]["address_sealed"]) if rows else None
+
+
+async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: datetime, *, sealed: bool) -> bool:
+    """Begin a file, its address sealed or not; False if it exists."""
     statement = (
-        "INSERT INTO household_file (file_id, station, begun_at) VALUES (:file_id, :station, :now)"
-        " ON CONFLICT DO NOTHING RETURNING file_id"
+        "INSERT INTO household_file (file_id, station, begun_at, address_sealed)"
+        " VALUES (:file_id, :station, :now, :sealed) ON CONFLICT DO NOTHING RETURNING file_id"
     )
-    return bool(await run(session, statement, {"file_id": file_id, "station": station, "now": now}))
+    values = {"file_id": file_id, "station": station, "now": now, "sealed": sealed}
+    return bool(await run(session, statement, values))
 
 
 async def take_subjects(session: AsyncSession, record: Record) -> int:
@@ -124,10 +133,31 @@ async def contents(session: AsyncSession, record_id: UUID) -> list[ContentRow]:
     return [ContentRow(subject_id, SubjectKind(kind), bytes(content)) for subject_id, kind, content in rows]
 
 
+_EXCLUDE = (
+    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
+    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
+    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
+    " WHERE EXISTS (SELECT FROM subject k WHERE k.subject_id = s) ON CONFLICT DO NOTHING",
+)
+
+
+async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
+    for statement in _EXCLUDE:
+        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
+
+
+async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
+    """Those of `subjects` whose matter somebody of the staff must not handle."""
+    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
+    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
+
+
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:
     """Delete what was written of a subject; gives the records in which it was."""
     values = {"subject_id": subject_id}
     await run(session, "SELECT 1 FROM subject WHERE subject_id = :subject_id FOR UPDATE", values)
     rows = await run(session, "DELETE FROM record_subject WHERE subject_id = :subject_id RETURNING record_id", values)
     await run(session, "DELETE FROM subject WHERE subject_id = :subject_id", values)
+    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", values)
     return [row["record_id"] for row in rows]

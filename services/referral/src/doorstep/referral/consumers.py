@@ -7,12 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
+from doorstep.referral import queries
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
+from doorstep.referral.operations.sealing import seal_address
 
 
 def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
@@ -20,6 +22,8 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
 
     async def on_needs_assessed(session: AsyncSession, received: Received) -> None:
         event: NeedsAssessed = received.event
+        if event.address_sealed:
+            await seal_address(session, vault=vault, file_id=event.file_id)
         origin = Origin(event.record_id, event.file_id, event.station)
         await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
 
@@ -33,8 +37,13 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, vault=vault, subject_id=event.subject_id, now=datetime.now(UTC))
 
+    async def on_exclusions_named(session: AsyncSession, received: Received) -> None:
+        event: ExclusionsNamed = received.event
+        await queries.exclude(session, event.subject_ids, event.staff)
+
     return {
         NeedsAssessed: on_needs_assessed,
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,
+        ExclusionsNamed: on_exclusions_named,
     }

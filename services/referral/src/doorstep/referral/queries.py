@@ -1,6 +1,6 @@
 """What referral reads, as plain SELECTs; those that lock say so."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +9,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import BusinessStatus, TaskState
+from doorstep.contracts.codes import BusinessStatus, Department, TaskState
+from doorstep.contracts.feeds import RequestOffered
+from doorstep.contracts.topics import feed_topic
 from doorstep.kit.db import run
+from doorstep.kit.vault import hold_erasing
 
 PAGE = 50
 
@@ -145,6 +148,71 @@ async def lock_subject_tasks(session: AsyncSession, subject_id: UUID) -> list[Ta
     """All tasks of a subject; its requests and they stay locked until the transaction ends."""
     await run(session, _LOCK_REQUESTS, {"subject_id": subject_id})
     return await _many(session, _LOCK_TASKS, subject_id=subject_id)
+
+
+_EXCLUDE = (
+    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
+    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
+    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
+    " WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = s) ON CONFLICT DO NOTHING",
+)
+
+
+async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
+    await hold_erasing(session)
+    for statement in _EXCLUDE:
+        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
+
+
+async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
+    """Those of `subjects` whose matter somebody of the staff must not handle."""
+    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
+    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
+
+
+_LOCK_FILE = "SELECT 1 FROM request WHERE file_id = :file_id ORDER BY request_id FOR UPDATE"
+_LOCK_FILE_TASKS = f"""
+    SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE r.file_id = :file_id
+    ORDER BY t.task_id FOR UPDATE OF t
+"""  # noqa: S608
+
+
+async def lock_file_tasks(session: AsyncSession, file_id: UUID) -> list[TaskRow]:
+    """All tasks of a household's file; its requests and they stay locked until the transaction ends."""
+    await run(session, _LOCK_FILE, {"file_id": file_id})
+    return await _many(session, _LOCK_FILE_TASKS, file_id=file_id)
+
+
+async def rewrite_contents(session: AsyncSession, contents: Mapping[UUID, bytes]) -> None:
+    """Give requests another content."""
+    statement = """
+        UPDATE request SET content = new.content
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:contents AS bytea[])) AS new (request_id, content)
+        WHERE request.request_id = new.request_id
+    """
+    await run(session, statement, {"ids": list(contents), "contents": list(contents.values())})
+
+
+async def offers(session: AsyncSession, refs: Sequence[UUID]) -> Sequence[Any]:
+    """Position, key and encrypted body of what was offered to departments under these ids of theirs."""
+    query = text(
+        "SELECT position, key, body FROM outbox WHERE topic = ANY(:topics) AND key = ANY(CAST(:refs AS uuid[]))"
+        " AND type = :type ORDER BY position FOR UPDATE"
+    )
+    topics = [feed_topic(department) for department in Department]
+    values = {"topics": topics, "refs": list(refs), "type": RequestOffered.event_type}
+    return (await session.execute(query, values)).all()
+
+
+async def rewrite_offers(session: AsyncSession, bodies: Mapping[int, bytes]) -> None:
+    """Give offers, by their position, another body."""
+    statement = """
+        UPDATE outbox SET body = new.body
+        FROM unnest(CAST(:positions AS bigint[]), CAST(:bodies AS bytea[])) AS new (position, body)
+        WHERE outbox.position = new.position
+    """
+    await run(session, statement, {"positions": list(bodies), "bodies": list(bodies.values())})
 
 
 _OF_RECORD = f"""

@@ -1,5 +1,8 @@
-"""The use cases of the registry: assert the facts of a record, show a file, erase a subject on two people's word."""
+"""The use cases of the registry: assert the facts of a record, show a file, keep whom a person excludes, erase a
+subject on two people's word.
+"""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import write_buffered
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
@@ -42,8 +46,7 @@ class Opened:
     @property
     def paper(self) -> str | None:
         """Kind and number of the person's paper, if one was shown."""
-        kind, number = self.card.document_kind, self.card.document_number
-        return f"{kind}:{number}" if self.subject.kind is SubjectKind.PERSON and number is not None else None
+        return paper_of(self.subject.kind, self.card)
 
 
 async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRecorded) -> None:
@@ -59,20 +62,30 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     ]
     if not opened:
         return
-    version = await queries.next_version(session, recorded.file_id, recorded.station)
-    persons = await _persons(session, vault, opened)
+    sealed = recorded.address_sealed
+    version, fresh = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
+    if fresh:
+        await seal_address(session, vault=vault, file_id=recorded.file_id)
+    persons = await _persons(session, vault, opened, recorded)
     queries.insert_subjects(
         session,
         recorded.file_id,
         recorded.record_id,
         version,
         [
-            SubjectRow(one.subject.subject_id, one.subject.kind, persons.get(one.subject.subject_id), _card(ring, one))
+            SubjectRow(
+                one.subject.subject_id,
+                one.subject.kind,
+                persons.get(one.subject.subject_id),
+                _card(ring, one),
+                None if one.card.follow_code is None else vault.follow_index(one.card.follow_code),
+            )
             for one in opened
         ],
     )
     facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
+    await _repeat_exclusions(session, recorded.file_id, persons)
     outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
     intent = Intent(
         Action.ASSERT_FACTS,
@@ -84,16 +97,70 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     intents.record(session, ring, intent)
 
 
-async def _persons(session: AsyncSession, vault: Vault, opened: list[Opened]) -> dict[UUID, UUID]:
+async def _repeat_exclusions(session: AsyncSession, file_id: UUID, persons: Mapping[UUID, UUID]) -> None:
+    """Tell of the new mentions of persons whom those exclude."""
+    for person_id, staff in (await queries.exclusions(session, sorted(set(persons.values())))).items():
+        subjects = sorted(subject for subject, person in persons.items() if person == person_id)
+        _tell_exclusions(session, file_id, subjects, staff)
+
+
+def _tell_exclusions(session: AsyncSession, file_id: UUID, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    event = ExclusionsNamed(
+        file_id=file_id, subject_ids=tuple(subjects), staff=tuple(staff), named_at=datetime.now(UTC)
+    )
+    outbox.add(session, event, key=file_id)
+
+
+async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) -> None:
+    """Forget the address of a file, and who of it is a person of another file."""
+    await write_buffered(session)
+    rows = await queries.subjects(session, file_id)
+    ring = await vault.ring([row.subject_id for row in rows])
+    known = [(row, _open_card(ring, row)) for row in rows if row.subject_id in ring]
+    people = [(row, card) for row, card in known if row.kind is SubjectKind.PERSON]
+    indexes = [_paper_index(vault, paper_of(row.kind, card), within=file_id) for row, card in people]
+    found = await queries.find_or_make_persons(session, indexes)
+    persons = {row.subject_id: person for (row, _), person in zip(people, found, strict=True)}
+    rewritten = {}
+    for row, card in known:
+        blob = _encrypt_card(ring, row.subject_id, card.model_copy(update={"address": None}))
+        rewritten[row.subject_id] = persons.get(row.subject_id), blob
+    await queries.rewrite(session, file_id, rewritten)
+    for row, _ in people:
+        if row.person_id is not None and row.person_id != persons[row.subject_id]:
+            await queries.take_over(session, persons[row.subject_id], row.person_id)
+    await queries.delete_unmentioned(session, {row.person_id for row, _ in people if row.person_id is not None})
+
+
+def paper_of(kind: SubjectKind, card: Card) -> str | None:
+    """Kind and number of the person's paper, if one was shown."""
+    known = kind is SubjectKind.PERSON and card.document_number is not None
+    return f"{card.document_kind}:{card.document_number}" if known else None
+
+
+def _paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> bytes | None:
+    """By which a person is found again: everywhere, or, of a file whose address is sealed, within that file alone."""
+    if paper is None:
+        return None
+    return vault.blind_index(PAPER, paper if within is None else f"{within}:{paper}")
+
+
+async def _persons(
+    session: AsyncSession, vault: Vault, opened: list[Opened], recorded: VisitRecorded
+) -> dict[UUID, UUID]:
     people = [one for one in opened if one.subject.kind is SubjectKind.PERSON]
-    indexes = [None if one.paper is None else vault.blind_index(PAPER, one.paper) for one in people]
+    within = recorded.file_id if recorded.address_sealed else None
+    indexes = [_paper_index(vault, one.paper, within=within) for one in people]
     found = await queries.find_or_make_persons(session, indexes)
     return {one.subject.subject_id: person for one, person in zip(people, found, strict=True)}
 
 
 def _card(ring: KeyRing, one: Opened) -> bytes:
-    card = one.card.model_copy(update={"follow_code": None}).model_dump_json(exclude_none=True)
-    return ring.encrypt(one.subject.subject_id, f"subject.card:{one.subject.subject_id}", card.encode())
+    return _encrypt_card(ring, one.subject.subject_id, one.card.model_copy(update={"follow_code": None}))
+
+
+def _encrypt_card(ring: KeyRing, subject_id: UUID, card: Card) -> bytes:
+    return ring.encrypt(subject_id, f"subject.card:{subject_id}", card.model_dump_json(exclude_none=True).encode())
 
 
 def _fact(ring: KeyRing, one: Opened, fact: Fact, record_id: UUID, version: int) -> FactRow:
@@ -120,6 +187,7 @@ def _event(recorded: VisitRecorded, opened: list[Opened], version: int, persons:
             )
             for one in opened
         ),
+        address_sealed=recorded.address_sealed,
     )
 
 
@@ -149,7 +217,7 @@ async def show_file(
     """
     decision = policy.authorize(principal, Action.READ_FILE, Resource("file"), purpose=purpose)
     version = await queries.file_version(session, file_id, principal.station or "")
-    if version is None:
+    if version is None or await queries.excludes(session, file_id, vault.pairwise(STAFF, principal.subject)):
         raise FileUnknown
     known, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
     ring = await vault.ring([row.subject_id for row in known])
@@ -186,9 +254,52 @@ def _open_fact(ring: KeyRing, row: FactRow) -> FactShown:
     return FactShown(row, Fact.model_validate_json(content))
 
 
+async def exclude_by_code(session: AsyncSession, *, vault: Vault, code: str, staff: Iterable[str]) -> None:
+    """Keep whom the person of a follow code excludes, in the place of before; an unknown code excludes nobody."""
+    found = await queries.subject_of_code(session, vault.follow_index(code))
+    if found is not None:
+        subject_id, person_id = found
+        intent = Intent(Action.NAME_EXCLUSIONS, [subject_id], purpose=Purpose.RESIDENT_REQUEST)
+        await _exclude(session, vault, person_id, staff, intent)
+
+
+async def exclude_for(
+    session: AsyncSession, *, vault: Vault, asking: "Asking", file_id: UUID, subject_id: UUID, staff: Iterable[str]
+) -> None:
+    """Keep whom a person of a file of the station excludes, as they told a reviewer whom nobody of it excludes.
+
+    Raises FileUnknown, SubjectUnknown.
+    """
+    asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    known = await queries.lock_file(session, file_id, asking.station)
+    if not known or await queries.excludes(session, file_id, asked_by):
+        raise FileUnknown
+    person_id = await queries.person_of(session, file_id, subject_id)
+    if person_id is None:
+        raise SubjectUnknown
+    intent = Intent(
+        Action.NAME_EXCLUSIONS, [subject_id], purpose=asking.purpose, case=file_id, policies=asking.policies
+    )
+    await _exclude(session, vault, person_id, staff, intent, asking.principal)
+
+
+async def _exclude(
+    session: AsyncSession,
+    vault: Vault,
+    person_id: UUID,
+    staff: Iterable[str],
+    intent: Intent,
+    principal: Principal | None = None,
+) -> None:
+    excluded = sorted({vault.pairwise(STAFF, one) for one in staff})
+    for file_id, subjects in await queries.name_exclusions(session, person_id, excluded):
+        _tell_exclusions(session, file_id, subjects, excluded)
+    intents.record(session, await vault.ring(intent.subjects), intent, principal=principal)
+
+
 @dataclass(frozen=True)
 class Asking:
-    """Somebody who may ask for erasures or confirm them, why, and the policies that say so, for the log."""
+    """Somebody who may ask for erasures or exclusions, or confirm, why, and the policies that say so, for the log."""
 
     principal: Principal
     purpose: Purpose
@@ -224,11 +335,11 @@ async def ask_to_erase(
     if before is not None:
         raise ErasureAsked if before.confirmed_at is None else idempotency.Erased
     kind = await queries.kind_of(session, file_id, subject_id)
-    if kind is None:
+    asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    if kind is None or await queries.excludes(session, file_id, asked_by, subject_id=subject_id):
         raise SubjectUnknown
     if kind is SubjectKind.PLACE:
         raise PlaceStays
-    asked_by = vault.pairwise(STAFF, asking.principal.subject)
     erasure = ErasureRow(erasure_id, subject_id, file_id, asked_by, datetime.now(UTC), None)
     await queries.insert_erasure(session, erasure)
     ring = await vault.ring([subject_id])
@@ -242,13 +353,13 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm; Erased if it was confirmed before.
     """
     found = await queries.erasure(session, erasure_id, asking.station)
-    if found is None:
+    confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
+    if found is None or await queries.excludes(session, found.file_id, confirmed_by, subject_id=found.subject_id):
         raise ErasureUnknown
     await queries.lock_file(session, found.file_id, asking.station)
     erasure = await queries.erasure(session, erasure_id, asking.station)  # as it is under the lock
     if erasure is None or erasure.confirmed_at is not None:
         raise idempotency.Erased
-    confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
     if confirmed_by == erasure.asked_by:
         raise SecondPersonMustConfirm
     now = datetime.now(UTC)

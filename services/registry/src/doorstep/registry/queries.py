@@ -1,6 +1,6 @@
 """The statements of the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -14,12 +14,13 @@ from doorstep.kit.db import before_commit, run
 
 @dataclass(frozen=True)
 class SubjectRow:
-    """A subject of a file; `person_id` for a mention of a person."""
+    """A subject of a file; `person_id` for a mention of a person, `follow_index` where its code is told."""
 
     subject_id: UUID
     kind: SubjectKind
     person_id: UUID | None
     card: bytes
+    follow_index: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,17 @@ class FactRow:
     content: bytes
 
 
-async def next_version(session: AsyncSession, file_id: UUID, station: str) -> int:
-    """Lock the file, made now if it is new, and give its next version."""
-    statement = (
-        "INSERT INTO file (file_id, station, version) VALUES (:file_id, :station, 1)"
-        " ON CONFLICT (file_id) DO UPDATE SET version = file.version + 1 RETURNING version"
-    )
-    rows = await run(session, statement, {"file_id": file_id, "station": station})
-    return int(rows[0]["version"])
+async def next_version(session: AsyncSession, file_id: UUID, station: str, *, sealed: bool) -> tuple[int, bool]:
+    """Lock the file, made now if it is new; its next version, and whether the seal of its address is new with it."""
+    statement = """
+        WITH before AS (SELECT address_sealed FROM file WHERE file_id = :file_id)
+        INSERT INTO file (file_id, station, version, address_sealed) VALUES (:file_id, :station, 1, :sealed)
+        ON CONFLICT (file_id) DO UPDATE
+            SET version = file.version + 1, address_sealed = file.address_sealed OR excluded.address_sealed
+        RETURNING version, address_sealed AND NOT coalesce((SELECT address_sealed FROM before), false) AS fresh
+    """
+    rows = await run(session, statement, {"file_id": file_id, "station": station, "sealed": sealed})
+    return int(rows[0]["version"]), bool(rows[0]["fresh"])
 
 
 _FIND_OR_MAKE = """
@@ -81,11 +85,11 @@ _NOT_ERASED = """
     NOT EXISTS (SELECT FROM erasure e WHERE e.subject_id = new.subject_id AND e.confirmed_at IS NOT NULL)
 """
 _INSERT_SUBJECTS = f"""
-    INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card)
+    INSERT INTO subject (subject_id, file_id, kind, person_id, record_id, file_version, card, follow_index)
     SELECT * FROM unnest(
         CAST(:ids AS uuid[]), CAST(:files AS uuid[]), CAST(:kinds AS text[]), CAST(:persons AS uuid[]),
-        CAST(:records AS uuid[]), CAST(:versions AS integer[]), CAST(:cards AS bytea[])
-    ) AS new (subject_id, file_id, kind, person_id, record_id, file_version, card)
+        CAST(:records AS uuid[]), CAST(:versions AS integer[]), CAST(:cards AS bytea[]), CAST(:codes AS bytea[])
+    ) AS new (subject_id, file_id, kind, person_id, record_id, file_version, card, follow_index)
     WHERE {_NOT_ERASED}
     ON CONFLICT (subject_id, file_id) DO UPDATE
         SET record_id = excluded.record_id, file_version = excluded.file_version, card = excluded.card
@@ -130,6 +134,7 @@ async def _write(session: AsyncSession) -> None:
             "records": [record_id for record_id, _, _ in subjects.values()],
             "versions": [version for _, version, _ in subjects.values()],
             "cards": [row.card for _, _, row in subjects.values()],
+            "codes": [row.follow_index for _, _, row in subjects.values()],
         }
         await run(session, _INSERT_SUBJECTS, values)
     facts: list[tuple[UUID, FactRow]] = session.info.pop(_FACTS, [])
@@ -163,6 +168,18 @@ async def subjects(session: AsyncSession, file_id: UUID) -> list[SubjectRow]:
     return [SubjectRow(subject_id, SubjectKind(kind), person, bytes(card)) for subject_id, kind, person, card in rows]
 
 
+async def rewrite(session: AsyncSession, file_id: UUID, cards: Mapping[UUID, tuple[UUID | None, bytes]]) -> None:
+    """Give subjects of the file another person, where there is one, and another card."""
+    statement = """
+        UPDATE subject SET person_id = new.person_id, card = new.card
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:persons AS uuid[]), CAST(:cards AS bytea[]))
+            AS new (subject_id, person_id, card)
+        WHERE subject.subject_id = new.subject_id AND file_id = :file_id
+    """
+    persons, written = [one for one, _ in cards.values()], [card for _, card in cards.values()]
+    await run(session, statement, {"ids": list(cards), "persons": persons, "cards": written, "file_id": file_id})
+
+
 async def subject_ids(session: AsyncSession, file_id: UUID) -> list[UUID]:
     """The ids of the subjects of a file of any station, in the order in which they came."""
     query = text("SELECT subject_id FROM subject WHERE file_id = :file_id ORDER BY file_version, subject_id")
@@ -192,6 +209,68 @@ class ErasureRow:
     asked_by: UUID
     asked_at: datetime
     confirmed_at: datetime | None
+
+
+async def subject_of_code(session: AsyncSession, follow_index: bytes) -> tuple[UUID, UUID] | None:
+    """Subject and person of a follow code, by its index."""
+    query = "SELECT subject_id, person_id FROM subject WHERE follow_index = :follow_index"
+    rows = await run(session, query, {"follow_index": follow_index})
+    return (rows[0]["subject_id"], rows[0]["person_id"]) if rows else None
+
+
+async def person_of(session: AsyncSession, file_id: UUID, subject_id: UUID) -> UUID | None:
+    """The person of whom a subject of the file is a mention; None if it is no person's."""
+    query = "SELECT person_id FROM subject WHERE file_id = :file_id AND subject_id = :subject_id"
+    rows = await run(session, query, {"file_id": file_id, "subject_id": subject_id})
+    return rows[0]["person_id"] if rows else None
+
+
+# Whoever is just finding the person by their paper has stored their mention first, or finds what is named here.
+_NAME = (
+    "SELECT 1 FROM person_paper WHERE person_id = :person_id FOR UPDATE",
+    "DELETE FROM exclusion WHERE person_id = :person_id",
+    "INSERT INTO exclusion (person_id, staff) SELECT :person_id, unnest(CAST(:staff AS uuid[]))",
+)
+
+
+async def name_exclusions(
+    session: AsyncSession, person_id: UUID, staff: Sequence[UUID]
+) -> list[tuple[UUID, list[UUID]]]:
+    """Keep whom a person excludes in the place of whom they did; gives their mentions, file by file."""
+    for statement in _NAME:
+        await run(session, statement, {"person_id": person_id, "staff": list(staff)})
+    query = (
+        "SELECT file_id, array_agg(subject_id ORDER BY subject_id) AS subjects FROM subject"
+        " WHERE person_id = :person_id GROUP BY file_id ORDER BY file_id"
+    )
+    return [(row["file_id"], row["subjects"]) for row in await run(session, query, {"person_id": person_id})]
+
+
+async def exclusions(session: AsyncSession, person_ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """Whom each of these persons excludes, for those who exclude somebody."""
+    query = (
+        "SELECT person_id, array_agg(staff ORDER BY staff) AS staff FROM exclusion"
+        " WHERE person_id = ANY(CAST(:ids AS uuid[])) GROUP BY person_id"
+    )
+    return {row["person_id"]: row["staff"] for row in await run(session, query, {"ids": list(person_ids)})}
+
+
+async def excludes(session: AsyncSession, file_id: UUID, staff: UUID, *, subject_id: UUID | None = None) -> bool:
+    """Whether a person of the file, or the one subject of it, excludes somebody."""
+    query = (
+        "SELECT 1 FROM exclusion JOIN subject USING (person_id) WHERE file_id = :file_id AND staff = :staff"
+        " AND coalesce(subject_id = CAST(:subject_id AS uuid), true) LIMIT 1"
+    )
+    return bool(await run(session, query, {"file_id": file_id, "staff": staff, "subject_id": subject_id}))
+
+
+async def take_over(session: AsyncSession, person_id: UUID, former: UUID) -> None:
+    """Let a person exclude whom a former person excludes."""
+    statement = (
+        "INSERT INTO exclusion (person_id, staff) SELECT :person_id, staff FROM exclusion WHERE person_id = :former"
+        " ON CONFLICT DO NOTHING"
+    )
+    await run(session, statement, {"person_id": person_id, "former": former})
 
 
 _ERASURE = "SELECT erasure_id, subject_id, file_id, asked_by, asked_at, confirmed_at FROM erasure"
@@ -270,6 +349,11 @@ async def delete_subject(session: AsyncSession, subject_id: UUID) -> None:
     """Delete what is kept of a subject; with a person's last mention the person goes, and the index of the paper."""
     for statement in _DELETE:
         rows = await run(session, statement, {"subject_id": subject_id})
-    for person_id in {row["person_id"] for row in rows} - {None}:
+    await delete_unmentioned(session, {row["person_id"] for row in rows} - {None})
+
+
+async def delete_unmentioned(session: AsyncSession, person_ids: Iterable[UUID]) -> None:
+    """Delete those of these persons, and the indexes of their papers, of whom no mention is left."""
+    for person_id in sorted(person_ids):
         for statement in _DELETE_PERSON:
             await run(session, statement, {"person_id": person_id})

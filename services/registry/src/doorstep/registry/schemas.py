@@ -1,10 +1,10 @@
 """HTTP bodies of the registry."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import UUID7, BaseModel, ConfigDict
+from pydantic import UUID7, BaseModel, ConfigDict, Field, StringConstraints
 
 from doorstep.contracts.codes import LegalBasis, SaidBy
 from doorstep.contracts.facts import FactValue, SubjectKind
@@ -61,6 +61,29 @@ class ConfirmationBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: UUID7
+
+
+StaffId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class ExclusionsBody(BaseModel):
+    """All staff, by the number that their badge shows, who must not handle the person's matter; nobody if empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    staff: Annotated[tuple[StaffId, ...], Field(max_length=20)]
+
+
+class OwnExclusionsBody(ExclusionsBody):
+    """The same, by the person's own follow code."""
+
+    code: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class ExclusionsKept(BaseModel):
+    """How many are excluded from now on; told alike for a code that nobody has."""
+
+    excluded: int
 
 
 class ErasureAnswer(BaseModel):

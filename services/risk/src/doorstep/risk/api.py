@@ -8,7 +8,7 @@ from doorstep.contracts.codes import Action
 from doorstep.kit import idempotency
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.errors import DecidedAlready, NeedUnknown, NeedWanted, OwnRecord, RecordNotAssessed
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/api")
 
 @router.get("/assessments/{record_id}", tags=["triage"])
 @attempts(Action.READ_ASSESSMENT, "record_id", queries.subjects_of_case)
+@visible_to(Visibility.STATION)
 async def get_assessment(
     record_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> AssessmentView:
@@ -45,6 +46,7 @@ async def get_assessment(
 
 @router.post("/needs/{need_id}/decision", tags=["triage"])
 @attempts(Action.DECIDE_NEED, "need_id", queries.subjects_of_case)
+@visible_to(Visibility.STATION)
 async def post_decision(
     need_id: UUID, body: DecisionBody, service: ServiceDep, session: SessionDep, principal: PrincipalDep
 ) -> DecisionAnswer:
@@ -85,6 +87,7 @@ def pack_router(pack: CompiledPack) -> APIRouter:
     answer = PackAnswer(name=pack.name, digest=pack.pack.digest(), pack=pack.pack)
 
     @published.get("/rule-packs/current", tags=["rules"])
+    @visible_to(Visibility.PUBLIC)
     async def get_current_pack() -> PackAnswer:
         """The rule pack in force; public."""
         return answer

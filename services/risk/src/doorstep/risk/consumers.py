@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
+from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.operations import assess_record, erase_subject
 
@@ -22,4 +23,12 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, subject_id=event.subject_id)
 
-    return {FactsAsserted: on_facts_asserted, SubjectErased: on_subject_erased}
+    async def on_exclusions_named(session: AsyncSession, received: Received) -> None:
+        event: ExclusionsNamed = received.event
+        await queries.exclude(session, event.subject_ids, event.staff)
+
+    return {
+        FactsAsserted: on_facts_asserted,
+        SubjectErased: on_subject_erased,
+        ExclusionsNamed: on_exclusions_named,
+    }

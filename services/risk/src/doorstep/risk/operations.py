@@ -17,6 +17,7 @@ from doorstep.contracts.registry import AssertedSubject, FactsAsserted
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.db import write_buffered
 from doorstep.kit.intents import Intent
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 from doorstep.risk import queries
@@ -63,6 +64,8 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
 
     A record is assessed once; a subject that was erased meanwhile is passed over. Raises RuleFailed or SealBroken.
     """
+    if event.address_sealed:
+        await seal_address(session, file_id=event.file_id, vault=vault)
     ring = await vault.ring(subject.subject_id for subject in event.subjects)
     readings = list(_readings(event, ring, pack))
     assessment_id = uuid7()
@@ -78,10 +81,23 @@ async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: V
     if not readings or not await queries.insert_assessment(session, row):
         return
     _store(session, ring, readings, assessment_id)
-    outbox.add(session, _needs_assessed(ring, row, readings), key=event.file_id, subject=event.record_id)
+    assessed = _needs_assessed(ring, row, readings).model_copy(update={"address_sealed": event.address_sealed})
+    outbox.add(session, assessed, key=event.file_id, subject=event.record_id)
     subjects = intents.distinct(reading.subject.subject_id for reading in readings)
     intent = Intent(Action.ASSESS_NEEDS, subjects, Purpose.TRIAGE, case=event.record_id, policies=(cited(pack),))
     intents.record(session, ring, intent)
+
+
+async def seal_address(session: AsyncSession, *, file_id: UUID, vault: Vault) -> None:
+    """Forget the address of a file in all needs that were found for it."""
+    await write_buffered(session)
+    rows = await queries.dwelling_needs(session, file_id)
+    ring = await vault.ring(row.subject_id for row in rows)
+    for row in rows:
+        if row.subject_id in ring:
+            content = NeedContent.decrypt(ring, row.subject_id, row.need_id, row.content)
+            sealed = content.model_copy(update={"card": content.card.model_copy(update={"address": None})})
+            row.content = sealed.encrypt(ring, row.subject_id, row.need_id)
 
 
 async def read_assessment(
@@ -100,9 +116,11 @@ async def read_assessment(
     row = await queries.assessment_of(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordNotAssessed
-    if row.recorded_by == vault.pairwise(STAFF, principal.subject):
+    reader, subjects = vault.pairwise(STAFF, principal.subject), await queries.subjects_of(session, row.assessment_id)
+    if await queries.excluding(session, reader, [one.subject_id for one in subjects]):
+        raise RecordNotAssessed
+    if row.recorded_by == reader:
         raise OwnRecord
-    subjects = await queries.subjects_of(session, row.assessment_id)
     ring = await vault.ring(subject.subject_id for subject in subjects)
     gaps = {one.subject_id: (one, _gaps(ring, one)) for one in subjects if one.subject_id in ring}
     needs = await queries.needs_of(session, row.assessment_id)
@@ -130,8 +148,10 @@ async def decide_need(
     if found is None or found[1].station != principal.station:
         raise NeedUnknown
     need, assessment = found
-    before = await queries.decision_on(session, need_id)
     reviewer = vault.pairwise(STAFF, principal.subject)
+    if await queries.excluding(session, reviewer, [need.subject_id]):
+        raise NeedUnknown
+    before = await queries.decision_on(session, need_id)
     decided = None if before is None else Decision(before.decision)
     pending = Pending(assessment.recorded_by, need.wanted, decided)
     if not settle(pending, decision=decision, reviewer=reviewer):

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.facts import SubjectKind
 from doorstep.kit.db import before_commit, run
 from doorstep.kit.vault import begin_erasing, hold_erasing
 from doorstep.risk.tables import AssessedSubjectRow, AssessmentRow, DecisionRow, NeedRow
@@ -115,6 +116,18 @@ async def needs_of(session: AsyncSession, assessment_id: UUID) -> list[tuple[Nee
     return [(need, decision) for need, decision in await session.execute(query)]
 
 
+async def dwelling_needs(session: AsyncSession, file_id: UUID) -> Sequence[NeedRow]:
+    """The needs of a file's dwelling, locked until the transaction ends."""
+    query = (
+        select(NeedRow)
+        .join(AssessmentRow, AssessmentRow.assessment_id == NeedRow.assessment_id)
+        .where(AssessmentRow.file_id == file_id, NeedRow.kind == SubjectKind.DWELLING.value)
+        .order_by(NeedRow.need_id)
+        .with_for_update(of=NeedRow)
+    )
+    return (await session.scalars(query)).all()
+
+
 async def need_to_decide(session: AsyncSession, need_id: UUID) -> tuple[NeedRow, AssessmentRow] | None:
     """A need and its assessment; the need stays locked, so that of two simultaneous decisions one waits."""
     query = (
@@ -132,6 +145,27 @@ async def decision_on(session: AsyncSession, need_id: UUID) -> DecisionRow | Non
     return await session.get(DecisionRow, need_id)
 
 
+_EXCLUDE = (
+    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
+    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
+    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
+    " WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = s) ON CONFLICT DO NOTHING",
+)
+
+
+async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
+    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
+    await hold_erasing(session)
+    for statement in _EXCLUDE:
+        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
+
+
+async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
+    """Those of `subjects` whose matter somebody of the staff must not handle."""
+    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
+    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
+
+
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> Sequence[UUID]:
     """Delete what was found on a subject and decided about it, and store nothing of it later; gives its needs."""
     await begin_erasing(session)
@@ -140,5 +174,6 @@ async def delete_subject(session: AsyncSession, subject_id: UUID) -> Sequence[UU
     needs = (await session.scalars(query.with_for_update())).all()
     await session.execute(delete(DecisionRow).where(DecisionRow.need_id.in_(needs)))
     await session.execute(delete(NeedRow).where(NeedRow.need_id.in_(needs)))
+    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", {"subject_id": subject_id})
     await session.execute(delete(AssessedSubjectRow).where(AssessedSubjectRow.subject_id == subject_id))
     return needs

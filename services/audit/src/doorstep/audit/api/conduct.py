@@ -23,7 +23,7 @@ from doorstep.contracts.codes import Action
 from doorstep.kit.intents import Intent, staff_subject
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.kit.vault import NOBODY
 
 router = APIRouter(prefix="/api/log", tags=["conduct"])
@@ -35,6 +35,7 @@ _BEFORE_ANY_LOG = datetime(2000, 1, 1, tzinfo=UTC)
 
 @router.get("/conduct")
 @attempts(Action.READ_CONDUCT)
+@visible_to(Visibility.AUDITOR)
 async def read_conduct(
     request: Request,
     service: ServiceDep,
@@ -65,6 +66,7 @@ async def read_conduct(
 
 @router.put("/ties")
 @attempts(Action.DECLARE_TIES)
+@visible_to(Visibility.CALLER)
 async def put_ties(ties: DeclaredTies, service: ServiceDep, session: SessionDep, principal: PrincipalDep) -> TiesKept:
     """Declare all cases that you must not handle, in the place of what you declared before. Nobody can read them."""
     decision = service.policy.authorize(principal, Action.DECLARE_TIES, Resource("tie"))

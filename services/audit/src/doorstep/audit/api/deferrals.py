@@ -12,7 +12,7 @@ from doorstep.audit.schemas import DeferralBody, DeferralShown
 from doorstep.contracts.codes import Action
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 
 router = APIRouter(prefix="/api/usage-deferrals", tags=["residents"])
 
@@ -21,6 +21,7 @@ _DEFERRAL = Resource("deferral")
 
 @router.post("", status_code=201)
 @attempts(Action.ASK_TO_DEFER)
+@visible_to(Visibility.STATION)
 async def ask(body: DeferralBody, principal: PrincipalDep, service: ServiceDep, session: SessionDep) -> DeferralShown:
     """Ask, only to protect a person, that a resident be told later of the uses for one case. It hides nothing yet."""
     decision = service.policy.authorize(principal, Action.ASK_TO_DEFER, _DEFERRAL)
@@ -45,6 +46,7 @@ async def ask(body: DeferralBody, principal: PrincipalDep, service: ServiceDep, 
 
 @router.post("/{deferral_id}/approval")
 @attempts(Action.APPROVE_DEFERRAL)
+@visible_to(Visibility.AUDITOR)
 async def approve(
     deferral_id: UUID, principal: PrincipalDep, service: ServiceDep, session: SessionDep
 ) -> DeferralShown:

@@ -28,7 +28,16 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent, concerned
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
 from doorstep.kit.vault import NOBODY, Vault
 
 router = APIRouter(prefix="/api/log", tags=["auditors"])
@@ -56,6 +65,7 @@ class Caller:
 
 @router.get("/entries")
 @attempts(Action.SEARCH_LOG)
+@visible_to(Visibility.AUDITOR)
 async def search_entries(
     asked: Annotated[SearchAsked, Query()],
     service: ServiceDep,
@@ -79,6 +89,7 @@ async def search_entries(
 
 @router.get("/entries.jsonl", response_class=StreamingResponse, responses=_AS_LINES)
 @attempts(Action.EXPORT_LOG)
+@visible_to(Visibility.AUDITOR)
 async def export_entries(
     asked: Annotated[CriteriaAsked, Query()],
     request: Request,
@@ -106,6 +117,7 @@ async def export_entries(
 
 @router.get("/life/{record_id}")
 @attempts(Action.READ_LIFE, "record_id")
+@visible_to(Visibility.AUDITOR)
 async def read_life(
     record_id: UUID,
     asked: Annotated[LifeAsked, Query()],

@@ -33,7 +33,16 @@ from doorstep.contracts.codes import Action
 from doorstep.kit import idempotency
 from doorstep.kit.intents import concerned, staff_subject
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
 
 _HINDRANCES: dict[Hindrance, tuple[int, str, str]] = {
     Hindrance.OWN: (
@@ -64,6 +73,7 @@ def inquiry_router(service: Service) -> APIRouter:
     return router
 
 
+@visible_to(Visibility.AUDITOR)
 async def ask_about(
     body: InquiryBody, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
 ) -> InquiryShown:
@@ -82,6 +92,7 @@ async def ask_about(
     return await _keep(session, body.id, kept)
 
 
+@visible_to(Visibility.AUDITOR)
 async def agree(
     inquiry_id: UUID,
     body: AgreementBody,
@@ -105,6 +116,7 @@ async def agree(
     return await _keep(session, body.id, kept)
 
 
+@visible_to(Visibility.AUDITOR)
 async def read_about(
     inquiry_id: UUID,
     asked: Annotated[PortionAsked, Query()],

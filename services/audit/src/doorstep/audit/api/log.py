@@ -26,7 +26,7 @@ from doorstep.audit.schemas import GapShown, Inclusion, Promises, PromisesOf
 from doorstep.contracts.codes import Action
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 
 router = APIRouter(prefix="/api/log", tags=["log"])
 
@@ -43,6 +43,7 @@ _AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"s
 
 
 @router.get("/checkpoint", response_class=Response, responses=_AS_TEXT)
+@visible_to(Visibility.PUBLIC)
 async def read_checkpoint(session: SessionDep) -> Response:
     """The newest signed checkpoint, since Last-Modified, with the cosignatures that are there for it."""
     size, note = await _newest(session)
@@ -52,6 +53,7 @@ async def read_checkpoint(session: SessionDep) -> Response:
 
 
 @router.get("/witnessed-checkpoint", response_class=Response, responses=_AS_TEXT)
+@visible_to(Visibility.PUBLIC)
 async def read_witnessed_checkpoint(request: Request, session: SessionDep) -> Response:
     """The newest checkpoint that a quorum of the log's witnesses cosigned, with their cosignatures."""
     witnessed = await queries.newest_witnessed(session, request.app.state.trusted)
@@ -62,12 +64,14 @@ async def read_witnessed_checkpoint(request: Request, session: SessionDep) -> Re
 
 
 @router.get("/vkey", response_class=Response, responses=_AS_TEXT)
+@visible_to(Visibility.PUBLIC)
 async def read_verifier_key(request: Request) -> Response:
     """The newest key that verifies checkpoints. Whoever relies on it gets it on another way than from here."""
     return Response(f"{request.app.state.verifier_keys[0]}\n", media_type=TEXT, headers={"Cache-Control": MOMENT})
 
 
 @router.get("/vkeys", response_class=Response, responses=_AS_TEXT)
+@visible_to(Visibility.PUBLIC)
 async def read_verifier_keys(request: Request) -> Response:
     """The keys that verify checkpoints, old ones too: one a line, the newest first."""
     keys = "".join(f"{key}\n" for key in request.app.state.verifier_keys)
@@ -75,6 +79,7 @@ async def read_verifier_keys(request: Request) -> Response:
 
 
 @router.get("/tile/{path:path}", response_class=Response, responses=_AS_BYTES)
+@visible_to(Visibility.PUBLIC)
 async def read_tile(path: str, session: SessionDep) -> Response:
     """A tile `<L>/<N>[.p/<W>]`, or an entry bundle `entries/<N>[.p/<W>]`, under the newest checkpoint."""
     try:
@@ -89,6 +94,7 @@ async def read_tile(path: str, session: SessionDep) -> Response:
 
 
 @router.get("/proof/inclusion")
+@visible_to(Visibility.PUBLIC)
 async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion:
     """A proof that an entry is under the newest checkpoint."""
     with _telling_what_is_not_there():
@@ -104,6 +110,7 @@ async def read_inclusion_proof(entry_id: UUID, session: SessionDep) -> Inclusion
 
 
 @router.get("/proof/receipt", response_class=Response, responses=_AS_TEXT)
+@visible_to(Visibility.PUBLIC)
 async def read_receipt(entry_id: UUID, request: Request, session: SessionDep) -> Response:
     """The receipt of an entry (C2SP tlog-proof): checked without the log, it tells nothing to a stranger."""
     with _telling_what_is_not_there():
@@ -112,6 +119,7 @@ async def read_receipt(entry_id: UUID, request: Request, session: SessionDep) ->
 
 
 @router.get("/proof/receipt.svg", response_class=Response, responses=_AS_SVG)
+@visible_to(Visibility.PUBLIC)
 async def read_receipt_as_qr(entry_id: UUID, request: Request, session: SessionDep) -> Response:
     """The receipt of an entry as a QR code that holds its text; none for an entry with very many commitments."""
     with _telling_what_is_not_there():
@@ -126,6 +134,7 @@ async def read_receipt_as_qr(entry_id: UUID, request: Request, session: SessionD
 
 @router.get("/manifests")
 @attempts(Action.LIST_GAPS)
+@visible_to(Visibility.OPERATOR)
 async def read_manifests(
     service: ServiceDep,
     session: SessionDep,

@@ -22,7 +22,7 @@ from doorstep.audit.schemas import Heartbeat, PortalPeriod, PortalUsage, PortalU
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.policy import Decision, Resource
 from doorstep.kit.problems import Fault, Problem, fault_of
-from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 
 _INT32 = 2**31 - 1
 _STATUSES: dict[int | str, dict[str, Any]] = {
@@ -64,6 +64,7 @@ MaySeeDep = Annotated[Decision, Depends(_may_see)]
 
 @router.get("/findUsage", responses=_STATUSES)
 @attempts(Action.SEE_WHO_LOOKED)
+@visible_to(Visibility.SUBJECT)
 async def find_usage(
     decision: MaySeeDep,
     principal: PrincipalDep,
@@ -101,12 +102,14 @@ async def find_usage(
 
 @router.get("/usagePeriod", responses=_STATUSES)
 @attempts(Action.SEE_WHO_LOOKED)
+@visible_to(Visibility.SUBJECT)
 async def usage_period(_: MaySeeDep, session: SessionDep) -> PortalPeriod:
     """Since when usages are held; until now."""
     return PortalPeriod(periodStart=await told_since(session) or datetime.now(UTC))
 
 
 @router.get("/heartbeat", responses=_STATUSES)
+@visible_to(Visibility.PUBLIC)
 async def heartbeat(service: ServiceDep) -> Heartbeat:
     """Whether usages can be asked for now."""
     if await service.database.reachable():

@@ -9,7 +9,7 @@ from doorstep.audit.operations.pacing import Pace
 from doorstep.audit.operations.telling import see_by_code
 from doorstep.audit.schemas import Behind, UsageBody, UsageShown, UsagesShown
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import ServiceDep, SessionDep
+from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
 
 router = APIRouter(prefix="/api/usage", tags=["residents"])
 
@@ -17,6 +17,7 @@ PAGE = 50
 
 
 @router.post("")
+@visible_to(Visibility.SUBJECT)
 async def see_usages(body: UsageBody, request: Request, service: ServiceDep, session: SessionDep) -> UsagesShown:
     """Who used the data of the code's person, as far as a paper on the kitchen table may tell; the look is logged.
 

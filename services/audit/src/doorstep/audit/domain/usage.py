@@ -84,7 +84,7 @@ ACTIONS: dict[Action, Words] = {
 }
 """What was done to whom it concerns, in plain words. A try that was refused is told in other words."""
 
-LEFT_OUT = frozenset({Action.FOLLOW_REQUEST, Action.RATE_REQUEST, Action.SEE_WHO_LOOKED})
+LEFT_OUT = frozenset({Action.FOLLOW_REQUEST, Action.RATE_REQUEST, Action.SEE_WHO_LOOKED, Action.NAME_EXCLUSIONS})
 """What residents do themselves: it is never shown, for it may have been somebody else of the household."""
 
 ABOUT_NOBODY = frozenset(

@@ -10,11 +10,13 @@ from starlette.responses import JSONResponse
 
 from doorstep.gateway.domain.routes import BEHIND, outside
 from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.service import Visibility, visible_to
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/openapi.json")
+@visible_to(Visibility.PUBLIC)
 async def openapi(request: Request) -> JSONResponse:
     """The paths of every service that answers now, each schema under its service's name."""
     settings: GatewaySettings = request.app.state.service.settings

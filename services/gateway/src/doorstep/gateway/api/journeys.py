@@ -16,7 +16,16 @@ from doorstep.gateway.operations import Reading, StepShown, open_journey, read_o
 from doorstep.gateway.schemas import JourneySoFar, journey_step
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
 
 router = APIRouter(prefix="/api/journeys", tags=["journeys"])
 
@@ -52,6 +61,7 @@ BegunDep = Annotated[tuple[Reading, list[StepShown]], Depends(_steps, scope="fun
 
 @router.get("/{record_id}", response_model_exclude_none=True)
 @attempts(Action.READ_JOURNEY, "record_id", queries.subjects)
+@visible_to(Visibility.STATION)
 async def read_journey(record_id: UUID, begun: BegunDep) -> JourneySoFar:
     """Read where a record is: who has what, since when, what came back. The read is logged."""
     return JourneySoFar(record_id=record_id, steps=tuple(journey_step(one) for one in begun[1]))
@@ -59,6 +69,7 @@ async def read_journey(record_id: UUID, begun: BegunDep) -> JourneySoFar:
 
 @router.get("/{record_id}/events", response_class=StreamingResponse)
 @attempts(Action.READ_JOURNEY, "record_id", queries.subjects)
+@visible_to(Visibility.STATION)
 async def follow_journey(record_id: UUID, begun: BegunDep, service: ServiceDep) -> StreamingResponse:
     """Follow a journey as server-sent events, one `step` each, beginning with all until now.
 
@@ -82,5 +93,7 @@ async def _live(service: Service, reading: Reading, fresh: list[StepShown]) -> A
         try:
             async with service.database.transaction() as session:
                 fresh = await read_on(session, vault=service.vault, reading=reading)
+        except JourneyUnknown:
+            return  # somebody of the record excluded the reader meanwhile
         except DATABASE_ERRORS:
             return  # the reader comes again

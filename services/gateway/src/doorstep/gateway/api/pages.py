@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import DEVELOPMENT_PROFILE
+from doorstep.kit.service import DEVELOPMENT_PROFILE, Visibility, visible_to
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,24 +38,28 @@ def _asset(name: str) -> str:
 
 
 @router.get("/journeys/{record_id}")
+@visible_to(Visibility.PUBLIC)
 async def journey_page(record_id: UUID) -> HTMLResponse:
     """The page of a record's journey; what it shows it asks for itself."""
     return HTMLResponse(_asset("journey.html"), headers=_SECURITY)
 
 
 @router.get("/usage")
+@visible_to(Visibility.PUBLIC)
 async def usage_page() -> HTMLResponse:
     """The page on which residents see who used their data; the code that they type stands in no address."""
     return HTMLResponse(_asset("usage.html"), headers=_SECURITY)
 
 
 @router.get("/audit")
+@visible_to(Visibility.PUBLIC)
 async def audit_page() -> HTMLResponse:
     """The auditors' page: the log's state, its gaps, what is to be asked about, a search; it asks for all itself."""
     return HTMLResponse(_asset("audit.html"), headers=_SECURITY)
 
 
 @router.get("/pages/{name}")
+@visible_to(Visibility.PUBLIC)
 async def asset(name: str) -> Response:
     """A file of a page."""
     if name not in _ASSETS:
@@ -64,12 +68,14 @@ async def asset(name: str) -> Response:
 
 
 @router.get("/sign-in")
+@visible_to(Visibility.PUBLIC)
 async def sign_in(request: Request, record: Annotated[UUID, Query()]) -> Response:
     """Sign in as a made-up reviewer of the station: on the embedded profile alone, then back to the record."""
     return await _signed_in(request, f"/journeys/{record}", role="reviewer", agency="station", station="station-1")
 
 
 @router.get("/sign-in/auditor")
+@visible_to(Visibility.PUBLIC)
 async def sign_in_as_auditor(request: Request) -> Response:
     """Sign in as a made-up auditor: on the embedded profile alone, then to the auditors' page."""
     return await _signed_in(request, "/audit", role="auditor", agency="station")

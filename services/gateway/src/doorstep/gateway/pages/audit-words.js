@@ -11,6 +11,7 @@ const actions = {
   "ask-about-subject": ["申请查询当事人", "ask about a subject"], "agree-to-ask": ["同意查询", "agree to an inquiry"],
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
+  "name-exclusions": ["指定回避人员", "name exclusions"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],
   "withdraw-key": ["撤销公钥", "withdraw a key"], "change-endpoint": ["变更推送地址", "change an endpoint"],
   "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from doorstep.contracts.codes import Channel, SaidBy
-from doorstep.contracts.facts import CATALOGUE, Fact, FactType, SubjectKind
+from doorstep.contracts.facts import CATALOGUE, SEALING, Fact, FactType, SubjectKind
 from doorstep.contracts.intake import Card
 
 AHEAD = timedelta(minutes=5)
@@ -49,6 +49,11 @@ class Record:
     def people(self) -> tuple[Subject, ...]:
         """The persons of the record."""
         return tuple(subject for subject in self.subjects if subject.kind is SubjectKind.PERSON)
+
+    @property
+    def seals_address(self) -> bool:
+        """Whether somebody asks that the address stays at the station."""
+        return any(fact.code in SEALING and fact.value is True for one in self.subjects for fact in one.facts)
 
 
 @dataclass(frozen=True)

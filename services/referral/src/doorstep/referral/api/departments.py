@@ -11,7 +11,7 @@ from doorstep.kit import idempotency
 from doorstep.kit.delivery import encrypt_for, public_key
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import reading
@@ -35,6 +35,7 @@ KeyId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 @router.put("/keys/{kid}")
 @attempts(Action.REGISTER_KEY)
+@visible_to(Visibility.DEPARTMENT)
 async def put_key(
     department: Department,
     kid: KeyId,
@@ -80,6 +81,7 @@ def _use_from(body: KeyBody, now: datetime) -> datetime | None:
 
 @router.get("/requests")
 @attempts(Action.LIST_REQUESTS)
+@visible_to(Visibility.DEPARTMENT)
 async def list_requests(
     department: Department,
     service: ServiceDep,
@@ -106,6 +108,7 @@ async def list_requests(
 
 @router.get("/requests/{ref}")
 @attempts(Action.READ_REQUEST, "ref", queries.subjects_of_ref)
+@visible_to(Visibility.DEPARTMENT)
 async def read_request(
     department: Department,
     ref: UUID,
@@ -132,6 +135,7 @@ async def read_request(
 
 @router.post("/requests/{ref}/transitions")
 @attempts(Action.TRANSITION_TASK, "ref", queries.subjects_of_ref)
+@visible_to(Visibility.DEPARTMENT)
 async def transition(
     department: Department,
     ref: UUID,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from doorstep.contracts.codes import Role
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
-from doorstep.kit.service import ServiceDep, SessionDep
+from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
 from doorstep.referral.api.commands import digest
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import follower
@@ -21,6 +21,7 @@ Code = Annotated[str, Path(description="The code on the receipt.")]
 
 
 @router.get("/{code}")
+@visible_to(Visibility.SUBJECT)
 async def follow(code: Code, service: ServiceDep, session: SessionDep) -> FollowedRequests:
     """The states of the code's requests, without content. An unknown code has none, likewise."""
     found = await reading.follow(session, vault=service.vault, follow_index=service.vault.follow_index(code))
@@ -28,6 +29,7 @@ async def follow(code: Code, service: ServiceDep, session: SessionDep) -> Follow
 
 
 @router.post("/{code}/ratings")
+@visible_to(Visibility.SUBJECT)
 async def rate(code: Code, body: RatingBody, service: ServiceDep, session: SessionDep) -> RatingAnswer:
     """Rate a request once; "not solved", within seven days of closing, opens a linked one."""
     index = service.vault.follow_index(code)

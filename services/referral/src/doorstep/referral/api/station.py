@@ -13,7 +13,16 @@ from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Forbidden, Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import acknowledging, reading
@@ -43,6 +52,7 @@ _WAITING = {Queue.UNROUTED: TaskState.DRAFT, Queue.REJECTED: TaskState.REJECTED}
 
 @router.get("")
 @attempts(Action.LIST_REQUESTS, "record_id", queries.subjects_of_record)
+@visible_to(Visibility.STATION)
 async def list_requests(
     service: ServiceDep,
     principal: PrincipalDep,
@@ -91,6 +101,7 @@ async def read_unerased(service: ServiceDep, principal: PrincipalDep, session: S
 
 @router.post("/{request_id}/transitions")
 @attempts(Action.TRANSITION_TASK, "request_id", queries.subjects_of_request)
+@visible_to(Visibility.STATION)
 async def transition(
     request_id: UUID,
     body: StationTransitionBody,

@@ -1,9 +1,17 @@
-"""On whose word, and why, something is done."""
+"""On whose word, and why, something is done; and whom a person keeps from their matter."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Purpose
 from doorstep.kit.auth import Principal
+from doorstep.kit.vault import Vault
+from doorstep.referral import queries
+from doorstep.referral.queries import TaskRow
+
+STAFF = "staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +21,14 @@ class Access:
     principal: Principal
     purpose: Purpose = Purpose.SERVICE
     policies: tuple[str, ...] = ()
+
+
+async def open_to(session: AsyncSession, vault: Vault, access: Access, tasks: Iterable[TaskRow]) -> list[TaskRow]:
+    """Those of `tasks` whose persons do not exclude the caller; the others are not there for them."""
+    tasks = list(tasks)
+    who = vault.pairwise(STAFF, access.principal.subject)
+    excluding = await queries.excluding(session, who, [task.subject_id for task in tasks]) if tasks else set()
+    return [task for task in tasks if task.subject_id not in excluding]
 
 
 def follower(follow_index: bytes) -> str:

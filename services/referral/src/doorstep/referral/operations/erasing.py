@@ -43,3 +43,4 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
         await idempotency.forget(session, follower(index))
     for statement in _DELETE:
         await run(session, statement, {"requests": requests})
+    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", {"subject_id": subject_id})

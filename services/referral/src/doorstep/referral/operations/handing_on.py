@@ -18,10 +18,10 @@ from doorstep.referral.domain.content import terms
 from doorstep.referral.domain.deadlines import DueTimes
 from doorstep.referral.domain.routing import Assignment, hand_on
 from doorstep.referral.domain.states import Party
-from doorstep.referral.errors import NothingToRoute, RequestUnknown, VersionStale
+from doorstep.referral.errors import NothingToRoute
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
-from doorstep.referral.operations.tasks import Moved
+from doorstep.referral.operations.tasks import Moved, seen_by
 from doorstep.referral.queries import TaskRow
 
 _HAND_ON = text(
@@ -71,11 +71,8 @@ async def hand_on_request(
     The first response is owed anew; the completion stays due when it was, whoever had the request meanwhile.
     Raises RequestUnknown, VersionStale or a RouteRefused.
     """
-    task = await queries.lock_station_task(session, station, request_id)
-    if task is None:
-        raise RequestUnknown
-    if task.version != route.version:
-        raise VersionStale
+    found = await queries.lock_station_task(session, station, request_id)
+    task = await seen_by(session, vault, access, found, route.version)
     rejected_by = await queries.rejections(session, task.need_id)
     assignment = hand_on(task.state, route.department, rejected_by, route.arbiter)
     if await queries.is_continued(session, request_id):

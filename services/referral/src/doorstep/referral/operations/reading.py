@@ -19,7 +19,7 @@ from doorstep.referral.domain.content import project
 from doorstep.referral.domain.deadlines import DueTimes, Late, is_overdue, late
 from doorstep.referral.domain.states import Proposal
 from doorstep.referral.errors import RequestUnknown
-from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.queries import TaskRow, TransitionRow
 
 
@@ -96,7 +96,7 @@ async def read_department_request(
 ) -> Shown:
     """One request of the department with its history. Raises RequestUnknown, also for another department's."""
     task = await queries.department_task(session, department, ref)
-    if task is None:
+    if task is None or not await open_to(session, vault, access, [task]):
         raise RequestUnknown
     ring = await vault.ring([task.subject_id])
     history = await queries.history(session, [task.task_id])
@@ -146,7 +146,11 @@ async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes) ->
 async def _list(
     session: AsyncSession, vault: Vault, access: Access, tasks: Sequence[TaskRow], view: _View, *, case: UUID | None
 ) -> list[Shown]:
-    """The tasks as they are shown, those of erased subjects left out, and one entry in the log for all of them."""
+    """The tasks as they are shown, those of erased subjects and of who excludes the caller left out.
+
+    One entry in the log is for all of them.
+    """
+    tasks = await open_to(session, vault, access, tasks)
     ring = await vault.ring({task.subject_id for task in tasks})
     found = []
     for task in tasks:

@@ -25,7 +25,7 @@ from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_p
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import RequestUnknown, VersionStale
-from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.queries import TaskRow
 
 TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
@@ -82,7 +82,8 @@ async def transition_task(
 ) -> Moved:
     """A department's step with its task `ref`. Raises RequestUnknown, VersionStale or a TransitionRefused."""
     task = await queries.lock_department_task(session, department, ref)
-    return await _move(session, vault, access, Party.DEPARTMENT, _seen(task, wish.version), wish, now)
+    seen = await seen_by(session, vault, access, task, wish.version)
+    return await _move(session, vault, access, Party.DEPARTMENT, seen, wish, now)
 
 
 async def transition_request(
@@ -102,11 +103,14 @@ async def transition_request(
     withdrawn = wish.to is TaskState.CANCELLED and wish.reason is Reason.RESIDENT_WITHDREW
     party = Party.RESIDENT if withdrawn else Party.STATION
     task = await queries.lock_station_task(session, station, request_id)
-    return await _move(session, vault, access, party, _seen(task, wish.version), wish, now)
+    return await _move(
+        session, vault, access, party, await seen_by(session, vault, access, task, wish.version), wish, now
+    )
 
 
-def _seen(task: TaskRow | None, version: int) -> TaskRow:
-    if task is None:
+async def seen_by(session: AsyncSession, vault: Vault, access: Access, task: TaskRow | None, version: int) -> TaskRow:
+    """The task as the caller saw it. Raises RequestUnknown, also for whom its person excludes, or VersionStale."""
+    if task is None or not await open_to(session, vault, access, [task]):
         raise RequestUnknown
     if task.version != version:
         raise VersionStale

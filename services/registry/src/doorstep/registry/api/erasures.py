@@ -11,7 +11,16 @@ from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
 from doorstep.registry import errors, queries
 from doorstep.registry.operations import Asking, ask_to_erase, confirm_erasure
 from doorstep.registry.schemas import ConfirmationBody, ErasureAnswer, ErasureBody
@@ -45,6 +54,7 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
 
 @router.post("/api/files/{file_id}/subjects/{subject_id}/erasure", status_code=202)
 @attempts(Action.ERASE_SUBJECT, "subject_id", queries.itself)
+@visible_to(Visibility.STATION)
 async def post_erasure(
     file_id: UUID,
     subject_id: UUID,
@@ -71,6 +81,7 @@ async def post_erasure(
 
 @router.post("/api/erasures/{erasure_id}/confirmation", status_code=202)
 @attempts(Action.ERASE_SUBJECT, "erasure_id", queries.subjects_of_erasure)
+@visible_to(Visibility.STATION)
 async def post_confirmation(
     erasure_id: UUID,
     body: ConfirmationBody,

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from doorstep.contracts.codes import Action
 from doorstep.contracts.intake import Card
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.registry import queries
 from doorstep.registry.errors import FileUnknown
 from doorstep.registry.operations import FactShown, show_file
@@ -19,6 +19,7 @@ router = APIRouter(tags=["files"])
 
 @router.get("/api/files/{file_id}", response_model_exclude_none=True)
 @attempts(Action.READ_FILE, "file_id", queries.subject_ids)
+@visible_to(Visibility.STATION)
 async def read_file(
     file_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
 ) -> HouseholdFile:
