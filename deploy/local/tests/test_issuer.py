@@ -21,7 +21,7 @@ async def issuer(tmp_path: Path) -> AsyncIterator[Issuer]:
 
 
 def authenticator(issuer: Issuer, *, audience: str = AUDIENCE) -> Authenticator:
-    return Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=audience)
+    return Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=audience, development=True)
 
 
 async def ask(issuer: Issuer, **form: str) -> tuple[int, dict[str, object]]:

@@ -12,13 +12,15 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from doorstep.contracts.codes import Department, Role
+from doorstep.kit.auth import DEVELOPMENT_KEYS
 from doorstep.local.failures import PortTaken
 from doorstep.local.ports import HOST
+from doorstep.local.sign_in import Refused, SignIn
 
 AUDIENCE = "doorstep"
 STATION = "station"
 LIFETIME = 12 * 3600  # seconds
-KEY_ID_PREFIX = "development-"
+KEY_ID_PREFIX = DEVELOPMENT_KEYS
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
 _PORTAL = "national-portal"
@@ -30,13 +32,14 @@ class UnknownClaim(ValueError):
 
 
 class Issuer:
-    """Signs tokens with an RSA key kept in the data folder, and answers `/token` and the key set."""
+    """Signs tokens with an RSA key kept in the data folder, and answers `/token`, the key set and the sign-in."""
 
     def __init__(self, key_file: Path, port: int) -> None:
         self._key_file = key_file
         self._port = port
         self._key: RSAKey | None = None
         self._runner: web.AppRunner | None = None
+        self._sign_in = SignIn(self.url, self._signing_key, self.token)
 
     @property
     def url(self) -> str:
@@ -54,6 +57,7 @@ class Issuer:
         application = web.Application()
         application.router.add_get("/.well-known/jwks.json", self._answer_keys)
         application.router.add_post("/token", self._answer_token)
+        self._sign_in.add_routes(application.router)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         try:
@@ -68,7 +72,15 @@ class Issuer:
             await self._runner.cleanup()
             self._runner = None
 
-    def token(self, role: str, *, agency: str = STATION, station: str | None = None, subject: str | None = None) -> str:
+    def token(
+        self,
+        role: str,
+        *,
+        agency: str = STATION,
+        station: str | None = None,
+        subject: str | None = None,
+        seconds: int = LIFETIME,
+    ) -> str:
         """Return a signed token; raises UnknownClaim.
 
         `subject` is a random staff id, one is made up when none is given; `station` is the station a person works for.
@@ -84,7 +96,7 @@ class Issuer:
             "sub": subject or str(uuid4()),
             "iat": now,
             "nbf": now,
-            "exp": now + LIFETIME,
+            "exp": now + seconds,
             "role": role,
             "agency": agency,
         }
@@ -104,6 +116,11 @@ class Issuer:
     async def _answer_token(self, request: web.Request) -> web.Response:
         form = await request.post()
         asked = {name: value for name, value in form.items() if isinstance(value, str) and value}
+        if "grant_type" in asked:
+            try:
+                return web.json_response(self._sign_in.exchange(asked), headers={"Cache-Control": "no-store"})
+            except Refused as refused:
+                return web.json_response({"error": str(refused)}, status=400)
         try:
             token = self.token(
                 asked.get("role", ""),
