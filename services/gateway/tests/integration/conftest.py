@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import orjson
-
 import pytest
 from uuid_utils.compat import uuid7
 

@@ -33,6 +33,6 @@ class Pace:
             self._now[key] = now + 1
             return 0
         if now >= self._a_minute:
-            return math.ceil(WINDOW - gone)
-        free = WINDOW * (1 - (self._a_minute - now) / before)  # by then so much of the window before has left
-        return max(1, math.ceil(free - gone))
+            return math.floor(WINDOW - gone) + 1
+        free = WINDOW * (1 - (self._a_minute - now) / before)  # then so much of the window before has left
+        return math.floor(free - gone) + 1
