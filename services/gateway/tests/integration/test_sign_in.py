@@ -367,3 +367,12 @@ def test_outside_the_embedded_profile_cookies_travel_by_tls_to_this_host_alone(s
     assert (safe.cookie("session"), safe.public_url) == ("__Host-doorstep_session", "https://station.example")
     with pytest.raises(ValidationError, match="https"):
         settings_for("production", public_url="http://station.example")
+
+
+async def test_outside_the_embedded_profile_browsers_are_told_to_use_tls_alone(
+    desk, in_production, new_browser
+) -> None:
+    _, headers, _ = await new_browser(in_production).ask("GET", "/usage")
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    _, headers, _ = await new_browser(desk).ask("GET", "/usage")
+    assert "strict-transport-security" not in headers

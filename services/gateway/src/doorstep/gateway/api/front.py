@@ -40,6 +40,7 @@ _API = "/api/"
 _JOURNEYS = "/api/journeys/"
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _RENEWED_BEFORE = 60.0
 _LOOK, _LOOKS = 0.1, 60
 
@@ -122,6 +123,7 @@ class Front:
         self._service = service
         self._settings = settings
         self._sessions = sessions
+        self._told = _ON_EVERY_ANSWER | (_BY_TLS if settings.secure else {})
         self._proxies = networks(settings.trusted_proxies)
         self._addresses = Pace(settings.limit_per_address)
         self._principals = Pace(settings.limit_per_principal)
@@ -135,7 +137,7 @@ class Front:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _ON_EVERY_ANSWER.items():
+                for name, value in self._told.items():
                     headers.setdefault(name, value)
             await send(message)
 
