@@ -211,13 +211,6 @@ async def test_the_front_door_signs_people_in_by_keycloaks_own_form_and_out_agai
 
 
 @pytest.mark.keycloak
-async def test_an_account_without_a_role_is_signed_in_nowhere(realm: Realm, front_door: FrontDoor) -> None:
-    await realm.new_user("nobody.here")
-    assert await front_door.sign_in("nobody.here") == (403, "/sign-in/callback")
-    assert (await front_door.session())[0] == 401
-
-
-@pytest.mark.keycloak
 async def test_whoever_signs_in_has_their_role_agency_and_station_and_nothing_more(realm: Realm) -> None:
     user = await realm.new_user("wang.reviewer", **STAFF)
     tokens = await realm.sign_in("wang.reviewer")

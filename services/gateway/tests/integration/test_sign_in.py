@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
+from joserfc import jwt
 from pydantic import ValidationError
 
 from doorstep.gateway.app import new_app
@@ -168,6 +169,19 @@ def _unchanged(encode: Any, token: Any, *given: Any, **named: Any) -> str:
         return token(*given, **named)
     finally:
         development.jwt.encode = changed
+
+
+@pytest.mark.parametrize("role", [None, "visitor"])
+async def test_an_account_without_a_role_here_is_not_signed_in(door, browser, issuer, monkeypatch, role) -> None:
+    def token(*_: Any, subject: str, **__: Any) -> str:
+        key, now = issuer._signing_key(), int(time.time())
+        claims = {"iss": issuer.url, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 60, "agency": "station"}
+        return jwt.encode({"alg": "RS256", "kid": key.kid}, claims | ({"role": role} if role else {}), key)
+
+    back = await browser.chosen(await browser.begin(), "reviewer")
+    monkeypatch.setattr(issuer._sign_in, "_token", token)
+    assert (await browser.ask("GET", back))[0] == 403
+    assert await door.value("SELECT count(*) FROM browser_session") == 0
 
 
 @pytest.mark.parametrize(
