@@ -21,6 +21,7 @@ from doorstep.contracts.codes import Action, Role
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.domain.routes import outside
+from doorstep.gateway.settings import GatewaySettings
 from doorstep.intake.app import new_app as intake
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import Database
@@ -144,7 +145,8 @@ class Walk:
 
 
 async def walk_of(new_desk: Any, name: str, new_app: Callable[[Service], FastAPI]) -> Walk:
-    desk = await new_desk(name, new_app, None, KIT_TABLES, f"doorstep.{name}:migrations")
+    settings = GatewaySettings.model_construct() if name == "gateway" else None
+    desk = await new_desk(name, new_app, settings, KIT_TABLES, f"doorstep.{name}:migrations")
     walk = Walk(desk, desk.call.app)
     desk.service.authenticator = walk
     return walk

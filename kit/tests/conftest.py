@@ -347,7 +347,9 @@ async def edge(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
         database=await flow.database(small.CONSUMER),
         vault=vault,
         policy=Policy(),
-        authenticator=Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE),
+        authenticator=Authenticator(
+            issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE, development=True
+        ),
         broker=flow.broker,
         steps=Steps(),
     )

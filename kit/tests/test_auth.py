@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from joserfc import jwt
@@ -187,6 +189,33 @@ async def test_a_withdrawn_key_serves_no_longer_once_the_keys_were_asked_for_aga
         await authenticator.verify(old)
 
 
+async def test_what_has_to_be_understood_and_is_not_is_refused(server, authenticator):
+    key = server.keys[0]
+    _, payload, _ = token(key).split(".")
+    header = json.dumps({"alg": "RS256", "kid": "one", "crit": ["unknown"], "unknown": 1}).encode()
+    signing_input = f"{base64.urlsafe_b64encode(header).rstrip(b'=').decode()}.{payload}"
+    signature = key.private_key.sign(signing_input.encode(), padding.PKCS1v15(), hashes.SHA256())
+    with pytest.raises(NotAuthenticated):
+        await authenticator.verify(f"{signing_input}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}")
+
+
+async def test_keys_that_sign_for_whoever_asks_count_in_development_alone(server):
+    server.keys = [RSAKey.generate_key(2048, {"kid": f"{auth.DEVELOPMENT_KEYS}1"})]
+    given = {"issuer": ISSUER, "jwks_url": server.url, "audience": "doorstep"}
+    with pytest.raises(NotAuthenticated):
+        await Authenticator(**given).verify(token(server.keys[0]))
+    assert (await Authenticator(**given, development=True).verify(token(server.keys[0]))).subject == "s-1"
+
+
+async def test_what_the_issuer_signed_for_somebody_else_is_told_apart_from_what_it_did_not_sign(server, authenticator):
+    other = token(server.keys[0], aud="a-client", role=None)
+    assert (await authenticator.signed(other)).claims["aud"] == "a-client"
+    with pytest.raises(NotAuthenticated):
+        await authenticator.verify(other)
+    with pytest.raises(NotAuthenticated):
+        await authenticator.signed(token(RSAKey.generate_key(2048, {"kid": "one"}), aud="a-client"))
+
+
 async def test_a_token_of_16_kib_is_refused_unread(server, authenticator):
     with pytest.raises(NotAuthenticated):
         await authenticator.verify(token(server.keys[0], extra="x" * 16_384))
@@ -211,7 +240,7 @@ def test_whatever_stands_in_a_token_is_refused_or_accepted(header, payload, tail
     checked = Authenticator(issuer=ISSUER, jwks_url="", audience="doorstep")
     checked._answered = time.monotonic()
     parts = [base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (header, payload)]
-    assert checked._checked(".".join([*parts, tail])) is None
+    assert checked._checked(".".join([*parts, tail]), checked._decode) is None
     checked._needs_keys(".".join([*parts, tail]))
 
 

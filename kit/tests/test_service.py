@@ -145,3 +145,19 @@ async def test_a_mode_that_does_not_exist_is_refused(process, mode):
         stderr=asyncio.subprocess.DEVNULL,
     )
     assert await process.process.wait() == 2
+
+
+async def test_the_development_issuer_serves_the_embedded_profile_alone(process):
+    environment = {**os.environ, **process.environment, "LC_ALL": "C.UTF-8"}
+    told = {"DOORSTEP_PROFILE": "production", "DOORSTEP_ISSUER_PROFILE": "embedded"}
+    process.process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(PROGRAM),
+        "all",
+        env=environment | told,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.process.communicate()
+    assert process.process.returncode == 2
+    assert b"the development issuer serves the embedded profile only" in said

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from itertools import count
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -113,6 +114,19 @@ class House:
             method, _as_it_is(url), data=data, headers=sent, skip_auto_headers=skipped, allow_redirects=False
         ) as answer:
             return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, await answer.read())
+
+    async def signed_in(self, person: str, page: str = "/audit") -> str:
+        """The Cookie header of a browser that signed in as one of the issuer's people and came back to a page."""
+        begun = await self.ask("GET", f"/sign-in?page={page}")
+        sent = begun.headers["location"]
+        form = dict(parse_qsl(urlsplit(sent).query)) | {"person": person}
+        async with self.client.post(sent.partition("?")[0], data=form, allow_redirects=False) as chosen:
+            back = urlsplit(chosen.headers["Location"])
+        url = _as_it_is(f"{self.stack.front_door}{back.path}?{back.query}")
+        cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
+        async with self.client.get(url, headers=cookie, allow_redirects=False) as came:
+            assert (came.status, came.headers["location"]) == (303, page), await came.text()
+            return next(one for one in came.headers.getall("Set-Cookie") if "_session=" in one).partition(";")[0]
 
     async def hand_in(self, body: Body, who: str = "") -> Body:
         """Hand a record in; gives its receipts."""

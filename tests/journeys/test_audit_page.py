@@ -155,6 +155,13 @@ async def reviewer(house: Any) -> str:
     return probes
 
 
+async def sign_in(house: Any, page: Page) -> None:
+    """Come to the auditors' page as an auditor."""
+    await page.open(f"{house.stack.front_door}/sign-in?page=/audit")
+    await reads(page, "以谁的身份登录")
+    await page.click("[value=auditor]")
+
+
 async def test_an_auditor_signs_in_and_reads_the_state_of_the_log_and_what_is_to_be_asked_about(
     house, browser, reviewer
 ) -> None:
@@ -163,7 +170,10 @@ async def test_an_auditor_signs_in_and_reads_the_state_of_the_log_and_what_is_to
     assert "登录后显示" in await reads(browser, "请先以审计员身份登录")
     assert "条" in await reads(browser, "签名于", "#newest")
     await browser.click("#notice a")
+    await reads(browser, "以谁的身份登录")
+    await browser.click("[value=auditor]")
     found = await reads(browser, "多次被拒", "#conduct")
+    assert "审计员 · 服务站 · station-1" in await browser.text("#who")
     assert reviewer in found
     assert "不排名" in await browser.text()
     assert await browser.text("#notice") == ""
@@ -171,7 +181,14 @@ async def test_an_auditor_signs_in_and_reads_the_state_of_the_log_and_what_is_to
     await browser.click("#language")
     assert "Refused again and again" in await browser.text("#conduct")
     assert "To be asked about" in await browser.text()
+    assert "auditor · station" in await browser.text("#who")
     assert await browser.value("document.documentElement.lang") == "en"
+    assert await browser.value("document.cookie") == ""
+    await browser.click("#who button")
+    await reads(browser, "已经退出")
+    await browser.open(f"{door}/audit")
+    assert "Sign in" in await reads(browser, "Please sign in as an auditor", "#notice")
+    assert await browser.text("#who") == ""
 
 
 async def test_a_witnessed_checkpoint_says_when_it_was_cosigned_and_by_whom(house, browser) -> None:
@@ -194,15 +211,20 @@ async def test_a_reviewer_is_told_in_words_that_this_is_not_shown_to_them(house,
     body = house.record()
     await house.hand_in(body)
     await house.assessed(body["record_id"])
-    await browser.open(f"{house.stack.front_door}/sign-in?record={body['record_id']}")
+    await browser.open(f"{house.stack.front_door}/journeys/{body['record_id']}")
+    await reads(browser, "请先登录")
+    await browser.click("#notice a")
+    await reads(browser, "以谁的身份登录")
+    await browser.click("[value=reviewer]")
     await reads(browser, "已登记")
+    assert "审核员 · 服务站 · station-1" in await browser.text("#who")
     await browser.open(f"{house.stack.front_door}/audit")
     await reads(browser, "您现在的身份不是审计员", "#notice")
     assert await browser.text("#conduct") == await browser.text("#promises") == "无权查看。"
 
 
 async def test_a_search_finds_what_was_refused_and_says_what_is_wrong_with_another(house, browser, reviewer) -> None:
-    await browser.open(f"{house.stack.front_door}/sign-in/auditor")
+    await sign_in(house, browser)
     await reads(browser, "规则版本", "#conduct")
     await browser.value("document.querySelector('[name=action]').value = 'read-record'")
     await browser.value("document.querySelector('[name=outcome]').value = 'refused'")
@@ -217,7 +239,7 @@ async def test_a_search_finds_what_was_refused_and_says_what_is_wrong_with_anoth
 
 async def test_a_search_is_asked_for_and_shown_on_a_narrow_screen(house, browser) -> None:
     await browser.wide(390)
-    await browser.open(f"{house.stack.front_door}/sign-in/auditor")
+    await sign_in(house, browser)
     await reads(browser, "规则版本", "#conduct")
     await browser.value(ENTRIES.replace("STATUS", "200"))
     await browser.value("document.querySelector('[name=since]').value = '2026-11-18T08:00'")

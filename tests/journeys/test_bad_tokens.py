@@ -10,9 +10,29 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from doorstep.local.front_door import fresh_id
+
+PER_SERVICE = {
+    "gateway": ("GET", "/api/journeys/{id}"),
+    "intake": ("GET", "/api/records/{id}"),
+    "registry": ("GET", "/api/files/{id}"),
+    "risk": ("GET", "/api/assessments/{id}"),
+    "referral": ("GET", "/api/departments/fire/requests"),
+    "audit": ("GET", "/api/log/entries"),
+}
+FORGED = {
+    "X-Forwarded-User": "reviewer", "X-Remote-User": "reviewer", "Remote-User": "reviewer", "X-User": "reviewer",
+    "X-Auth-Request-User": "reviewer", "X-Role": "auditor", "Doorstep-Role": "auditor", "Doorstep-Agency": "station",
+    "Doorstep-Station": "station-1", "Doorstep-Subject": "reviewer", "X-Original-URL": "/metrics",
+    "X-Rewrite-URL": "/metrics", "X-HTTP-Method-Override": "DELETE", "X-Forwarded-For": "127.0.0.1",
+    "X-Forwarded-Host": "elsewhere.example", "X-Forwarded-Proto": "https", "Forwarded": "for=127.0.0.1",
+    "X-Client-Cert": "reviewer", "X-SSL-Client-Verify": "SUCCESS", "Proxy-Authorization": "Bearer reviewer",
+}  # fmt: skip
 STRANGE = RSAKey.generate_key(2048, {"kid": "strange"})
 
 
@@ -42,6 +62,16 @@ def base64url(data: bytes) -> str:
 
 def unsigned(house: Any, header: dict[str, Any]) -> str:
     return ".".join([*(base64url(json.dumps(part).encode()) for part in (header, claims(house))), ""])
+
+
+def critical(house: Any) -> str:
+    """Signed by the issuer's key, with a header that says that who does not know `unknown` must refuse it."""
+    key = own_key(house)
+    signing_input = unsigned(house, {"alg": "RS256", "kid": str(key.kid), "crit": ["unknown"], "unknown": 1}).rstrip(
+        "."
+    )
+    signature = key.private_key.sign(signing_input.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signing_input}.{base64url(signature)}"
 
 
 def with_public_key(house: Any) -> str:
@@ -93,6 +123,10 @@ TOKENS: dict[str, Any] = {
     ),
     "with other claims": lambda house: changed(signed(house), 1),
     "with another signature": lambda house: changed(signed(house), 2),
+    "with what has to be understood and is not": critical,
+    "by a key that nobody knows": lambda house: jwt.encode(
+        {"alg": "RS256", "kid": str(uuid4())}, claims(house), own_key(house)
+    ),
     "of 16 KiB": lambda house: signed(house, more="x" * 12_000),
     "with a letter that is none": lambda house: "\xff.\xfe.\xfd",
 }
@@ -137,13 +171,79 @@ async def test_a_token_comes_as_bearer(house, scheme) -> None:
     assert answer.status == (422 if scheme == "bearer" else 401)
 
 
+async def at(house: Any, service: str, **headers: str) -> tuple[int, bytes]:
+    """What a service itself answers, past the front door."""
+    method, path = PER_SERVICE[service]
+    url = house.stack.service_url(service) + path.format(id=uuid4())
+    sent = {"Accept-Language": "en", "Doorstep-Purpose": "triage"} | headers
+    async with house.client.request(method, url, headers=sent) as answer:
+        return answer.status, await answer.read()
+
+
+@pytest.mark.parametrize("service", PER_SERVICE)
+async def test_no_service_takes_what_is_no_token_for_one_past_the_front_door_either(house, service) -> None:
+    answers = set()
+    for name, made in TOKENS.items():
+        token = made(house)
+        if not name.startswith("with a letter"):  # which this client does not send
+            answers.add(await at(house, service, **({} if token is None else {"Authorization": f"Bearer {token}"})))
+    assert [(status, json.loads(raw)["type"]) for status, raw in answers] == [
+        (401, "urn:doorstep:problem:not-authenticated")
+    ]
+    assert (await at(house, service, Authorization=f"Bearer {signed(house)}"))[0] != 401
+
+
+@pytest.mark.parametrize("service", PER_SERVICE)
+async def test_a_header_that_names_somebody_makes_nobody_of_the_caller(house, service) -> None:
+    assert (await at(house, service, **FORGED))[0] == 401
+    for role, agency in (("collector", "station"), ("officer", "justice")):
+        token = {"Authorization": f"Bearer {house.token(role, agency)}"}
+        plain, forged = await at(house, service, **token), await at(house, service, **token, **FORGED)
+        assert plain[0] in (403, 404)
+        assert forged == plain
+
+
+async def test_a_forged_header_is_not_handed_on(house, subject) -> None:
+    for forged in (None, FORGED):
+        answer = await house.ask(
+            "GET", f"/api/files/{subject}", token=house.token("collector"), doorstep_purpose="triage", **forged or {}
+        )
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize("service", PER_SERVICE)
+async def test_two_tokens_are_none(house, service) -> None:
+    method, path = PER_SERVICE[service]
+    lines = "".join(f"Authorization: Bearer {house.token(role)}\r\n" for role in ("reviewer", "auditor"))
+    request = f"{method} {path.format(id=uuid4())} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n"
+    answer = await raw(house, request.encode(), house.stack.service_url(service))
+    assert answer.split(b" ", 2)[1] == b"400", answer
+    assert b"header-twice" in answer
+
+
 async def test_a_cookie_carries_no_command(house, subject) -> None:
     cookie = f"doorstep_session={house.token('collector')}"
     assert (await house.ask("POST", "/api/records", house.record(), Cookie=cookie)).status == 401
-    reader = f"doorstep_session={house.token('reviewer')}"
-    for path in (f"/api/records/{subject}", f"/api/assessments/{subject}"):
-        assert (await house.ask("GET", path, Cookie=reader, doorstep_purpose="triage")).status == 401
-    assert (await house.ask("GET", f"/api/journeys/{subject}?purpose=triage", Cookie=reader)).status == 200
+    reader = await house.signed_in("reviewer")
+    answer = await house.ask("POST", f"/api/needs/{uuid4()}/decision", {}, Cookie=reader, doorstep_purpose="triage")
+    assert (answer.status, answer.body["type"]) == (403, "urn:doorstep:problem:cross-site")
+    for path in (f"/api/assessments/{subject}", f"/api/journeys/{subject}?purpose=triage"):
+        assert (await house.ask("GET", path, Cookie=reader, doorstep_purpose="triage")).status == 200
+
+
+async def test_what_a_page_of_ours_changes_by_its_session_is_changed(house) -> None:
+    body = house.record()
+    await house.hand_in(body)
+    needs = await house.assessed(body["record_id"])
+    cookie = await house.signed_in("reviewer")
+    token = (await house.ask("GET", "/api/session", Cookie=cookie)).headers["doorstep-request-token"]
+    need = next(one for one in needs if one["state"] == "suggested")
+    decision = {"id": str(fresh_id()), "decision": "confirmed", "reason": "核实"}
+    path = f"/api/needs/{need['need_id']}/decision"
+    said = {"Cookie": cookie, "Origin": house.stack.front_door, "Doorstep-Purpose": "triage", "If-Match": '"1"'}
+    assert (await house.ask("POST", path, decision, **said)).status == 403
+    answer = await house.ask("POST", path, decision, **said, Doorstep_Request_Token=token)
+    assert answer.status in (200, 201), answer.raw
 
 
 async def test_no_answer_says_why_a_token_was_refused(house) -> None:
@@ -153,9 +253,9 @@ async def test_no_answer_says_why_a_token_was_refused(house) -> None:
     assert len(answers) == 1
 
 
-async def raw(house: Any, request: bytes) -> bytes:
+async def raw(house: Any, request: bytes, address: str | None = None) -> bytes:
     """All that is answered to these bytes."""
-    host, port = house.stack.front_door.removeprefix("http://").split(":")
+    host, port = (address or house.stack.front_door).removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
     writer.write_eof()
@@ -174,6 +274,20 @@ SMUGGLED = {
     "path with a line break": b"GET /api/files/%0d%0aSet-Cookie:x=1 HTTP/1.1\r\nHost: x\r\n",
     "path with raw bytes": b"GET /api/files/\xe7\x8e\x8b\xff HTTP/1.1\r\nHost: x\r\n",
     "path of another host": b"GET http://example.org/api/files/x HTTP/1.1\r\nHost: example.org\r\n",
+    "path of another host in capitals": b"GET HTTP://EXAMPLE.ORG/api/files/x HTTP/1.1\r\nHost: example.org\r\n",
+    "path that climbs": b"GET /api/follow/../../metrics HTTP/1.1\r\nHost: x\r\n",
+    "path that climbs from a page": b"GET /pages/../api/records HTTP/1.1\r\nHost: x\r\n",
+    "path that climbs in disguise": b"GET /pages/%2e%2e%2f%2e%2e%2fapp.py HTTP/1.1\r\nHost: x\r\n",
+    "path with two slashes": b"GET //api/files/x HTTP/1.1\r\nHost: x\r\n",
+    "path with NUL": b"GET /api/follow/%00 HTTP/1.1\r\nHost: x\r\n",
+    "path with a raw NUL": b"GET /api/follow/\0 HTTP/1.1\r\nHost: x\r\n",
+    "page with a line break": b"GET /sign-in?page=/audit%0d%0aSet-Cookie:x=1 HTTP/1.1\r\nHost: x\r\n",
+    "two hosts": b"GET /api/files/x HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+    "packed body": (
+        b"POST /api/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+        b"Content-Length: 2\r\n"
+    ),
+    "packed transfer": b"POST /api/records HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n",
     "two lengths": b"POST /api/records HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 9\r\n",
     "length and chunks": (
         b"POST /api/records HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n"
@@ -195,6 +309,26 @@ async def test_what_is_smuggled_in_headers_and_paths_comes_to_nothing(house, nam
     assert b"set-cookie" not in head
     assert b"x-role" not in head
     assert await house.counts() == before
+
+
+async def test_a_body_without_end_is_not_waited_for(house) -> None:
+    head = (
+        b"POST /api/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    host, port = house.stack.front_door.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(head)
+    sent = 0
+    async with asyncio.timeout(20):
+        while sent < 1024 and not reader._buffer:
+            writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.001)
+            sent += 1
+        answer = await reader.readuntil(b"\r\n")
+    writer.close()
+    assert answer.split(b" ")[1] == b"413"
+    assert sent < 1024
 
 
 async def test_a_language_and_a_trace_from_outside_are_not_repeated(house) -> None:

@@ -1,5 +1,6 @@
 """Keycloak with the station's realm: whoever it signs in is who a service takes them for, and nobody else is."""
 
+import asyncio
 import base64
 import hashlib
 import html
@@ -15,18 +16,27 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
+import uvicorn
+from sqlalchemy import text
 from yarl import URL
 
 from doorstep.contracts.codes import Department, Role
 from doorstep.contracts.topics import SERVICES
+from doorstep.gateway.app import new_app
+from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
-from doorstep.kit.testing import eventually
+from doorstep.kit.db import Database
+from doorstep.kit.policy import Policy
+from doorstep.kit.service import Service
+from doorstep.kit.testing import KIT_TABLES, Databases, eventually
+from doorstep.kit.vault import Vault
 from doorstep.local import keycloak
 from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
 from doorstep.local.keycloak import Keycloak
+from doorstep.local.ports import free_ports
 
-REDIRECT = "http://127.0.0.1:9/auth/callback"
+REDIRECT = "http://127.0.0.1:9/sign-in/callback"
 PASSWORD = "long enough for the realm"
 PORTAL_AGENCY = "national-portal"
 STAFF = {"role": "reviewer", "agency": "station", "station": "station-1"}
@@ -126,6 +136,80 @@ async def realm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Realm
         page = await made.client("doorstep-page")
         await made.administer("PUT", f"/clients/{page['id']}", page | {"redirectUris": [REDIRECT]})
         yield made
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """A running gateway that signs people in by that Keycloak, and a browser that keeps cookies."""
+
+    address: str
+    browser: aiohttp.ClientSession
+    database: Database
+
+    async def sign_in(self, name: str) -> tuple[int, str]:
+        """Status and address where one is after signing in on Keycloak's own form."""
+        async with self.browser.get(f"{self.address}/sign-in?page=/audit") as form:
+            found = await form.text()
+        action = html.unescape(re.search(r'id="kc-form-login"[^>]*action="([^"]+)"', found)[1])
+        async with self.browser.post(action, data={"username": name, "password": PASSWORD}) as answer:
+            return answer.status, answer.url.path
+
+    async def session(self) -> tuple[int, dict[str, Any], str]:
+        """What a page is told of its reader, and its request token."""
+        async with self.browser.get(f"{self.address}/api/session") as answer:
+            return answer.status, await answer.json(), answer.headers.get("doorstep-request-token", "")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def front_door(realm: Realm, databases: Databases, vault: Vault) -> AsyncIterator[FrontDoor]:
+    """The gateway, known to the realm by its address."""
+    port = free_ports(1)[0]
+    address, away = f"http://127.0.0.1:{port}", "http://127.0.0.1:9"
+    page = await realm.client("doorstep-page")
+    logout = page["attributes"] | {"post.logout.redirect.uris": f"{address}/"}
+    changed = page | {"redirectUris": [REDIRECT, f"{address}/sign-in/callback"], "attributes": logout}
+    await realm.administer("PUT", f"/clients/{page['id']}", changed)
+    settings = GatewaySettings(
+        profile="embedded", database_url="", keys_database_url="", kafka="", keyset=Path(), jwks_url="",
+        issuer=realm.keycloak.issuer, public_url=address, client_secret=await realm.secret("doorstep-page"),
+        intake_url=away, registry_url=away, risk_url=away, referral_url=away, audit_url=away,
+    )  # fmt: skip
+    database = Database(await databases.new(KIT_TABLES, "doorstep.gateway:migrations"), service="gateway")
+    service = Service("gateway", settings, database, vault, Policy(), realm.authenticator(), None, None)
+    server = uvicorn.Server(uvicorn.Config(new_app(service), port=port, log_config=None))
+    serving = asyncio.create_task(server._serve())
+    await eventually(lambda: asyncio.sleep(0, server.started))
+    jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(realm.keycloak.url))
+    async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+        yield FrontDoor(address, browser, database)
+    server.should_exit = True
+    await serving
+    for close in service.closers:
+        await close()
+    await database.close()
+
+
+@pytest.mark.keycloak
+async def test_the_front_door_signs_people_in_by_keycloaks_own_form_and_out_again(
+    realm: Realm, front_door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await realm.new_user("qian.reviewer", **STAFF)
+    assert await front_door.sign_in("qian.reviewer") == (200, "/audit")
+    status, told, token = await front_door.session()
+    assert (status, told) == (200, STAFF)
+    monkeypatch.setattr("doorstep.gateway.api.front._RENEWED_BEFORE", 400.0)  # as if the tokens were about to expire
+    for _ in range(2):
+        assert (await front_door.session())[0] == 200
+    async with front_door.database.transaction() as session:
+        [row] = await session.execute(text("SELECT version FROM browser_session"))
+    assert row.version == 3  # each refresh token was taken once, and the next one kept
+    said = {"Doorstep-Request-Token": token, "Origin": front_door.address}
+    async with front_door.browser.post(f"{front_door.address}/sign-out", headers=said) as answer:
+        onward = (await answer.json())["continue"]
+    async with front_door.browser.get(onward) as answer:
+        assert (answer.status, str(answer.url)) == (200, f"{front_door.address}/")
+    assert (await front_door.session())[0] == 401
+    assert await front_door.sign_in("qian.reviewer") == (200, "/audit")  # it asks for the password again
 
 
 @pytest.mark.keycloak

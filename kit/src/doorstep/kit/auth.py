@@ -4,7 +4,9 @@ import asyncio
 import json
 import time
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 from joserfc import jwt
@@ -13,6 +15,10 @@ from joserfc.jwk import KeySet
 
 from doorstep.contracts.codes import Role
 
+DEVELOPMENT_KEYS = "development-"
+"""So begin the ids of keys that sign for whoever asks."""
+
+_Checked = TypeVar("_Checked")
 _ALGORITHMS = ["RS256"]
 _LEEWAY = 30
 _LONGEST = 8192
@@ -43,9 +49,13 @@ class Authenticator:
     A token that was accepted is accepted again for half a minute, unless it expires or the keys are asked for anew.
     """
 
-    def __init__(self, *, issuer: str, jwks_url: str, audience: str) -> None:
-        """Accept tokens of `issuer` for `audience`, signed by a key published at `jwks_url`."""
+    def __init__(self, *, issuer: str, jwks_url: str, audience: str, development: bool = False) -> None:
+        """Accept tokens of `issuer` for `audience`, signed by a key published at `jwks_url`.
+
+        Keys of the development issuer count in `development` alone.
+        """
         self._jwks_url = jwks_url
+        self._development = development
         self._claims = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY,
             iss={"essential": True, "value": issuer},
@@ -64,21 +74,32 @@ class Authenticator:
 
     async def verify(self, token: str) -> Principal:
         """The principal that `token` names. Raises NotAuthenticated, which never says why in detail."""
+        return await self._with_keys(token, self._decode)
+
+    async def signed(self, token: str) -> jwt.Token:
+        """Header and claims of a `token` that the issuer signed, for whomever and until whenever.
+
+        Raises NotAuthenticated.
+        """
+        return await self._with_keys(token, self._opened)
+
+    async def _with_keys(self, token: str, check: Callable[[str], _Checked]) -> _Checked:
         if len(token) > _LONGEST:
             raise NotAuthenticated("too long")
         answered = self._answered
         if _SOON < time.monotonic() - answered < _KEYS_SERVE:
             self._renew(answered)
-        principal = self._checked(token)
-        if principal is None and self._needs_keys(token) and await self._refresh(answered):
-            principal = self._checked(token)
-        if principal is None:
+        found = self._checked(token, check)
+        if found is None and self._needs_keys(token) and await self._refresh(answered):
+            found = self._checked(token, check)
+        if found is None:
             raise NotAuthenticated("not valid")
-        return principal
+        return found
 
-    def _checked(self, token: str) -> Principal | None:
+    @staticmethod
+    def _checked(token: str, check: Callable[[str], _Checked]) -> _Checked | None:
         try:
-            return self._decode(token)
+            return check(token)
         except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
@@ -97,13 +118,18 @@ class Authenticator:
         if self._renewing is None or self._renewing.done():
             self._renewing = asyncio.get_running_loop().create_task(self._refresh(answered))
 
+    def _opened(self, token: str) -> jwt.Token:
+        if time.monotonic() - self._answered > _KEYS_SERVE:
+            raise ValueError("no keys")
+        return jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
+
     def _decode(self, token: str) -> Principal:
         if time.monotonic() - self._answered > _KEYS_SERVE:
             raise ValueError("no keys")
         until, principal = self._accepted.get(token, (0.0, None))
         if principal is not None and time.time() < until:
             return principal
-        decoded = jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
+        decoded = self._opened(token)
         self._claims.validate(decoded.claims)
         claims = decoded.claims
         station = claims.get("station")
@@ -127,9 +153,14 @@ class Authenticator:
                 timeout = aiohttp.ClientTimeout(total=5)
                 async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self._jwks_url) as answer:
                     answer.raise_for_status()
-                    self._keys = KeySet.import_key_set(await answer.json())
+                    self._keys = self._trusted(KeySet.import_key_set(await answer.json()))
                     self._accepted.clear()
             except (aiohttp.ClientError, JoseError, OSError, ValueError, TimeoutError):
                 return False
             self._answered = time.monotonic()
             return True
+
+    def _trusted(self, keys: KeySet) -> KeySet:
+        if self._development:
+            return keys
+        return KeySet([key for key in keys.keys if not str(key.kid).startswith(DEVELOPMENT_KEYS)])

@@ -18,6 +18,7 @@ NESTING = 32
 IN_FLIGHT = 64
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
+_ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "origin", "x-road-userid")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -59,12 +60,25 @@ class Door:
             if counted and self._in_flight > IN_FLIGHT:
                 zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
                 raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
+            check_headers(headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
                 body = await _body_in_time(headers, receive)
                 receive = _again(body, receive)
             await self._app(scope, receive, send)
         except Problem as problem:
             await answer(Request(scope), problem)(scope, receive, send)
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse what stands twice where two would be read differently, and bodies that somebody would have to unpack.
+
+    Raises Problem.
+    """
+    if any(len(headers.getlist(name)) > 1 for name in _ONCE):
+        raise Problem(400, "header-twice", "同一请求头出现两次。", "A header stands twice.")
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        zh, en = "请不要压缩请求体。", "Send the body as it is, not compressed."
+        raise Problem(415, "content-encoding", zh, en, headers={"Accept-Encoding": "identity"})
 
 
 async def _body_in_time(headers: Headers, receive: Receive) -> bytes:

@@ -126,7 +126,12 @@ def compose(name: str, settings: Settings) -> Service:
         database=Database(settings.database_url, service=name, pool_size=16),
         vault=Vault(keys, Keyset(settings.keyset)),
         policy=Policy(),
-        authenticator=Authenticator(issuer=settings.issuer, jwks_url=settings.jwks_url, audience=settings.audience),
+        authenticator=Authenticator(
+            issuer=settings.issuer,
+            jwks_url=settings.jwks_url,
+            audience=settings.audience,
+            development=settings.profile == DEVELOPMENT_PROFILE,
+        ),
         broker=Broker(
             settings.kafka,
             replication=settings.kafka_replication,

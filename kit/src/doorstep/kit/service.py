@@ -220,6 +220,7 @@ async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # who calls from where is believed of nobody here; the front door has a setting
             timeout_graceful_shutdown=10,
         )
     )

@@ -1,11 +1,15 @@
 """The gateway over a real database; nobody answers behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
+import aiohttp
+import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -25,15 +29,88 @@ from doorstep.local.ports import free_ports
 STATION = "station-7"
 
 
-def settings(profile: str = "embedded") -> GatewaySettings:
+def settings(profile: str = "embedded", **more: Any) -> GatewaySettings:
     """Settings by which nobody answers: neither the services behind nor the issuer."""
     port = free_ports(1)[0]
     away = f"http://127.0.0.1:{port}"
-    return GatewaySettings(
-        profile=profile, database_url="", kafka="", keyset=Path(), issuer=away, jwks_url=away,
-        key_store_url=away, token_url=away, client_id="gateway", client_secret=Path(),
-        intake_url=away, registry_url=away, risk_url=away, referral_url=away, audit_url=away,
-    )  # fmt: skip
+    told = {
+        "profile": profile, "database_url": "", "kafka": "", "keyset": Path(),
+        "client_id": "gateway", "client_secret": Path(),
+        **{name: away for name in ("issuer", "jwks_url", "key_store_url", "token_url", "intake_url", "registry_url", "risk_url", "referral_url",
+                                   "audit_url")},
+    }  # fmt: skip
+    return GatewaySettings(**told | more)
+
+
+@dataclass
+class Browser:
+    """Speaks to the gateway's application as a browser does: it keeps cookies, and says where a request comes from."""
+
+    app: Any
+    cookies: dict[str, str] = field(default_factory=dict)
+    set: dict[str, Any] = field(default_factory=dict)
+    peer: str = "192.0.2.1"
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer; its cookies are kept."""
+        path, _, query = path.partition("?")
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookies:
+            named["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        named |= {} if body is None else {"content-type": "application/json"}
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "scheme": "http",
+            "headers": [(name.encode(), value.encode()) for name, value in named.items()], "client": (self.peer, 1),
+        }  # fmt: skip
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"" if body is None else orjson.dumps(body)}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        for name, value in sent[0]["headers"]:
+            if name == b"set-cookie":
+                self._keep(value.decode())
+        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], told, b"".join(part.get("body", b"") for part in sent[1:])
+
+    def _keep(self, header: str) -> None:
+        [(name, one)] = SimpleCookie(header).items()
+        self.set[name] = one
+        if one["max-age"] == "0":
+            self.cookies.pop(name, None)
+        else:
+            self.cookies[name] = one.value
+
+    async def begin(self, page: str = "/audit") -> str:
+        """Where the gateway sends a browser that wants to sign in."""
+        status, headers, body = await self.ask("GET", f"/sign-in?page={page}")
+        assert status == 303, body
+        return headers["location"]
+
+    async def chosen(self, address: str, person: str) -> str:
+        """Path and query to which the issuer sends the browser back."""
+        form = dict(parse_qsl(urlsplit(address).query)) | {"person": person}
+        async with aiohttp.ClientSession() as client:
+            async with client.get(address) as page:
+                assert page.status == 200
+            async with client.post(address.partition("?")[0], data=form, allow_redirects=False) as answer:
+                assert answer.status == 303, await answer.text()
+                back = urlsplit(answer.headers["Location"])
+        return f"{back.path}?{back.query}"
+
+    async def sign_in(self, person: str = "reviewer", page: str = "/audit") -> None:
+        """Sign in as one of the issuer's people."""
+        status, headers, body = await self.ask("GET", await self.chosen(await self.begin(page), person))
+        assert (status, headers.get("location")) == (303, page), body
+
+    async def request_token(self) -> str:
+        """What the page says when it changes something."""
+        return (await self.ask("GET", "/api/session", sec_fetch_site="same-origin"))[1]["doorstep-request-token"]
 
 
 @dataclass(frozen=True)
@@ -159,6 +236,18 @@ class Way:
         """What somebody is answered who asks for the journey."""
         headers |= {} if purpose is None else {"doorstep_purpose": purpose}
         return await self.desk.call("GET", f"/api/journeys/{self.record_id}", who, **headers)
+
+
+@pytest.fixture(scope="session")
+def settings_for() -> Any:
+    """Makes settings by which nobody answers but who is named."""
+    return lambda profile="embedded", **more: settings(profile, **more)
+
+
+@pytest.fixture(scope="session")
+def new_browser() -> Any:
+    """Makes a browser that asks a desk's gateway."""
+    return lambda desk, **more: Browser(desk.call.app, **more)
 
 
 @pytest.fixture(scope="module")

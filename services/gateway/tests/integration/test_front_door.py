@@ -1,6 +1,7 @@
 """What the gateway answers itself, and what it says where nobody answers behind it."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +13,9 @@ from aiohttp import web
 
 from doorstep.contracts.codes import Action, Department, Purpose, Role, TaskState
 from doorstep.contracts.topics import SERVICES
+from doorstep.gateway.app import new_app
 from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.testing import KIT_TABLES
 from doorstep.local.ports import free_ports
 
 SIGNED = "Sun, 22 Nov 2026 05:21:36 GMT"
@@ -44,21 +47,6 @@ async def behind(desk: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[li
     await runner.cleanup()
 
 
-@pytest.fixture
-async def issuer(desk: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """An issuer whose tokens are the role that was asked for."""
-
-    async def token(request: web.Request) -> web.Response:
-        return web.json_response({"access_token": str((await request.post())["role"])})
-
-    application = web.Application()
-    application.router.add_post("/token", token)
-    runner, address = await running(application)
-    monkeypatch.setattr(desk.service.settings, "issuer", address)
-    yield
-    await runner.cleanup()
-
-
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 async def test_where_nobody_answers_it_says_so_and_when_to_come_again(desk, method) -> None:
     body = {} if method != "GET" else None
@@ -83,7 +71,8 @@ async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
     for path, kind in (
         (f"/journeys/{uuid4()}", "text/html"), ("/pages/journey.js", "text/javascript"), ("/audit", "text/html"),
         ("/pages/audit.js", "text/javascript"), ("/pages/audit-words.js", "text/javascript"),
-        ("/pages/audit.css", "text/css"), ("/usage", "text/html"),
+        ("/pages/audit.css", "text/css"), ("/usage", "text/html"), ("/", "text/html"),
+        ("/pages/session.js", "text/javascript"),
     ):  # fmt: skip
         answer = await desk.call("GET", path)
         assert answer.status == 200
@@ -110,7 +99,7 @@ async def test_the_auditors_page_is_plain_in_both_languages_and_takes_nothing_fr
         assert forbidden not in page
     assert page.count("data-zh=") == page.count("data-en=") > 10
     files = re.findall(r'(?:src|href)="(/pages/[^"]+)"', page)
-    assert len(files) == 4
+    assert len(files) == 5
     for file in files:
         answer = await desk.call("GET", file)
         assert answer.status == 200
@@ -124,70 +113,91 @@ async def test_every_code_of_the_log_has_its_words_on_the_auditors_page(desk) ->
     assert [code for code in sorted(codes) if not re.search(rf'"{code}": \["[^"]+", "[^"]+"\]', words)] == []
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_a_cookie_reads_journeys_and_does_nothing_else(desk, way, method) -> None:
-    cookie = {"cookie": "other=1; doorstep_session=reviewer; more=2"}
-    read = await way.look(None, **cookie)
-    assert read.status == 200
-    asked = len(desk.call.asked)
-    await desk.call(method, f"/api/journeys/{way.record_id}", None, {}, **cookie)
-    answer = await desk.call("POST", "/api/dead-letters/gateway/pass-over", None, {}, **cookie)
-    assert answer.status == 401
-    assert len(desk.call.asked) == asked
-
-
-async def test_a_cookie_reads_the_log_and_names_no_purpose_by_its_address(desk, behind) -> None:
-    cookie = {"cookie": "doorstep_session=auditor"}
-    assert (await desk.call("GET", "/api/log/entries?purpose=audit", None, **cookie)).status == 200
-    assert (await desk.call("GET", "/api/log/conduct", None, doorstep_purpose="audit", **cookie)).status == 200
-    assert (await desk.call("PUT", "/api/log/ties", None, {"cases": []}, **cookie)).status == 200
-    assert (await desk.call("GET", "/api/requests", None, **cookie)).status == 200
-    assert behind == [
-        ("GET", "/api/log/entries?purpose=audit", "Bearer auditor", None),
-        ("GET", "/api/log/conduct", "Bearer auditor", "audit"),
-        ("PUT", "/api/log/ties", None, None),
-        ("GET", "/api/requests", None, None),
-    ]
-
-
 async def test_when_the_log_was_signed_is_handed_back(desk, behind) -> None:
     answer = await desk.call("GET", "/api/log/checkpoint")
     assert answer.headers["last-modified"] == SIGNED
 
 
 @pytest.mark.parametrize(
-    "cookie", ["doorstep_session=", "doorstep_session", "=;=;", "doorstep_session=\x80", "a" * 5000]
+    "cookie",
+    ["doorstep_session=", "doorstep_session", "=;=;", "doorstep_session=\x80", "a" * 5000, "doorstep_session=reviewer"],
 )
 async def test_a_cookie_that_is_none_is_no_session(way, cookie) -> None:
     assert (await way.look(None, cookie=cookie)).status == 401
 
 
-async def test_a_token_counts_before_a_cookie(way) -> None:
-    assert (await way.look("collector", cookie="doorstep_session=reviewer")).status == 403
+async def paced(new_desk: Any, settings_for: Any, new_browser: Any, **limits: Any) -> Any:
+    """A browser at a gateway with limits."""
+    made = await new_desk("gateway", new_app, settings_for(**limits), KIT_TABLES, "doorstep.gateway:migrations")
+    return new_browser(made)
+
+
+async def test_who_asks_too_often_from_one_address_waits_and_another_does_not(
+    new_desk, settings_for, new_browser
+) -> None:
+    browser = await paced(new_desk, settings_for, new_browser, limit_per_address=5)
+    answers = [await browser.ask("GET", "/usage", x_forwarded_for=f"198.51.100.{one}") for one in range(7)]
+    assert [status for status, _, _ in answers] == [200] * 5 + [429] * 2
+    _, headers, body = answers[-1]
+    assert json.loads(body)["type"] == "urn:doorstep:problem:too-many-requests"
+    assert 1 <= int(headers["retry-after"]) <= 61
+    assert headers["x-content-type-options"] == "nosniff"
+    browser.peer = "192.0.2.2"
+    assert (await browser.ask("GET", "/usage"))[0] == 200
+    assert (await browser.ask("GET", "/healthz"))[0] == 200
+
+
+async def test_behind_a_proxy_that_was_named_its_callers_are_counted_apart(new_desk, settings_for, new_browser) -> None:
+    named = {"limit_per_address": 2, "trusted_proxies": "192.0.2.0/24, 2001:db8::/32"}
+    browser = await paced(new_desk, settings_for, new_browser, **named)
+    for caller in ("198.51.100.1", "198.51.100.2"):
+        forged = f"203.0.113.{caller[-1]}, {caller}"
+        answers = [await browser.ask("GET", "/usage", x_forwarded_for=forged) for _ in range(3)]
+        assert [status for status, _, _ in answers] == [200, 200, 429]
+
+
+async def test_who_asks_too_often_waits_wherever_they_ask_from(new_desk, settings_for, new_browser) -> None:
+    browser = await paced(new_desk, settings_for, new_browser, limit_per_principal=3)
+    told = []
+    for one in range(5):
+        browser.peer = f"192.0.2.{one}"
+        told.append((await browser.ask("GET", "/api/session", authorization="Bearer reviewer"))[0])
+    assert told == [200, 200, 200, 429, 429]
+    assert (await browser.ask("GET", "/api/session", authorization="Bearer collector"))[0] == 200
+    assert (await browser.ask("GET", "/api/session", authorization="Bearer nobody"))[0] != 429
+
+
+@pytest.mark.parametrize("name", ["authorization", "host", "content-type", "doorstep-purpose", "origin"])
+async def test_a_header_that_stands_twice_is_refused_before_anything_is_looked_at(desk, name) -> None:
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "query_string": b"",
+        "path": "/api/session", "raw_path": b"/api/session", "root_path": "", "scheme": "http",
+        "headers": [(name.encode(), b"Bearer reviewer"), (name.encode(), b"Bearer auditor")],
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked = len(desk.call.asked)
+    await desk.call.app(scope, receive, send)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["type"]) == (400, "urn:doorstep:problem:header-twice")
+    assert len(desk.call.asked) == asked
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, identity", "x"])
+async def test_a_body_that_somebody_would_have_to_unpack_is_refused(desk, encoding) -> None:
+    answer = await desk.call("POST", "/api/records", "collector", b"\x1f\x8b" * 9, content_encoding=encoding)
+    assert (answer.status, answer.body["type"]) == (415, "urn:doorstep:problem:content-encoding")
 
 
 async def test_an_event_source_names_its_purpose_in_the_address(desk, way) -> None:
     path = f"/api/journeys/{way.record_id}"
     for query, status in (("?purpose=follow-up", 200), ("?purpose=service", 403), ("?purpose=x", 403), ("", 403)):
         assert (await desk.call("GET", path + query, "reviewer")).status == status
-
-
-async def test_nobody_signs_in_outside_the_development_profile(in_production: Any, desk: Any) -> None:
-    for path in (f"/sign-in?record={uuid4()}", "/sign-in/auditor"):
-        assert (await in_production.call("GET", path)).status == 404
-        answer = await desk.call("GET", path)
-        assert (answer.status, answer.body["type"]) == (503, "urn:doorstep:problem:issuer-away")
-
-
-async def test_who_signs_in_gets_a_cookie_that_scripts_cannot_read_and_goes_on_to_their_page(desk, issuer) -> None:
-    record = uuid4()
-    for path, page, role in ((f"/sign-in?record={record}", f"/journeys/{record}", "reviewer"),
-                             ("/sign-in/auditor", "/audit", "auditor")):  # fmt: skip
-        answer = await desk.call("GET", path)
-        assert (answer.status, answer.headers["location"]) == (303, page)
-        cookie = answer.headers["set-cookie"].lower()
-        assert cookie.startswith(f"doorstep_session={role};")
-        assert {"httponly", "samesite=strict"} <= {part.strip() for part in cookie.split(";")}
 
 
 @pytest.fixture

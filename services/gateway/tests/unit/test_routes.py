@@ -48,7 +48,8 @@ def test_the_dead_letters_of_a_service_lie_under_its_name(service: str) -> None:
         "", "/", "record", "Records", "petitions", "journeys/7", "dead-letters", "dead-letters/gateway/7",
         "dead-letters/police", ".", "..", "follow/..", "follow/../log", "follow/%2e%2E/log", "follow/%2e./log",
         "follow/a%2fb", "follow/..%2F..%2Fmetrics", "follow/a%5cb", "%2e%2e/records", "//records", "/records",
-        "records%3Fx=1", "records%23", "records%00",
+        "records%3Fx=1", "records%23", "records%00", "follow/%00", "follow/a%0d%0ab", "follow/%7f", "files//7",
+        "files/%2f/7", "files///",
     ],
 )  # fmt: skip
 def test_whatever_else_leads_nowhere(path: str) -> None:

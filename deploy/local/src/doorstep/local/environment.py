@@ -135,6 +135,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     if engines.bells is not None:
         settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
     if service == FRONT_DOOR:
+        settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
         for other in SERVICES:
             if other != FRONT_DOOR and other in layout.ports:
                 settings[f"DOORSTEP_{other.upper()}_URL"] = layout.url(other)

@@ -12,15 +12,17 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from doorstep.contracts.codes import Department, Role
+from doorstep.kit.auth import DEVELOPMENT_KEYS
 from doorstep.local.clients import LIFETIME as CLIENT_LIFETIME
 from doorstep.local.clients import Clients, UnknownClient
 from doorstep.local.failures import PortTaken
 from doorstep.local.ports import HOST
+from doorstep.local.sign_in import Refused, SignIn
 
 AUDIENCE = "doorstep"
 STATION = "station"
 LIFETIME = 12 * 3600  # seconds
-KEY_ID_PREFIX = "development-"
+KEY_ID_PREFIX = DEVELOPMENT_KEYS
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
 _PORTAL = "national-portal"
@@ -32,7 +34,7 @@ class UnknownClaim(ValueError):
 
 
 class Issuer:
-    """Signs tokens with an RSA key kept in the data folder, and answers `/token` and the key set."""
+    """Signs tokens with an RSA key kept in the data folder, and answers `/token`, the key set and the sign-in."""
 
     def __init__(self, key_file: Path, port: int) -> None:
         self._key_file = key_file
@@ -40,6 +42,7 @@ class Issuer:
         self._port = port
         self._key: RSAKey | None = None
         self._runner: web.AppRunner | None = None
+        self._sign_in = SignIn(self.url, self._signing_key, self.token)
 
     @property
     def url(self) -> str:
@@ -63,6 +66,7 @@ class Issuer:
         application.router.add_get("/.well-known/jwks.json", self._answer_keys)
         application.router.add_post("/token", self._answer_token)
         application.router.add_post("/service-token", self._answer_service)
+        self._sign_in.add_routes(application.router)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         try:
@@ -84,7 +88,7 @@ class Issuer:
         agency: str = STATION,
         station: str | None = None,
         subject: str | None = None,
-        lifetime: int = LIFETIME,
+        seconds: int = LIFETIME,
     ) -> str:
         """Return a signed token; raises UnknownClaim.
 
@@ -101,7 +105,7 @@ class Issuer:
             "sub": subject or str(uuid4()),
             "iat": now,
             "nbf": now,
-            "exp": now + lifetime,
+            "exp": now + seconds,
             "role": role,
             "agency": agency,
         }
@@ -121,6 +125,11 @@ class Issuer:
     async def _answer_token(self, request: web.Request) -> web.Response:
         form = await request.post()
         asked = {name: value for name, value in form.items() if isinstance(value, str) and value}
+        if "grant_type" in asked:
+            try:
+                return web.json_response(self._sign_in.exchange(asked), headers={"Cache-Control": "no-store"})
+            except Refused as refused:
+                return web.json_response({"error": str(refused)}, status=400)
         try:
             if asked.get("role") == Role.SERVICE:
                 raise UnknownClaim("role: service is for those with a secret")
@@ -144,7 +153,7 @@ class Issuer:
             name = self.clients.service(str(form.get("client_id", "")), str(form.get("client_secret", "")))
         except UnknownClient:
             return web.json_response({"error": "invalid_client"}, status=401)
-        token = self.token(Role.SERVICE, subject=name, lifetime=CLIENT_LIFETIME)
+        token = self.token(Role.SERVICE, subject=name, seconds=CLIENT_LIFETIME)
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": CLIENT_LIFETIME})
 
 

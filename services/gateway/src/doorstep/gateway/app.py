@@ -1,23 +1,19 @@
 """The HTTP edge of the gateway, composed."""
 
 from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
+from typing import cast
 
 import aiohttp
 from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from doorstep.contracts.codes import Purpose
-from doorstep.gateway.api import dead_letters, description, forward, journeys, pages
+from doorstep.gateway.api import dead_letters, description, forward, journeys, pages, sign_in
+from doorstep.gateway.api.front import Front, Sessions
+from doorstep.gateway.api.issuer import Issuer
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
 NAME = "gateway"
 _KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
-_JOURNEYS = "/api/journeys/"
-_READ_BY_PAGES = (_JOURNEYS, "/api/log/")
-_ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
 
 def new_service() -> Service:
@@ -27,10 +23,15 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    routers = (journeys.router, pages.router, description.router, dead_letters.router, forward.router)
+    routers = (
+        journeys.router, sign_in.router, pages.router, description.router, dead_letters.router, forward.router,
+    )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep", openapi_url=None)
     app.state.client = _client(service)
-    app.add_middleware(Browser)
+    settings = cast("GatewaySettings", service.settings)
+    issuer = Issuer(settings, app.state.client, lambda: service.authenticator)
+    app.state.sessions = Sessions(service, settings, issuer)
+    app.add_middleware(Front, service=service, settings=settings, sessions=app.state.sessions)
     return app
 
 
@@ -56,42 +57,3 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
 
     service.closers.insert(0, close)
     return client
-
-
-class Browser:
-    """What a browser cannot say in headers: its session is a cookie, for reading journeys and the log alone, and an
-    event source's purpose stands in the address. A cookie never carries a command, so that no other site can send one.
-    No answer is kept by caches unless its service says so, or taken for another type than it names."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Stand before `app`."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers that the browser could not."""
-        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_READ_BY_PAGES):
-            headers = MutableHeaders(scope=scope)
-            token = _session(headers.get("cookie", ""))
-            if token and "authorization" not in headers:
-                headers["authorization"] = f"Bearer {token}"
-            named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
-            streams = scope["path"].startswith(_JOURNEYS)
-            if streams and named in set(Purpose) and "doorstep-purpose" not in headers:
-                headers["doorstep-purpose"] = named
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _ON_EVERY_ANSWER.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, guarded)
-
-
-def _session(cookies: str) -> str | None:
-    try:
-        found = SimpleCookie(cookies).get(pages.COOKIE)
-    except CookieError:
-        return None
-    return found.value if found else None

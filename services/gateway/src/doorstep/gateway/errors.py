@@ -1,4 +1,4 @@
-"""What can go wrong with a journey."""
+"""What can go wrong with a journey, and with signing in."""
 
 
 class JourneyUnknown(Exception):
@@ -7,3 +7,15 @@ class JourneyUnknown(Exception):
 
 class OwnRecord(Exception):
     """Whoever took a record does not review it."""
+
+
+class NoSignIn(Exception):
+    """Nobody signs in here with a browser: no address is set up, or the issuer offers none."""
+
+
+class IssuerAway(Exception):
+    """The issuer does not answer now."""
+
+
+class SignInRefused(Exception):
+    """The issuer gives nothing for this code or refresh token, or what it gives is for somebody else."""

@@ -9,7 +9,7 @@ from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
 from doorstep.contracts.facts import CATALOGUE, SubjectKind
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.gateway.domain.journey import StepKind
-from doorstep.gateway.operations import StepShown
+from doorstep.gateway.operations.reading import StepShown
 
 
 class Named(BaseModel):

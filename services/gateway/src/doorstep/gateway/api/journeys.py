@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from doorstep.contracts.codes import Action
 from doorstep.gateway import queries
 from doorstep.gateway.errors import JourneyUnknown, OwnRecord
-from doorstep.gateway.operations import Reading, StepShown, open_journey, read_on
+from doorstep.gateway.operations.reading import Reading, StepShown, open_journey, read_on
 from doorstep.gateway.schemas import JourneySoFar, journey_step
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem

@@ -1,5 +1,6 @@
 """Which service answers which path of the front door."""
 
+import re
 from urllib.parse import quote, unquote
 
 BEHIND = ("intake", "registry", "risk", "referral", "audit")
@@ -21,6 +22,7 @@ _SERVICE_OF: dict[str, str] = {
     "dumonitor": "audit",
 }
 _DEAD_LETTERS = "dead-letters"
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 def outside(service: str, path: str) -> str:
@@ -33,11 +35,12 @@ def outside(service: str, path: str) -> str:
 def route(raw_path: str) -> tuple[str, str] | None:
     """The service that answers `raw_path` (below /api/, as it was sent) and the path that it knows, encoded anew.
 
-    None if there is none, and for a path with dot segments or an encoded slash: they would lead elsewhere.
+    None if there is none, and for a path with dot segments, an encoded slash, an empty segment but the last, or
+    control characters: they would lead elsewhere, or be read differently there.
     `dead-letters/<service>/...` leads to the dead letters of that service.
     """
     segments = [unquote(segment) for segment in raw_path.split("/")]
-    if any(segment in (".", "..") or "/" in segment or "\\" in segment for segment in segments):
+    if any(segment in (".", "..") or _UNSAFE.search(segment) for segment in segments) or "" in segments[:-1]:
         return None
     path = "/".join(quote(segment, safe="") for segment in segments)
     first, _, rest = path.partition("/")

@@ -50,7 +50,6 @@ const texts = {
   loading: ["正在读取……", "Reading …"], lost: ["连接中断，请稍后再试。", "No connection; try again in a moment."],
   away: ["日志服务暂时没有回应，请稍后再试。", "The log does not answer now; try again in a moment."],
   signIn: ["请先以审计员身份登录。", "Please sign in as an auditor."], signInFirst: ["登录后显示。", "Shown once you have signed in."],
-  signInLink: ["以审计员身份登录（演示）", "Sign in as an auditor (demonstration)"],
   refused: ["您现在的身份不是审计员，无权查看；此次尝试已记入日志。", "You are not signed in as an auditor and may not see this; the try is in the log."],
   notShown: ["无权查看。", "Not shown to you."], notBegun: ["日志尚未开始。", "The log has not begun."],
   notWitnessed: ["还没有足够见证方联署的检查点。", "No checkpoint has the cosignatures of enough witnesses yet."],

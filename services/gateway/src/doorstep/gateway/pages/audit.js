@@ -205,9 +205,8 @@ function notice() {
   place.hidden = !noticed;
   place.replaceChildren();
   if (!noticed) return;
-  const anchor = element("a", text("signInLink"));
-  anchor.href = "/sign-in/auditor";
-  place.append(text(noticed), " ", anchor);
+  place.append(text(noticed));
+  if (signedIn.offered()) place.append(" ", signedIn.link(language));
 }
 
 function drawChoices() {
@@ -225,6 +224,7 @@ function draw() {
   byId("language").lang = language ? "zh-CN" : "en";
   for (const labelled of document.querySelectorAll("[data-zh]")) labelled.textContent = labelled.dataset[language ? "en" : "zh"];
   notice();
+  signedIn.draw(language);
   drawChoices();
   drawCheckpoint("newest", { 503: "notBegun" });
   drawCheckpoint("witnessed", { 404: "notWitnessed" });
@@ -251,6 +251,8 @@ async function look() {
   seen.promises = seen.conduct = null;
   drawPromises();
   drawConduct();
+  await signedIn.look();
+  signedIn.draw(language);
   seen.promises = told(await ask("manifests?limit=1000"));
   if (seen.promises.status === 401) { seen.conduct = seen.promises; draw(); return; }
   drawPromises();

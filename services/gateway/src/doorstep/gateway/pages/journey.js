@@ -17,7 +17,7 @@ const words = {
   "here": ["本地", "here"], "elsewhere": ["外地", "elsewhere"], "mandarin": ["普通话", "Mandarin"], "dialect": ["方言", "dialect"], "sign": ["手语", "sign language"], "foreign": ["外语", "foreign"],
 };
 const texts = {
-  signIn: ["请先登录。", "Please sign in."], signInLink: ["以审核员身份登录（演示）", "Sign in as a reviewer (demonstration)"],
+  signIn: ["请先登录。", "Please sign in."],
   unknown: ["没有这份记录，或尚未到达。", "No such record, or it has not arrived yet."], lost: ["连接中断，正在重连……", "Connection lost, reconnecting …"],
   refused: ["您无权查看这份记录。", "You may not see this record."], solved: ["已解决", "solved"], notSolved: ["未解决", "not solved"], rule: ["规则", "rule"],
   yes: ["是", "yes"], no: ["否", "no"],
@@ -107,6 +107,7 @@ function draw() {
   document.getElementById("language").textContent = language ? "中文" : "English";
   document.getElementById("language").lang = language ? "zh-CN" : "en";
   for (const labelled of document.querySelectorAll("[data-zh]")) labelled.textContent = labelled.dataset[language ? "en" : "zh"];
+  signedIn.draw(language);
   drawRequests();
   drawSteps();
 }
@@ -117,19 +118,16 @@ function notice(name, link) {
   place.replaceChildren();
   if (!name) return;
   place.append(text(name));
-  if (link) {
-    const anchor = element("a", text("signInLink"));
-    anchor.href = link;
-    place.append(" ", anchor);
-  }
+  if (link && signedIn.offered()) place.append(" ", signedIn.link(language));
 }
 
 async function begin() {
   const answer = await fetch(address + query, { headers: { "Accept-Language": language ? "en" : "zh" } }).catch(() => null);
   if (!answer) { notice("lost"); setTimeout(begin, 2000); return; }
-  const signIn = `/sign-in?record=${encodeURIComponent(record)}`;
-  if (answer.status === 401) { notice("signIn", signIn); return; }
-  if (answer.status === 403) { notice("refused", signIn); return; }
+  await signedIn.look();
+  signedIn.draw(language);
+  if (answer.status === 401) { notice("signIn", true); return; }
+  if (answer.status === 403) { notice("refused", true); return; }
   if (!answer.ok) { notice("unknown"); setTimeout(begin, 2000); return; }
   notice(null);
   for (const step of (await answer.json()).steps) steps.set(step.position, step);

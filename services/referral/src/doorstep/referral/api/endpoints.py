@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from doorstep.contracts.codes import Action, Department
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Resource
-from doorstep.kit.service import PrincipalDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, Service, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral import views
 from doorstep.referral.operations import endpoints
 from doorstep.referral.operations.access import Access
@@ -19,6 +19,7 @@ router = APIRouter(prefix="/api/departments/{department}/endpoint", tags=["feeds
 
 @router.put("")
 @attempts(Action.CHANGE_ENDPOINT)
+@visible_to(Visibility.DEPARTMENT)
 async def put_endpoint(
     department: Department, body: EndpointBody, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> EndpointSecret:
@@ -42,6 +43,7 @@ async def put_endpoint(
 
 @router.get("")
 @attempts(Action.READ_FEED_SETTINGS)
+@visible_to(Visibility.DEPARTMENT)
 async def read_endpoint(
     department: Department, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> EndpointView:
@@ -52,6 +54,7 @@ async def read_endpoint(
 
 @router.post("/removal")
 @attempts(Action.CHANGE_ENDPOINT)
+@visible_to(Visibility.DEPARTMENT)
 async def remove(
     department: Department, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> dict[str, str]:
@@ -63,6 +66,7 @@ async def remove(
 
 @router.post("/replays")
 @attempts(Action.CHANGE_ENDPOINT)
+@visible_to(Visibility.DEPARTMENT)
 async def replay(
     department: Department, body: ReplayBody, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> EndpointView:

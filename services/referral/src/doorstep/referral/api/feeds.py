@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from doorstep.contracts.codes import Action, Department
 from doorstep.kit.policy import Resource
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral import queries, views
 from doorstep.referral.api.departments import KeyId
 from doorstep.referral.operations.access import Access
@@ -24,6 +24,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="At most so many messages
 
 @router.get("/keys")
 @attempts(Action.READ_FEED_SETTINGS)
+@visible_to(Visibility.DEPARTMENT)
 async def list_keys(
     department: Department, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> KeyViews:
@@ -35,6 +36,7 @@ async def list_keys(
 
 @router.post("/keys/{kid}/withdrawal")
 @attempts(Action.WITHDRAW_KEY)
+@visible_to(Visibility.DEPARTMENT)
 async def withdraw_key(
     department: Department,
     kid: KeyId,
@@ -60,6 +62,7 @@ async def withdraw_key(
 
 @router.get("/feed")
 @attempts(Action.READ_FEED)
+@visible_to(Visibility.DEPARTMENT)
 async def read_feed(
     department: Department,
     service: ServiceDep,
@@ -84,6 +87,7 @@ async def read_feed(
 
 @router.post("/requests/{ref}/erased")
 @attempts(Action.ACKNOWLEDGE_ERASURE, "ref", queries.subjects_of_ref)
+@visible_to(Visibility.DEPARTMENT)
 async def erased(
     department: Department,
     ref: UUID,

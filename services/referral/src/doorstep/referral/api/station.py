@@ -81,6 +81,7 @@ async def list_requests(
 
 @router.get("/unerased")
 @attempts(Action.LIST_UNERASED)
+@visible_to(Visibility.STATION)
 async def read_unerased(service: ServiceDep, principal: PrincipalDep, session: SessionDep) -> OwedErasures:
     """What departments have not said in time to have deleted: counts, and the oldest by the departments' refs."""
     service.policy.authorize(principal, "list-unerased", Resource("request"))

@@ -1,4 +1,4 @@
-"""The use cases of the gateway: begin to read a journey, read on."""
+"""Begin to read a journey, read on."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,0 +1,112 @@
+"""Sessions of browsers: opened at sign-in, found by the cookie, renewed by one at a time, ended.
+
+Invariants: the cookie's value is nowhere stored, its keyed index is; tokens are sealed for that session alone, under a
+key that the keyset wraps; a session ends when it was not used for a while, and at the latest at its end, whatever runs
+or dies; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.gateway.domain.session import Tokens
+from doorstep.kit.db import run
+from doorstep.kit.vault import NOBODY, SealBroken, SubjectErased, Vault
+
+RENEWING_LAPSES = 10
+"""Seconds after which another may renew what somebody claimed to renew."""
+
+_FIELD = "browser-session"
+_NOTED_EVERY = 60
+_OPEN = """
+    INSERT INTO browser_session (id, tokens, ends_at) VALUES (:id, :tokens, now() + make_interval(secs => :ends))
+"""
+_SWEEP = """
+    DELETE FROM browser_session
+    WHERE ends_at <= now() OR used_at <= now() - make_interval(secs => :idle) OR id = :replaced
+"""
+_FIND = """
+    SELECT tokens, version, used_at < now() - make_interval(secs => :noted) AS stale FROM browser_session
+    WHERE id = :id AND ends_at > now() AND used_at > now() - make_interval(secs => :idle)
+"""
+_USE = "UPDATE browser_session SET used_at = now() WHERE id = :id"
+_CLAIM = """
+    UPDATE browser_session SET renewing_until = now() + make_interval(secs => :lapses)
+    WHERE id = :id AND version = :version AND (renewing_until IS NULL OR renewing_until < now()) RETURNING id
+"""
+_RENEW = """
+    UPDATE browser_session SET tokens = :tokens, version = version + 1, renewing_until = NULL
+    WHERE id = :id AND version = :version
+"""
+_END = "DELETE FROM browser_session WHERE id = :id RETURNING tokens"
+
+
+@dataclass(frozen=True)
+class Open:
+    """A session that is open, as it was found."""
+
+    id: bytes
+    tokens: Tokens
+    version: int
+
+
+async def open_session(
+    session: AsyncSession, *, vault: Vault, tokens: Tokens, replaced: str, idle: int, ends: int
+) -> str:
+    """Open a session; gives the cookie's value. The browser's session before, and those that are over, are deleted."""
+    value = secrets.token_urlsafe(32)
+    found = vault.blind_index(_FIELD, value)
+    sealed = await _sealed(vault, found, tokens)
+    await run(session, _SWEEP, {"idle": float(idle), "replaced": vault.blind_index(_FIELD, replaced)})
+    await run(session, _OPEN, {"id": found, "tokens": sealed, "ends": float(ends)})
+    return value
+
+
+async def find_session(session: AsyncSession, *, vault: Vault, value: str, idle: int) -> Open | None:
+    """The open session of a cookie, noted as used; None if there is none any more."""
+    found = vault.blind_index(_FIELD, value)
+    rows = await run(session, _FIND, {"id": found, "idle": float(idle), "noted": float(_NOTED_EVERY)})
+    if not rows:
+        return None
+    if rows[0]["stale"]:
+        await run(session, _USE, {"id": found})
+    tokens = await _opened(vault, found, rows[0]["tokens"])
+    return None if tokens is None else Open(found, tokens, rows[0]["version"])
+
+
+async def claim_renewal(session: AsyncSession, *, found: Open) -> bool:
+    """Whether it is for the caller to renew the tokens of a session, for some seconds."""
+    values = {"id": found.id, "version": found.version, "lapses": float(RENEWING_LAPSES)}
+    return bool(await run(session, _CLAIM, values))
+
+
+async def renew_session(session: AsyncSession, *, vault: Vault, found: Open, tokens: Tokens) -> None:
+    """Keep the tokens that the issuer gave anew, unless somebody else did meanwhile."""
+    sealed = await _sealed(vault, found.id, tokens)
+    await run(session, _RENEW, {"id": found.id, "version": found.version, "tokens": sealed})
+
+
+async def end_session(session: AsyncSession, *, vault: Vault, value: str) -> Tokens | None:
+    """End the session of a cookie; gives its last tokens, None if there was none."""
+    found = vault.blind_index(_FIELD, value)
+    rows = await run(session, _END, {"id": found})
+    return await _opened(vault, found, rows[0]["tokens"]) if rows else None
+
+
+def request_token(vault: Vault, value: str) -> str:
+    """What a page of a session says in a header when it changes something; another origin cannot read it."""
+    return vault.blind_index("request-token", value).hex()
+
+
+async def _sealed(vault: Vault, found: bytes, tokens: Tokens) -> bytes:
+    ring = await vault.ring([NOBODY], create=True)
+    return ring.encrypt(NOBODY, f"BrowserSession:{found.hex()}", tokens.to_bytes())
+
+
+async def _opened(vault: Vault, found: bytes, sealed: bytes) -> Tokens | None:
+    ring = await vault.ring([NOBODY])
+    try:
+        return Tokens.from_bytes(ring.decrypt(NOBODY, f"BrowserSession:{found.hex()}", sealed))
+    except (SealBroken, SubjectErased, ValueError):
+        return None
