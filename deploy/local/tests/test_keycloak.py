@@ -170,8 +170,9 @@ async def front_door(realm: Realm, databases: Databases, vault: Vault) -> AsyncI
     changed = page | {"redirectUris": [REDIRECT, f"{address}/sign-in/callback"], "attributes": logout}
     await realm.administer("PUT", f"/clients/{page['id']}", changed)
     settings = GatewaySettings(
-        profile="embedded", database_url="", keys_database_url="", kafka="", keyset=Path(), jwks_url="",
-        issuer=realm.keycloak.issuer, public_url=address, client_secret=await realm.secret("doorstep-page"),
+        profile="embedded", database_url="", kafka="", keyset=Path(), jwks_url="",
+        key_store_url=away, token_url=away, client_id="gateway", client_secret=Path(),
+        issuer=realm.keycloak.issuer, public_url=address, page_client_secret=await realm.secret("doorstep-page"),
         intake_url=away, registry_url=away, risk_url=away, referral_url=away, audit_url=away,
     )  # fmt: skip
     database = Database(await databases.new(KIT_TABLES, "doorstep.gateway:migrations"), service="gateway")

@@ -36,8 +36,8 @@ def settings(profile: str = "embedded", **more: Any) -> GatewaySettings:
     told = {
         "profile": profile, "database_url": "", "kafka": "", "keyset": Path(),
         "client_id": "gateway", "client_secret": Path(),
-        **{name: away for name in ("issuer", "jwks_url", "key_store_url", "token_url", "intake_url", "registry_url", "risk_url", "referral_url",
-                                   "audit_url")},
+        **{name: away for name in ("issuer", "jwks_url", "key_store_url", "token_url", "intake_url", "registry_url",
+                                   "risk_url", "referral_url", "audit_url")},
     }  # fmt: skip
     return GatewaySettings(**told | more)
 

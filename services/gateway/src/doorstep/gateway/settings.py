@@ -23,8 +23,8 @@ class GatewaySettings(Settings):
     referral_url: str
     audit_url: str
     public_url: str = ""
-    client_id: str = "doorstep-page"
-    client_secret: SecretStr = SecretStr("")
+    page_client_id: str = "doorstep-page"
+    page_client_secret: SecretStr = SecretStr("")
     session_idle: int = 1800
     session_ends: int = 36_000
     trusted_proxies: str = ""

@@ -94,8 +94,8 @@ class Issuer:
     def _client(self) -> _Client:
         return _Client(
             self._http(),
-            self._settings.client_id,
-            self._settings.client_secret.get_secret_value() or None,
+            self._settings.page_client_id,
+            self._settings.page_client_secret.get_secret_value() or None,
             scope="openid",
             redirect_uri=self._settings.public_url + CALLBACK,
             code_challenge_method="S256",
@@ -134,9 +134,9 @@ class Issuer:
             principal = await self._keys().verify(tokens.access)
             options: Any = {
                 "iss": {"essential": True, "value": self._settings.issuer},
-                "aud": {"essential": True, "value": self._settings.client_id},
+                "aud": {"essential": True, "value": self._settings.page_client_id},
             }
-            params = {"nonce": nonce, "client_id": self._settings.client_id, "access_token": tokens.access}
+            params = {"nonce": nonce, "client_id": self._settings.page_client_id, "access_token": tokens.access}
             claims = CodeIDToken(signed.claims, signed.header, options, params)
             claims.validate(leeway=_LEEWAY)
         except (NotAuthenticated, JoseError, ValueError, TypeError, KeyError):
@@ -153,7 +153,7 @@ class Issuer:
         if not isinstance(endpoint, str):
             return None
         query = {
-            "client_id": self._settings.client_id,
+            "client_id": self._settings.page_client_id,
             "id_token_hint": identity,
             "post_logout_redirect_uri": self._settings.public_url + "/",
         }
