@@ -8,7 +8,7 @@ from doorstep.contracts.envelope import Event
 from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, FileOpened, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 
 SERVICES = ("intake", "registry", "risk", "referral", "audit", "gateway")
@@ -55,6 +55,14 @@ _TOPICS = (
         (SubjectErased,),
         "registry",
         ("intake", "risk", "referral", "audit", "gateway"),
+        partitions=1,
+    ),
+    Topic(
+        "registry.openings",
+        "file",
+        (FileOpened,),
+        "registry",
+        ("intake", "risk", "referral"),
         partitions=1,
     ),
     Topic("risk.needs", "file", (NeedsAssessed, NeedDecided), "risk", ("referral", "gateway")),

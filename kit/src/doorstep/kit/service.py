@@ -21,13 +21,24 @@ from starlette.responses import Response
 
 from doorstep.kit import operators, problems
 from doorstep.kit.door import Door
-from doorstep.kit.edge import PrincipalDep, PurposeDep, Refusals, ServiceDep, SessionDep, attempts, service_of
+from doorstep.kit.edge import (
+    CaseDep,
+    PrincipalDep,
+    PurposeDep,
+    Refusals,
+    ServiceDep,
+    SessionDep,
+    WhyDep,
+    attempts,
+    service_of,
+)
 from doorstep.kit.resources import DEVELOPMENT_PROFILE, Service, Settings, Task, add_relay, compose, log_activations
 from doorstep.kit.telemetry import configure_logging, configure_tracing
 from doorstep.kit.wakeups import Announcer
 
 __all__ = [
     "DEVELOPMENT_PROFILE",
+    "CaseDep",
     "Migrate",
     "PrincipalDep",
     "Program",
@@ -37,6 +48,7 @@ __all__ = [
     "SessionDep",
     "Settings",
     "Task",
+    "WhyDep",
     "add_relay",
     "attempts",
     "compose",

@@ -13,7 +13,7 @@ from doorstep.contracts.registry import SubjectErased
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import staff_subject
 from doorstep.kit.vault import Vault
-from doorstep.registry.operations import PAPER
+from doorstep.registry.operations.files import PAPER
 
 WHY = "resident-request"
 

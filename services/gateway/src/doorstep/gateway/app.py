@@ -1,7 +1,9 @@
 """The HTTP edge of the gateway, composed."""
 
+import re
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl
 
 import aiohttp
 from fastapi import FastAPI
@@ -16,6 +18,8 @@ from doorstep.kit.service import Service, compose, create_app
 NAME = "gateway"
 _KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
 _JOURNEYS = "/api/journeys/"
+_FIELDS = 4
+_ID = re.compile(r"[0-9a-fA-F-]{36}")
 _READ_BY_PAGES = (_JOURNEYS, "/api/log/")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -60,8 +64,8 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
 
 class Browser:
     """What a browser cannot say in headers: its session is a cookie, for reading journeys and the log alone, and an
-    event source's purpose stands in the address. A cookie never carries a command, so that no other site can send one.
-    No answer is kept by caches unless its service says so, or taken for another type than it names."""
+    event source's purpose and case stand in the address. A cookie never carries a command, so that no other site can
+    send one. No answer is kept by caches unless its service says so, or taken for another type than it names."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""
@@ -74,10 +78,8 @@ class Browser:
             token = _session(headers.get("cookie", ""))
             if token and "authorization" not in headers:
                 headers["authorization"] = f"Bearer {token}"
-            named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
-            streams = scope["path"].startswith(_JOURNEYS)
-            if streams and named in set(Purpose) and "doorstep-purpose" not in headers:
-                headers["doorstep-purpose"] = named
+            if scope["path"].startswith(_JOURNEYS):
+                _say_why(headers, scope["query_string"].decode("latin-1"))
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -87,6 +89,15 @@ class Browser:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+def _say_why(headers: MutableHeaders, query: str) -> None:
+    """Take purpose and case from the address, where the headers name none."""
+    named = dict(parse_qsl(query, max_num_fields=_FIELDS)) if query.count("&") < _FIELDS else {}
+    if named.get("purpose") in set(Purpose) and "doorstep-purpose" not in headers:
+        headers["doorstep-purpose"] = named["purpose"]
+    if _ID.fullmatch(named.get("case", "")) and "doorstep-case" not in headers:
+        headers["doorstep-case"] = named["case"]
 
 
 def _session(cookies: str) -> str | None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import SubjectErased
+from doorstep.contracts.registry import FileOpened, SubjectErased
 from doorstep.intake.operations import erase_subject
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 
 
 async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
@@ -15,4 +16,8 @@ async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
     await erase_subject(session, subject_id=event.subject_id)
 
 
-HANDLERS: Mapping[type[Event], Handler] = {SubjectErased: _on_subject_erased}
+async def _on_file_opened(session: AsyncSession, received: Received) -> None:
+    await open_file(session, received.event)
+
+
+HANDLERS: Mapping[type[Event], Handler] = {SubjectErased: _on_subject_erased, FileOpened: _on_file_opened}

@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import SubjectErased
+from doorstep.contracts.registry import FileOpened, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 from doorstep.kit.vault import Vault
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
@@ -33,7 +34,11 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, vault=vault, subject_id=event.subject_id, now=datetime.now(UTC))
 
+    async def on_file_opened(session: AsyncSession, received: Received) -> None:
+        await open_file(session, received.event)
+
     return {
+        FileOpened: on_file_opened,
         NeedsAssessed: on_needs_assessed,
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,

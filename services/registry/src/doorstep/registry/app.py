@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, Settings, compose, create_app
-from doorstep.registry.api import erasures, files
+from doorstep.registry.api import break_glass, erasures, files
 
 NAME = "registry"
 
@@ -15,4 +15,4 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    return create_app(service, files.router, erasures.router, title="Doorstep registry")
+    return create_app(service, files.router, erasures.router, break_glass.router, title="Doorstep registry")

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, FileOpened, SubjectErased
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 from doorstep.kit.vault import Vault
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.operations import assess_record, erase_subject
@@ -22,4 +23,7 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, subject_id=event.subject_id)
 
-    return {FactsAsserted: on_facts_asserted, SubjectErased: on_subject_erased}
+    async def on_file_opened(session: AsyncSession, received: Received) -> None:
+        await open_file(session, received.event)
+
+    return {FactsAsserted: on_facts_asserted, SubjectErased: on_subject_erased, FileOpened: on_file_opened}

@@ -16,7 +16,7 @@ from doorstep.gateway.operations import Reading, StepShown, open_journey, read_o
 from doorstep.gateway.schemas import JourneySoFar, journey_step
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
+from doorstep.kit.service import PrincipalDep, Service, ServiceDep, SessionDep, WhyDep, attempts
 
 router = APIRouter(prefix="/api/journeys", tags=["journeys"])
 
@@ -26,7 +26,7 @@ _RENEW = 3600.0
 
 
 async def _steps(
-    record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
+    record_id: UUID, principal: PrincipalDep, why: WhyDep, session: SessionDep, service: ServiceDep
 ) -> tuple[Reading, list[StepShown]]:
     try:
         return await open_journey(
@@ -34,7 +34,7 @@ async def _steps(
             vault=service.vault,
             policy=service.policy,
             principal=principal,
-            purpose=purpose,
+            why=why,
             record_id=record_id,
         )
     except JourneyUnknown:

@@ -8,6 +8,7 @@ _SERVICE_OF: dict[str, str] = {
     "records": "intake",
     "files": "registry",
     "erasures": "registry",
+    "break-glass": "registry",
     "assessments": "risk",
     "needs": "risk",
     "rule-packs": "risk",

@@ -13,7 +13,7 @@ from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import PrincipalDep, PurposeDep, Service, ServiceDep, SessionDep, attempts
 from doorstep.registry import errors, queries
-from doorstep.registry.operations import Asking, ask_to_erase, confirm_erasure
+from doorstep.registry.operations.files import Asking, ask_to_erase, confirm_erasure
 from doorstep.registry.schemas import ConfirmationBody, ErasureAnswer, ErasureBody
 
 router = APIRouter(tags=["erasures"])

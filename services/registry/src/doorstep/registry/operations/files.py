@@ -1,4 +1,4 @@
-"""The use cases of the registry: assert the facts of a record, show a file, erase a subject on two people's word."""
+"""The use cases of files: assert the facts of a record, show a file, erase a subject on two people's word."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,8 +12,9 @@ from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitR
 from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import CaseKind, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
 from doorstep.registry.domain.retention import refresh_by
@@ -61,6 +62,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         return
     version = await queries.next_version(session, recorded.file_id, recorded.station)
     persons = await _persons(session, vault, opened)
+    queries.insert_record(session, recorded.file_id, recorded.record_id, recorded.recorded_by)
     queries.insert_subjects(
         session,
         recorded.file_id,
@@ -133,33 +135,40 @@ class FactShown:
 
 @dataclass(frozen=True)
 class FileShown:
-    """A household's file, opened."""
+    """A household's file, opened, and what of it the caller sees."""
 
     file_id: UUID
     version: int
     subjects: tuple[tuple[SubjectRow, Card, tuple[FactShown, ...]], ...]
+    sight: Sight
 
 
 async def show_file(
-    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, file_id: UUID
+    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, why: Why, file_id: UUID
 ) -> FileShown:
-    """Open a file of the reviewer's station; the read is logged, what was erased is left out.
+    """Open a file of the caller's station; the read is logged, what was erased is left out.
 
-    Raises FileUnknown, Forbidden.
+    Raises FileUnknown, Forbidden, Problem.
     """
-    decision = policy.authorize(principal, Action.READ_FILE, Resource("file"), purpose=purpose)
-    version = await queries.file_version(session, file_id, principal.station or "")
+    policy.read(principal, Action.READ_FILE, Resource("file"), why, why.expected(CaseKind.FILE))
+    station = principal.station or ""
+    version = await queries.file_version(session, file_id, station)
     if version is None:
         raise FileUnknown
+    own = {file_id: CaseKind.FILE}
+    if await queries.has_record(session, file_id, why.case):
+        own[why.case] = CaseKind.RECORD
+    case = await case_kind(session, vault, principal, why.case, file_id=file_id, own=own)
+    decision = policy.read(principal, Action.READ_FILE, Resource("file", station=station), why, case)
     known, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
     ring = await vault.ring([row.subject_id for row in known])
     subjects = [row for row in known if row.subject_id in ring]
     intent = Intent(
         Action.READ_FILE,
         [row.subject_id for row in subjects],
-        purpose=purpose,
-        legal_basis=LegalBasis.STATUTORY_DUTY,
-        case=file_id,
+        purpose=why.purpose,
+        legal_basis=why.legal_basis,
+        case=why.case,
         policies=decision.policies,
     )
     intents.record(session, ring, intent, principal=principal)
@@ -174,6 +183,7 @@ async def show_file(
             )
             for row in subjects
         ),
+        policy.sight(principal, "file", purpose=why.purpose, case=case),
     )
 
 
