@@ -74,6 +74,9 @@ def body_for(method: str, path: str) -> Any:
             "id": str(uuid7()), "subject_id": str(uuid4()), "case": str(uuid4()), "reason": "child-at-risk",
         },
         "/approval": lambda: None,
+        "/break-glass": lambda: {"id": str(uuid7()), "reason": "danger-to-life", "second": "supervisor-1"},
+        "/acknowledgement": lambda: {"id": str(uuid7())},
+        "/review": lambda: {"id": str(uuid7()), "finding": "justified"},
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
@@ -96,6 +99,7 @@ class Walk:
     async def ask(self, method: str, path: str, kind: int, subject: str, purpose: str | None) -> Any:
         """What somebody of a kind is answered who calls a route for things that nobody knows."""
         headers = {"if_match": '"1"'} | ({"doorstep_purpose": purpose} if purpose else {})
+        headers |= {"doorstep_case": str(uuid4())} if purpose else {}
         address = re.sub(r"{(\w+)}", lambda found: PARAMETERS.get(found[1], str(uuid4())), path)
         token = f"{kind} {subject}"
         return await self.desk.call(method.upper(), address, token, body_for(method, path), **headers)

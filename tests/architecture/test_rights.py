@@ -91,7 +91,7 @@ def test_every_fact_has_a_retention_and_every_feed_fourteen_days() -> None:
 
 
 def test_triage_reads_facts_and_whom_to_forget_and_nothing_else() -> None:
-    assert [topic.name for topic in consumed_by("risk")] == ["registry.facts", "registry.erasures"]
+    assert [topic.name for topic in consumed_by("risk")] == ["registry.facts", "registry.erasures", "registry.openings"]
     assert [event.event_type for event in TOPICS["registry.erasures"].events] == ["registry.subject-erased.v1"]
 
 

@@ -25,7 +25,7 @@ class AssessedNeed(Contract):
 
 
 class NeedsAssessed(Event):
-    """Triage read the facts of a record; `handed_on` are wanted, `suggested` wait for a reviewer."""
+    """Triage read the facts of a record of `recorded_by`; `handed_on` are wanted, `suggested` wait for a reviewer."""
 
     event_type: ClassVar[str] = "risk.needs-assessed.v1"
 
@@ -37,10 +37,11 @@ class NeedsAssessed(Event):
     assessed_at: AwareDatetime
     handed_on: tuple[AssessedNeed, ...]
     suggested: tuple[AssessedNeed, ...]
+    recorded_by: UUID | None = None
 
 
 class NeedDecided(Event):
-    """A reviewer confirmed or rejected a suggested need."""
+    """A reviewer confirmed or rejected a suggested need, which came of a record that `recorded_by` took."""
 
     event_type: ClassVar[str] = "risk.need-decided.v1"
 
@@ -51,3 +52,4 @@ class NeedDecided(Event):
     decided_by: UUID
     decided_at: AwareDatetime
     need: AssessedNeed
+    recorded_by: UUID | None = None

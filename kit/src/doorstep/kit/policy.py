@@ -267,7 +267,7 @@ class Policy:
         question = _question(principal, action, resource, Context(purpose, case, legal_basis))
         found = []
         for one in self._written:
-            if self._holds(one, (), question):
+            if _speaks_of(one, action) and self._holds(one, (), question):
                 clauses = tuple(
                     Clause(_text(one, clause), self._holds(one, (clause,), question)) for clause in _clauses(one)
                 )
@@ -278,7 +278,7 @@ class Policy:
         self, one: dict[str, Any], clauses: tuple[dict[str, Any], ...], question: tuple[dict[str, Any], str]
     ) -> bool:
         """Whether policy `one` would permit what is asked, with these clauses alone; one that fails does not hold."""
-        alone = cedarpy.PolicySet.from_json_str(_alone(one, clauses))
+        alone = _parsed(_alone(one, clauses))
         return cedarpy.is_authorized(question[0], alone, question[1], self._schema).allowed
 
     def _ask(self, principal: Principal, action: str, resource: Resource, context: "Context") -> Decision:
@@ -344,6 +344,12 @@ def _said(one: dict[str, Any], clauses: tuple[Clause, ...]) -> Said:
     return Said(named.get("id", ""), named.get("title", ""), one["effect"] == "forbid", clauses)
 
 
+def _speaks_of(one: dict[str, Any], action: str) -> bool:
+    scope = one["action"]
+    named = [*scope.get("entities", ()), scope.get("entity")]
+    return scope["op"] == "All" or any(entity and entity["id"] == action for entity in named)
+
+
 def _clauses(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The conditions of a policy, those that are joined by `&&` each by itself."""
     for condition in one["conditions"]:
@@ -365,7 +371,17 @@ def _alone(one: dict[str, Any], clauses: tuple[dict[str, Any], ...]) -> str:
     return json.dumps({"staticPolicies": {"alone": policy}, "templates": {}, "templateLinks": []})
 
 
+@lru_cache(_REMEMBERED)
+def _parsed(alone: str) -> cedarpy.PolicySet:
+    return cedarpy.PolicySet.from_json_str(alone)
+
+
 def _text(one: dict[str, Any], clause: dict[str, Any]) -> str:
     """A clause as Cedar writes it."""
-    written = str(cedarpy.policies_from_json_str(_alone(one, (clause,))))
-    return _BRACKETED.sub(r"\1", written.rpartition(f"{clause['kind']} {{")[2].rpartition("}")[0].strip())
+    return _written(_alone(one, (clause,)), clause["kind"])
+
+
+@lru_cache(_REMEMBERED)
+def _written(alone: str, kind: str) -> str:
+    written = str(cedarpy.policies_from_json_str(alone))
+    return _BRACKETED.sub(r"\1", written.rpartition(f"{kind} {{")[2].rpartition("}")[0].strip())

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Decision
+from doorstep.contracts.codes import Decision, Role
 from doorstep.contracts.envelope import Event
 from doorstep.contracts.registry import FileOpened, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
 from doorstep.kit.vault import Vault
+from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
 
@@ -22,10 +23,13 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
     async def on_needs_assessed(session: AsyncSession, received: Received) -> None:
         event: NeedsAssessed = received.event
         origin = Origin(event.record_id, event.file_id, event.station)
+        await note_duty(session, event.record_id, event.recorded_by, Role.COLLECTOR)
         await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
 
     async def on_need_decided(session: AsyncSession, received: Received) -> None:
         event: NeedDecided = received.event
+        await note_duty(session, event.record_id, event.recorded_by, Role.COLLECTOR)
+        await note_duty(session, event.record_id, event.decided_by, Role.REVIEWER)
         if event.decision is Decision.CONFIRMED:
             origin = Origin(event.record_id, event.file_id, event.station)
             await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))

@@ -232,8 +232,7 @@ def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Readi
             subject = reading.subject
             need = _sealed(ring, subject.subject_id, subject.kind, need_id, content)
             (handed_on if content.finding.need.wanted else suggested).append(need)
-    fields = {name: value for name, value in row.items() if name != "recorded_by"}
-    return NeedsAssessed(**fields, handed_on=tuple(handed_on), suggested=tuple(suggested))
+    return NeedsAssessed(**row, handed_on=tuple(handed_on), suggested=tuple(suggested))
 
 
 def _need_decided(
@@ -247,6 +246,7 @@ def _need_decided(
         decision=decision,
         decided_by=reviewer,
         decided_at=datetime.now(UTC),
+        recorded_by=assessment.recorded_by,
         need=_sealed(ring, need.subject_id, SubjectKind(need.kind), need.need_id, content),
     )
 

@@ -19,6 +19,7 @@ from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.duties import take_duty
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.tasks import Moved, Wish, transition_request
 from doorstep.referral.schemas import StationRequests, StationTransitionAnswer, StationTransitionBody
@@ -90,13 +91,23 @@ async def transition(
     """The station cancels, corrects or hands on a request; a supervisor, as arbiter, only hands on."""
     arbiter = principal.role is Role.SUPERVISOR and body.to is TaskState.REQUESTED
     action = "assign-request" if arbiter else "direct-request"
-    allowed = service.policy.authorize(principal, action, Resource("request"))
-    access = Access(principal, policies=allowed.policies)
+    service.policy.authorize(principal, action, Resource("request"))
     replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, request_id))
     if replay is not None:
         answer = StationTransitionAnswer.model_validate(replay.answer)
     else:
-        moved = await _carry_out(service, session, access, request_id, body, version_seen(if_match), arbiter)
+        version = version_seen(if_match)
+        policies = await take_duty(
+            session,
+            vault=service.vault,
+            policy=service.policy,
+            principal=principal,
+            action=action,
+            station=_station(principal),
+            request_id=request_id,
+        )
+        access = Access(principal, policies=policies)
+        moved = await _carry_out(service, session, access, request_id, body, version, arbiter)
         answer = views.station_transition_answer(moved)
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     response.headers["ETag"] = etag(answer.version)

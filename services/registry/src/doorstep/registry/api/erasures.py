@@ -34,6 +34,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "已有人提出清除，等待第二人确认。",
         "This erasure was asked for before; it waits for a second person.",
     ),
+    errors.OwnRecord: (
+        403,
+        "own-record",
+        "采集过这户记录的人不能提出或确认清除。",
+        "Who took a record of this file neither asks for an erasure nor confirms one.",
+    ),
     errors.SecondPersonMustConfirm: (
         403,
         "second-person-must-confirm",
@@ -94,7 +100,7 @@ async def post_confirmation(
 
 def _asking(service: Service, principal: Principal, purpose: Purpose, action: str) -> Asking:
     decision = service.policy.authorize(principal, action, Resource("erasure"), purpose=purpose)
-    return Asking(principal, purpose, decision.policies)
+    return Asking(principal, purpose, service.policy, decision.policies)
 
 
 @contextmanager

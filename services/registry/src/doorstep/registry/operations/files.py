@@ -14,7 +14,7 @@ from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import CaseKind, Policy, Resource, Sight, Why
+from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
 from doorstep.registry.domain.retention import refresh_by
@@ -22,6 +22,7 @@ from doorstep.registry.errors import (
     ErasureAsked,
     ErasureUnknown,
     FileUnknown,
+    OwnRecord,
     PlaceStays,
     SecondPersonMustConfirm,
     SubjectUnknown,
@@ -202,7 +203,16 @@ class Asking:
 
     principal: Principal
     purpose: Purpose
+    policy: Policy
     policies: tuple[str, ...]
+
+    def decide(self, action: str, *, own_record: bool, proposer: bool = False) -> None:
+        """Whether they may, on this file. Raises OwnRecord, SecondPersonMustConfirm."""
+        thing = Resource("erasure", own_record=own_record, proposer=proposer, station=self.principal.station)
+        try:
+            self.policy.authorize(self.principal, action, thing, purpose=self.purpose)
+        except Forbidden:
+            raise (SecondPersonMustConfirm if proposer else OwnRecord) from None
 
     @property
     def station(self) -> str:
@@ -226,7 +236,7 @@ async def ask_to_erase(
 ) -> ErasureRow:
     """Ask for a subject of a file of the station to be erased; nothing happens until somebody else confirms.
 
-    Raises FileUnknown, SubjectUnknown, PlaceStays, ErasureAsked; Erased if it was confirmed before.
+    Raises FileUnknown, SubjectUnknown, PlaceStays, ErasureAsked, OwnRecord; Erased if it was confirmed before.
     """
     if not await queries.lock_file(session, file_id, asking.station):
         raise FileUnknown
@@ -239,6 +249,7 @@ async def ask_to_erase(
     if kind is SubjectKind.PLACE:
         raise PlaceStays
     asked_by = vault.pairwise(STAFF, asking.principal.subject)
+    asking.decide("ask-to-erase", own_record=await queries.recorded_by(session, file_id, asked_by))
     erasure = ErasureRow(erasure_id, subject_id, file_id, asked_by, datetime.now(UTC), None)
     await queries.insert_erasure(session, erasure)
     ring = await vault.ring([subject_id])
@@ -249,7 +260,7 @@ async def ask_to_erase(
 async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking, erasure_id: UUID) -> datetime:
     """Confirm an erasure that somebody else asked for: what the file has of the subject goes, everybody is told.
 
-    When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm; Erased if it was confirmed before.
+    When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm, OwnRecord; Erased if it was confirmed before.
     """
     found = await queries.erasure(session, erasure_id, asking.station)
     if found is None:
@@ -259,8 +270,8 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     if erasure is None or erasure.confirmed_at is not None:
         raise idempotency.Erased
     confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
-    if confirmed_by == erasure.asked_by:
-        raise SecondPersonMustConfirm
+    own = await queries.recorded_by(session, erasure.file_id, confirmed_by)
+    asking.decide("confirm-erasure", own_record=own, proposer=confirmed_by == erasure.asked_by)
     now = datetime.now(UTC)
     await queries.confirm_erasure(session, erasure_id, confirmed_by, now)
     await queries.delete_subject(session, erasure.subject_id)
