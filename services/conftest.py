@@ -28,6 +28,7 @@ UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PEOPLE = {
     "collector": Principal("collector-1", Role.COLLECTOR, "station", STATION),
     "another-collector": Principal("collector-2", Role.COLLECTOR, "station", STATION),
+    "community-officer": Principal("community-1", Role.COLLECTOR, "community-office", STATION),
     "homeless-collector": Principal("collector-3", Role.COLLECTOR, "station"),
     "reviewer": Principal("reviewer-1", Role.REVIEWER, "station", STATION),
     "collector-as-reviewer": Principal("collector-1", Role.REVIEWER, "station", STATION),

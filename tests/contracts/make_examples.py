@@ -41,7 +41,7 @@ from doorstep.contracts.referral import (
     TaskTransitioned,
     TransitionDetail,
 )  # fmt: skip
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import AssertedSubject, FactsAsserted, FileOpened, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.schemas import contents
 from doorstep.contracts.sealed import Sealed
@@ -192,7 +192,17 @@ def of_the_request() -> list[Event]:
 
 
 def of_the_end() -> list[Event]:
-    return [SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))]
+    opened = FileOpened(
+        opening_id=made_up("opening"),
+        file_id=made_up("file"),
+        opened_by=made_up("supervisor"),
+        opened_at=AT + timedelta(days=29),
+        until=AT + timedelta(days=29, hours=1),
+    )
+    return [
+        opened,
+        SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30)),
+    ]
 
 
 def of_the_feed() -> list[Event]:

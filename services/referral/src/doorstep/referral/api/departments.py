@@ -67,7 +67,7 @@ async def put_key(
     return KeyAnswer(department=department, kid=kid, registered=registered)
 
 
-@router.get("/requests")
+@router.get("/requests", response_model_exclude_none=True)
 @attempts(Action.LIST_REQUESTS)
 async def list_requests(
     department: Department,
@@ -91,7 +91,7 @@ async def list_requests(
     return views.department_requests(page)
 
 
-@router.get("/requests/{ref}")
+@router.get("/requests/{ref}", response_model_exclude_none=True)
 @attempts(Action.READ_REQUEST, "ref", queries.subjects_of_ref)
 async def read_request(
     department: Department,
