@@ -143,7 +143,9 @@ async def test_a_cookie_carries_no_command(house, subject) -> None:
     reader = f"doorstep_session={house.token('reviewer')}"
     for path in (f"/api/records/{subject}", f"/api/assessments/{subject}"):
         assert (await house.ask("GET", path, Cookie=reader, doorstep_purpose="triage")).status == 401
-    assert (await house.ask("GET", f"/api/journeys/{subject}?purpose=triage", Cookie=reader)).status == 200
+    assert (
+        await house.ask("GET", f"/api/journeys/{subject}?purpose=triage&case={subject}", Cookie=reader)
+    ).status == 200
 
 
 async def test_no_answer_says_why_a_token_was_refused(house) -> None:

@@ -17,6 +17,7 @@ from doorstep.kit.delivery import new_private_key
 from doorstep.kit.policy import Policy
 from doorstep.kit.service import Service
 from doorstep.referral.app import new_app
+from doorstep.referral.operations.duties import note_duty
 
 STATION = "station-7"
 
@@ -403,3 +404,29 @@ async def test_a_key_that_nothing_can_be_encrypted_for_is_refused(call) -> None:
         {},
     ):
         assert (await call("PUT", address, "system", sent)).status == 422
+
+
+async def test_collector_reviewer_and_supervisor_of_a_record_are_three_people(call, desk) -> None:
+    """Whoever took the record directs nothing; who directed as reviewer does not assign, nor the other way round."""
+    task = await desk.opened("legal-aid")
+    staff = {name: desk.vault.pairwise("staff", f"{name}-1") for name in ("collector", "reviewer", "supervisor")}
+    call.people = dict(
+        call.people,
+        collecting=Principal("collector-1", Role.REVIEWER, "station", STATION),
+        assigning=Principal("collector-1", Role.SUPERVISOR, "station", STATION),
+        reviewing=Principal("reviewer-1", Role.SUPERVISOR, "station", STATION),
+        supervising=Principal("supervisor-1", Role.REVIEWER, "station", STATION),
+    )
+    async with desk.database.transaction() as session:
+        await note_duty(session, task.record_id, staff["collector"], Role.COLLECTOR)
+        await note_duty(session, task.record_id, staff["reviewer"], Role.REVIEWER)
+        await note_duty(session, task.record_id, staff["reviewer"], Role.COLLECTOR)  # an event that came late
+        await note_duty(session, task.record_id, None, Role.COLLECTOR)
+    station, body = f"/api/requests/{task.request_id}/transitions", step("requested", department="health")
+    for who in ("collecting", "assigning", "reviewing"):
+        answer = await call("POST", station, who, body | {"id": str(uuid7())}, if_match='"1"')
+        assert (answer.status, answer.code) == (403, "forbidden"), who
+    await call("POST", station, "arbiter", body, if_match='"9"')  # a stale version: nothing was done, no duty taken
+    cancelled = await call("POST", station, "supervising", step("cancelled", reason="duplicate"), if_match='"1"')
+    assert cancelled.status == 200
+    assert (await call("POST", station, "arbiter", step("requested", department="fire"), if_match='"2"')).status == 403

@@ -11,7 +11,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from doorstep.contracts.codes import Department, Role
+from doorstep.contracts.codes import COMMUNITY_OFFICE, Department, Role
 from doorstep.local.failures import PortTaken
 from doorstep.local.ports import HOST
 
@@ -22,7 +22,7 @@ KEY_ID_PREFIX = "development-"
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
 _PORTAL = "national-portal"
-_AGENCIES = frozenset({STATION, _PORTAL, *(str(department) for department in Department)})
+_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, *(str(department) for department in Department)})
 
 
 class UnknownClaim(ValueError):
