@@ -95,9 +95,7 @@ def explain(
     """
     policy = Policy()
     action, principal = _action(policy, read, do), _principal(caller)
-    why = Context(_one_of(Purpose, purpose, "purpose"), _one_of(CaseKind, case, "case"))
-    if why.purpose is not None and why.case is not None:  # as the services say it
-        why = replace(why, legal_basis=Why(why.purpose, UUID(int=0)).legal_basis)
+    why = _why(purpose, case)
     thing = Resource(
         read or action.partition("-")[2] or action,
         department,
@@ -108,6 +106,12 @@ def explain(
     )
     said = policy.explain(principal, action, thing, **vars(why))
     permitted = _permitted(policy, principal, action, thing, why)
+    _answer(permitted, said, as_json)
+    if not permitted:
+        raise typer.Exit(REFUSED)
+
+
+def _answer(permitted: bool, said: list[Said], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"permitted": permitted, "policies": [_shown(one) for one in said]}, ensure_ascii=False))
     else:
@@ -116,8 +120,6 @@ def explain(
             _tell(one)
         if not permitted and not any(one.forbids and one.applies for one in said):
             typer.echo("没有任何策略允许：未明确允许的一律拒绝。\nNo policy permits it; what none permits is refused.")
-    if not permitted:
-        raise typer.Exit(REFUSED)
 
 
 def _action(policy: Policy, read: str | None, do: str | None) -> str:
@@ -148,6 +150,14 @@ def _one_of(words: type[Word], given: str | None, option: str) -> Word | None:
         told = ", ".join(words)
         raise _wrong(f"--{option} 可选：{told}。", f"--{option} is one of: {told}.")
     return None if given is None else words(given)
+
+
+def _why(purpose: str | None, case: str | None) -> Context:
+    """The context as services say it: with purpose and case goes the station's legal basis."""
+    why = Context(_one_of(Purpose, purpose, "purpose"), _one_of(CaseKind, case, "case"))
+    if why.purpose is None or why.case is None:
+        return why
+    return replace(why, legal_basis=Why(why.purpose, UUID(int=0)).legal_basis)
 
 
 def _permitted(policy: Policy, principal: Principal, action: str, thing: Resource, why: Context) -> bool:
