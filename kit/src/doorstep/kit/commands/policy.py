@@ -94,8 +94,7 @@ def explain(
       doorstep policy explain --as reviewer@police --do break-glass
     """
     policy = Policy()
-    action, principal = _action(policy, read, do), _principal(caller)
-    why = _why(purpose, case)
+    action, principal, why = _action(policy, read, do), _principal(caller), _why(purpose, case)
     thing = Resource(
         read or action.partition("-")[2] or action,
         department,
