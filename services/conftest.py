@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,9 +49,11 @@ from doorstep.risk.domain.compiler import compile_pack
 from doorstep.risk.domain.pack import published_pack
 
 STATION = "station-7"
+UUIDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PEOPLE = {
     "collector": Principal("collector-1", Role.COLLECTOR, "station", STATION),
     "another-collector": Principal("collector-2", Role.COLLECTOR, "station", STATION),
+    "community-officer": Principal("community-1", Role.COLLECTOR, "community-office", STATION),
     "homeless-collector": Principal("collector-3", Role.COLLECTOR, "station"),
     "reviewer": Principal("reviewer-1", Role.REVIEWER, "station", STATION),
     "collector-as-reviewer": Principal("collector-1", Role.REVIEWER, "station", STATION),
@@ -117,8 +120,14 @@ class Caller:
         return PEOPLE[token]
 
     async def __call__(self, method: str, path: str, who: str | None = None, body: Any = None, **more: str) -> Answer:
-        """Send one request straight into the application; `more` are headers."""
+        """Send one request straight into the application; `more` are headers.
+
+        Whoever says why, and not for which case, reads the thing for itself: the last id in the address.
+        """
         named = {"accept-language": "en"} | {name.replace("_", "-"): value for name, value in more.items()}
+        if "doorstep-purpose" in named and "doorstep-case" not in named and (ids := UUIDS.findall(path)):
+            named["doorstep-case"] = ids[-1]
+        named = {name: value for name, value in named.items() if value}
         named |= {"authorization": f"Bearer {who}"} if who else {}
         named |= {"content-type": "application/json"} if body is not None else {}
         path, _, query = path.partition("?")

@@ -17,8 +17,8 @@ from uuid_utils.compat import uuid7
 
 from doorstep.audit.app import new_app as audit
 from doorstep.audit.operations.submitting import subject_index, submit_own
-from doorstep.contracts.codes import Action, Role
-from doorstep.contracts.topics import SERVICES
+from doorstep.contracts.codes import Action, Department, Role
+from doorstep.contracts.topics import SERVICES, TOPICS
 from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.domain.routes import outside
 from doorstep.gateway.settings import GatewaySettings
@@ -27,7 +27,7 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.db import Database
 from doorstep.kit.delivery import new_private_key
 from doorstep.kit.intents import staff_subject
-from doorstep.kit.policy import Forbidden
+from doorstep.kit.policy import NEVER, AgencyKind, Forbidden, agency_kind
 from doorstep.kit.service import PrincipalDep, Service, Visibility, attempts, create_app, visible_to
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.local.ports import free_ports
@@ -55,6 +55,10 @@ KINDS = [
     (Role.OPERATOR, "station", None),
 ]
 PURPOSES = [None, "curiosity", "triage", "service", "repair", "resident-request"]
+USUAL = {
+    Role.REVIEWER: "triage", Role.OFFICER: "service", Role.DEPARTMENT_SYSTEM: "service", Role.AUDITOR: "audit",
+    Role.OPERATOR: "repair", Role.PORTAL: "resident-request", Role.RESIDENT: "resident-request",
+}  # fmt: skip
 PARAMETERS = {"department": "justice", "kid": "key-1"}
 
 
@@ -81,6 +85,9 @@ def body_for(method: str, path: str) -> Any:
             "id": str(uuid7()), "subject_id": str(uuid4()), "case": str(uuid4()), "reason": "child-at-risk",
         },
         "/approval": lambda: None,
+        "/break-glass": lambda: {"id": str(uuid7()), "reason": "danger-to-life", "second": "supervisor-1"},
+        "/acknowledgement": lambda: {"id": str(uuid7())},
+        "/review": lambda: {"id": str(uuid7()), "finding": "justified"},
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
         "/exclusions": lambda: {"staff": ["reviewer-5"]},
@@ -99,11 +106,15 @@ class Walk:
     async def verify(self, token: str) -> Principal:
         """Stand in for the authenticator: the token says who it is."""
         kind, _, subject = token.partition(" ")
-        return Principal(subject, *KINDS[int(kind)])
+        if kind.isdigit():
+            return Principal(subject, *KINDS[int(kind)])
+        role, _, agency = kind.partition("@")
+        return Principal(subject, Role(role), agency, "station-7")
 
-    async def ask(self, method: str, path: str, kind: int, subject: str, purpose: str | None) -> Any:
+    async def ask(self, method: str, path: str, kind: int | str, subject: str, purpose: str | None) -> Any:
         """What somebody of a kind is answered who calls a route for things that nobody knows."""
         headers = {"if_match": '"1"'} | ({"doorstep_purpose": purpose} if purpose else {})
+        headers |= {"doorstep_case": str(uuid4())} if purpose else {}
         address = re.sub(r"{(\w+)}", lambda found: PARAMETERS.get(found[1], str(uuid4())), path)
         token = f"{kind} {subject}"
         return await self.desk.call(method.upper(), address, token, body_for(method, path), **headers)
@@ -163,6 +174,28 @@ async def walk(request: pytest.FixtureRequest, new_desk: Any) -> Walk:
 
 async def test_every_refusal_of_every_route_is_in_the_log(walk: Walk) -> None:
     assert await walk.silent() == []
+
+
+async def test_police_political_legal_and_petition_agencies_get_nothing_from_any_route(walk: Walk) -> None:
+    """In every role, for the purpose that this role has, which for the station's staff may be an emergency."""
+    answered = []
+    for (path, method, _), agency, role in itertools.product(walk.routes(), sorted(NEVER), Role):
+        who = f"{role}-of-{agency}"  # one key each, and not one a try
+        answer = await walk.ask(method, path, f"{role}@{agency}", who, USUAL.get(role, "emergency"))
+        if answer.status != 403:
+            answered.append(f"{method} {path} {role}@{agency}: {answer.status}")
+    assert answered == []
+
+
+async def test_no_feed_is_theirs(new_desk: Any) -> None:
+    """A feed is read by whoever registered its key, and by nobody else; no department is of their kind."""
+    walk = await walk_of(new_desk, "referral", referral)
+    feeds = {topic.removeprefix("feed.") for topic in TOPICS if topic.startswith("feed.")}
+    assert feeds == set(Department)
+    assert {agency_kind(feed) for feed in feeds} == {AgencyKind.DEPARTMENT}
+    for feed, agency, role in itertools.product(sorted(feeds), sorted(NEVER), ("officer", "department-system")):
+        path = f"/api/departments/{feed}/keys/key-1"
+        assert (await walk.ask("put", path.replace("key-1", "{kid}"), f"{role}@{agency}", "x", None)).status == 403
 
 
 async def test_without_its_database_no_route_of_a_service_refuses(walk: Walk) -> None:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 router = APIRouter()
 _PREFIXES = {"records": "intake", "departments": "referral"}
-_ON = ("authorization", "content-type", "if-match", "doorstep-purpose")
+_ON = ("authorization", "content-type", "if-match", "doorstep-purpose", "doorstep-case")
 
 
 @router.api_route("/api/{path:path}", methods=["GET", "POST", "PUT"])

@@ -29,7 +29,16 @@ from doorstep.kit.consumer import Consumer
 from doorstep.kit.db import Database
 from doorstep.kit.policy import Policy
 from doorstep.kit.relay import Relay, _envelope
-from doorstep.kit.service import PrincipalDep, PurposeDep, Service, SessionDep, Visibility, create_app, visible_to
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    SessionDep,
+    Visibility,
+    WhyDep,
+    create_app,
+    visible_to,
+)
 from doorstep.kit.steps import Steps
 from doorstep.kit.testing import Databases, eventually, running
 from doorstep.local.broker import EmbeddedBroker
@@ -276,6 +285,10 @@ def example_router() -> APIRouter:
     @visible_to(Visibility.PUBLIC)
     async def own(principal: PrincipalDep, purpose: PurposeDep) -> dict[str, str]:
         return {"sub": principal.subject, "purpose": purpose}
+
+    @router.get("/case")
+    async def case(why: WhyDep) -> dict[str, str]:
+        return {"purpose": why.purpose, "case": str(why.case)}
 
     return router
 

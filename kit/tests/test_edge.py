@@ -131,6 +131,32 @@ async def test_a_read_needs_a_token_and_a_known_purpose(edge):
     assert (status, found["purpose"]) == (200, "triage")
 
 
+@pytest.mark.parametrize(
+    ("purpose", "case", "code"),
+    [
+        (None, None, "purpose-missing"),
+        (None, str(uuid4()), "purpose-missing"),
+        ("curiosity", str(uuid4()), "purpose-unknown"),
+        ("triage", None, "case-missing"),
+        ("triage", "", "case-unknown"),
+        ("triage", "张三".encode().decode("latin-1"), "case-unknown"),
+        ("triage", "7", "case-unknown"),
+        ("triage", "'; DROP TABLE file; --", "case-unknown"),
+    ],
+)
+async def test_a_read_of_one_thing_says_which_of_purpose_and_case_is_missing(edge, purpose, case, code):
+    headers = ({"Doorstep-Purpose": purpose} if purpose else {}) | ({} if case is None else {"Doorstep-Case": case})
+    status, problem, _ = await edge.ask("GET", f"{THINGS}/case", role="reviewer", headers=headers)
+    assert (status, problem["type"]) == (403, f"urn:doorstep:problem:{code}")
+    assert not case or case not in json.dumps(problem, ensure_ascii=False)
+
+
+async def test_a_read_with_purpose_and_case_is_told_both(edge):
+    why = {"Doorstep-Purpose": "triage", "Doorstep-Case": str(uuid4())}
+    status, found, _ = await edge.ask("GET", f"{THINGS}/case", role="reviewer", headers=why)
+    assert (status, found) == (200, {"purpose": "triage", "case": why["Doorstep-Case"]})
+
+
 async def test_what_a_request_wrote_is_committed_before_the_answer_leaves(edge):
     status, answer, _ = await edge.ask("POST", f"{THINGS}/written")
     assert status == 201

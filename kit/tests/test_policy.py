@@ -5,18 +5,31 @@ import itertools
 import cedarpy
 import pytest
 
-from doorstep.contracts.codes import Action, Department, Purpose, Role
+from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, Role
+from doorstep.contracts.facts import FactKind
 from doorstep.kit import policy as policies
 from doorstep.kit.auth import Principal
-from doorstep.kit.policy import Forbidden, PoliciesInvalid, Policy, Resource
+from doorstep.kit.policy import (
+    CARD_FIELDS,
+    NEVER,
+    AgencyKind,
+    CaseKind,
+    Forbidden,
+    PoliciesInvalid,
+    Policy,
+    Resource,
+    agency_kind,
+    kind_name,
+)
 
 POLICY = Policy()
 NAMED = (
-    "record-visit read-record read-file read-assessment decide-need list-requests read-request transition-task"
+    "record-visit state-fact see-receipt see-fact read-record read-file read-assessment decide-need list-requests"
+    " read-request transition-task"
     " direct-request assign-request register-key read-journey read-dead-letter replay-dead-letter list-dead-letters"
     " list-gaps search-log export-log read-life ask-about-subject agree-to-ask read-about-subject"
-    " see-who-looked ask-to-defer approve-deferral"
-    " read-conduct declare-ties"
+    " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
+    " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
 )
 ACTIONS = NAMED.split()
@@ -24,110 +37,261 @@ THING = Resource("thing")
 STAFF = {role: Principal("someone", role, "station", "7") for role in Role}
 PORTAL = Principal("someone", Role.PORTAL, "national-portal")
 FIRE = Principal("someone", Role.OFFICER, "fire")
+COMMUNITY = Principal("someone", Role.COLLECTOR, "community-office", "7")
+SERVING = (Role.COLLECTOR, Role.REVIEWER, Role.SUPERVISOR)
+RECORD, FILE, REQUEST, GLASS = CaseKind.RECORD, CaseKind.FILE, CaseKind.REQUEST, CaseKind.BREAK_GLASS
+TRIAGE, EMERGENCY, AUDIT = Purpose.TRIAGE, Purpose.EMERGENCY, Purpose.AUDIT
+DUTY, VITAL = LegalBasis.STATUTORY_DUTY, LegalBasis.VITAL_INTEREST
 
 
-def allowed(principal, action, resource=THING, purpose=None) -> tuple[str, ...] | None:
+def allowed(principal, action, resource=THING, purpose=None, case=None, basis=None) -> tuple[str, ...] | None:
     try:
-        return POLICY.authorize(principal, action, resource, purpose=purpose).policies
+        return POLICY.authorize(principal, action, resource, purpose=purpose, case=case, legal_basis=basis).policies
     except Forbidden:
         return None
 
 
+def own(department: str) -> Resource:
+    return Resource("request", department=department)
+
+
 PERMITTED = [
-    (STAFF[Role.COLLECTOR], "record-visit", Resource("record"), None, "collector-records"),
+    (STAFF[Role.COLLECTOR], "record-visit", Resource("record"), None, None, None, "collector-records"),
+    (COMMUNITY, "record-visit", Resource("record"), None, None, None, "collector-records"),
+    (STAFF[Role.COLLECTOR], "see-receipt", Resource("receipt"), None, None, None, "collector-hands-out-receipts"),
     *(
-        (STAFF[Role.REVIEWER], action, Resource("file"), purpose, "reviewer-reads-for-triage")
-        for action in ("read-record", "read-file", "read-assessment", "read-journey", "list-requests")
-        for purpose in (Purpose.TRIAGE, Purpose.FOLLOW_UP)
+        (STAFF[Role.REVIEWER], action, Resource("file"), purpose, case, DUTY, "reviewer-reads-for-triage")
+        for action in ("read-record", "read-file", "read-assessment", "read-journey")
+        for purpose in (TRIAGE, Purpose.FOLLOW_UP)
+        for case in (RECORD, FILE, REQUEST)
     ),
-    (STAFF[Role.REVIEWER], "decide-need", Resource("need", own_record=False), None, "reviewer-decides"),
-    (STAFF[Role.REVIEWER], "direct-request", Resource("request"), None, "reviewer-directs"),
-    (STAFF[Role.SUPERVISOR], "assign-request", Resource("request"), None, "arbiter-assigns"),
-    (FIRE, "read-request", Resource("request", department="fire"), Purpose.SERVICE, "department-reads-its-own"),
-    (FIRE, "read-feed", Resource("feed", department="fire"), Purpose.SERVICE, "department-reads-its-own"),
+    (STAFF[Role.REVIEWER], "list-requests", Resource("request"), TRIAGE, REQUEST, None, "reviewer-lists-requests"),
+    (STAFF[Role.REVIEWER], "decide-need", Resource("need", own_record=False), None, None, None, "reviewer-decides"),
+    (STAFF[Role.REVIEWER], "direct-request", Resource("request"), None, None, None, "reviewer-directs"),
+    (STAFF[Role.SUPERVISOR], "assign-request", Resource("request"), None, None, None, "arbiter-assigns"),
+    (
+        STAFF[Role.REVIEWER], "ask-to-erase", Resource("erasure"), Purpose.RESIDENT_REQUEST, None, None,
+        "reviewer-asks-to-erase",
+    ),
+    (
+        STAFF[Role.SUPERVISOR], "confirm-erasure", Resource("erasure"), Purpose.RESIDENT_REQUEST, None, None,
+        "supervisor-confirms-erasure",
+    ),
+    (FIRE, "read-request", own("fire"), Purpose.SERVICE, REQUEST, None, "department-reads-its-own"),
+    (FIRE, "list-requests", own("fire"), Purpose.SERVICE, REQUEST, None, "department-lists-its-own"),
+    (FIRE, "transition-task", own("fire"), None, None, None, "department-answers-its-own"),
+    (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, None, None, "operator-mends"),
+    (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, None, None, "gaps-are-seen"),
+    (STAFF[Role.AUDITOR], "list-gaps", Resource("manifest"), None, None, None, "gaps-are-seen"),
+    (
+        FIRE, "read-feed", Resource("feed", department="fire"), Purpose.SERVICE, REQUEST, None,
+        "department-lists-its-own",
+    ),
     *(
-        (FIRE, action, Resource("feed", department="fire"), None, "department-answers-its-own")
+        (FIRE, action, Resource("feed", department="fire"), None, None, None, "department-answers-its-own")
         for action in ("withdraw-key", "change-endpoint", "read-feed-settings", "acknowledge-erasure")
     ),
     *(
-        (STAFF[role], "list-unerased", Resource("request"), None, "station-follows-erasure")
+        (STAFF[role], "list-unerased", Resource("request"), None, None, None, "station-follows-erasure")
         for role in (Role.REVIEWER, Role.SUPERVISOR)
     ),
-    (FIRE, "transition-task", Resource("task", department="fire"), None, "department-answers-its-own"),
-    (STAFF[Role.OPERATOR], "list-dead-letters", Resource("dead-letter"), None, "operator-mends"),
-    (STAFF[Role.OPERATOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
-    (STAFF[Role.AUDITOR], "list-gaps", Resource("manifest"), None, "gaps-are-seen"),
-    *(
-        (STAFF[Role.AUDITOR], action, Resource("log"), Purpose.AUDIT, "auditor-asks-the-log")
-        for action in ("search-log", "export-log", "read-life")
-    ),
-    *(
-        (STAFF[Role.AUDITOR], action, Resource("log"), Purpose.AUDIT, "auditor-asks-about-a-person")
-        for action in ("ask-about-subject", "agree-to-ask", "read-about-subject")
-    ),
-    (PORTAL, "see-who-looked", Resource("usage"), Purpose.RESIDENT_REQUEST, "portal-asks-for-its-resident"),
-    (STAFF[Role.REVIEWER], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
-    (STAFF[Role.SUPERVISOR], "ask-to-defer", Resource("deferral"), None, "station-asks-to-defer"),
-    (STAFF[Role.AUDITOR], "approve-deferral", Resource("deferral"), None, "auditor-approves-deferral"),
     (
-        STAFF[Role.REVIEWER],
-        "name-exclusions",
-        Resource("file"),
-        Purpose.RESIDENT_REQUEST,
+        STAFF[Role.REVIEWER], "name-exclusions", Resource("file"), Purpose.RESIDENT_REQUEST, None, None,
         "reviewer-names-exclusions",
     ),
-    (STAFF[Role.AUDITOR], "read-conduct", Resource("conduct"), Purpose.AUDIT, "auditor-reads-conduct"),
     *(
-        (STAFF[role], "declare-ties", Resource("tie"), None, "staff-declare-ties")
+        (STAFF[Role.AUDITOR], action, Resource("log"), AUDIT, None, None, "auditor-asks-the-log")
+        for action in ("search-log", "export-log")
+    ),
+    (STAFF[Role.AUDITOR], "read-life", Resource("log"), AUDIT, RECORD, None, "auditor-reads-a-life"),
+    *(
+        (STAFF[Role.AUDITOR], action, Resource("log"), AUDIT, None, None, "auditor-asks-about-a-person")
+        for action in ("ask-about-subject", "agree-to-ask")
+    ),
+    (
+        STAFF[Role.AUDITOR], "read-about-subject", Resource("log"), AUDIT, CaseKind.INQUIRY, None,
+        "auditor-reads-about-a-person",
+    ),
+    (
+        PORTAL, "see-who-looked", Resource("usage"), Purpose.RESIDENT_REQUEST, None, None,
+        "portal-asks-for-its-resident",
+    ),
+    (STAFF[Role.REVIEWER], "ask-to-defer", Resource("deferral"), None, None, None, "station-asks-to-defer"),
+    (STAFF[Role.SUPERVISOR], "ask-to-defer", Resource("deferral"), None, None, None, "station-asks-to-defer"),
+    (STAFF[Role.AUDITOR], "approve-deferral", Resource("deferral"), None, None, None, "auditor-approves-deferral"),
+    (STAFF[Role.AUDITOR], "read-conduct", Resource("conduct"), AUDIT, None, None, "auditor-reads-conduct"),
+    *(
+        (STAFF[role], "declare-ties", Resource("tie"), None, None, None, "staff-declare-ties")
         for role in Role
         if role not in (Role.RESIDENT, Role.DEPARTMENT_SYSTEM, Role.PORTAL)
     ),
-    (STAFF[Role.OPERATOR], "read-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
-    (STAFF[Role.OPERATOR], "replay-dead-letter", Resource("x"), Purpose.REPAIR, "operator-opens-dead-letters"),
-]
+    *(
+        (STAFF[Role.OPERATOR], action, Resource("x"), Purpose.REPAIR, None, None, "operator-opens-dead-letters")
+        for action in ("read-dead-letter", "replay-dead-letter")
+    ),
+    *((STAFF[role], "break-glass", Resource("x"), None, None, None, "station-breaks-glass") for role in SERVING),
+    *(
+        (STAFF[role], action, Resource("file"), EMERGENCY, GLASS, VITAL, "broken-glass-opens")
+        for role in SERVING
+        for action in ("read-file", "read-record", "read-assessment", "list-requests", "see-fact")
+    ),
+    *(
+        (STAFF[role], action, Resource("x"), None, None, None, "station-sees-broken-glass")
+        for role in SERVING
+        for action in ("list-break-glass", "acknowledge-break-glass")
+    ),
+    *(
+        (STAFF[role], "review-break-glass", Resource("x"), None, None, None, "third-person-reviews")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
+    ),
+]  # fmt: skip
+NAMES = ("principal", "action", "resource", "purpose", "case", "basis", "by")
 
 
-@pytest.mark.parametrize(("principal", "action", "resource", "purpose", "by"), PERMITTED)
-def test_each_policy_permits_what_it_says(principal, action, resource, purpose, by):
-    assert allowed(principal, action, resource, purpose) == (by,)
+@pytest.mark.parametrize(NAMES, PERMITTED)
+def test_each_policy_permits_what_it_says(principal, action, resource, purpose, case, basis, by):
+    assert allowed(principal, action, resource, purpose, case, basis) == (by,)
 
 
-@pytest.mark.parametrize(("principal", "action", "resource", "purpose", "by"), PERMITTED)
-@pytest.mark.parametrize("agency", ["police", "political-legal", "petitions"])
-def test_police_and_petition_agencies_do_nothing_whatever_their_role(principal, action, resource, purpose, by, agency):
-    there = Principal(principal.subject, principal.role, agency, principal.station)
-    own = Resource(resource.kind, department=agency, own_record=resource.own_record)
-    assert allowed(there, action, own, purpose) is None
+@pytest.mark.parametrize("agency", NEVER)
+def test_police_and_petition_agencies_do_nothing_whatever_their_role(agency):
+    """Also in every other role, in an emergency too, and though the thing were their own."""
+    for (principal, action, resource, purpose, case, basis, _), role in itertools.product(PERMITTED, Role):
+        there = Principal(principal.subject, role, agency, principal.station)
+        theirs = Resource(resource.kind, department=agency, own_record=resource.own_record)
+        for thing in (resource, theirs):
+            assert allowed(there, action, thing, purpose, case, basis) is None
 
 
-@pytest.mark.parametrize("action", ["decide-need", "read-assessment", "read-record"])
+def test_an_agency_or_a_role_that_is_not_known_does_nothing():
+    assert agency_kind("department") is AgencyKind.UNKNOWN
+    for principal, action, resource, purpose, case, basis, _ in PERMITTED:
+        for agency in ("", "Station", "police-bureau", "unknown", "department"):
+            there = Principal(principal.subject, principal.role, agency, principal.station)
+            assert allowed(there, action, resource, purpose, case, basis) is None
+        mayor = Principal(principal.subject, "mayor", principal.agency, principal.station)
+        if action not in ("see-receipt",):
+            assert allowed(mayor, action, resource, purpose, case, basis) is None
+
+
+@pytest.mark.parametrize("action", ["decide-need", "read-assessment", "read-record", "read-journey", "direct-request"])
 def test_nobody_reviews_what_they_recorded_themselves(action):
-    reviewer = STAFF[Role.REVIEWER]
-    assert allowed(reviewer, action, Resource("x", own_record=True), Purpose.TRIAGE) is None
-    assert allowed(reviewer, action, Resource("x", own_record=False), Purpose.TRIAGE)
+    reviewer, more = STAFF[Role.REVIEWER], (TRIAGE, RECORD, DUTY)
+    assert allowed(reviewer, action, Resource("x", own_record=True), *more) is None
+    assert allowed(reviewer, action, Resource("x", own_record=False), *more)
+
+
+def test_collector_reviewer_and_supervisor_of_a_record_are_three_people():
+    for action, role in (("decide-need", Role.REVIEWER), ("direct-request", Role.REVIEWER),
+                         ("assign-request", Role.SUPERVISOR)):  # fmt: skip
+        for duty in SERVING:
+            assert bool(allowed(STAFF[role], action, Resource("x", duty=duty))) == (duty is role)
+
+
+def test_a_proposer_never_decides():
+    for principal, action, resource, purpose, case, basis, _ in PERMITTED:
+        if action in ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass"):
+            mine, theirs = (Resource(resource.kind, proposer=own) for own in (True, False))
+            assert allowed(principal, action, mine, purpose, case, basis) is None
+            assert allowed(principal, action, theirs, purpose, case, basis)
+
+
+def test_supervisors_see_no_content_but_in_an_emergency():
+    reads = [one for one in ACTIONS if one.startswith("read-") and "dead-letter" not in one] + ["see-fact"]
+    for action, purpose, case in itertools.product(reads, Purpose, CaseKind):
+        basis = VITAL if case is GLASS else DUTY
+        seen = allowed(STAFF[Role.SUPERVISOR], action, Resource("file", fact_kind="dwelling"), purpose, case, basis)
+        assert not seen or (purpose, case, seen) == (EMERGENCY, GLASS, ("broken-glass-opens",))
+
+
+def test_a_community_officer_writes_four_kinds_and_reads_nothing_back():
+    written = {kind for kind in FactKind if allowed(COMMUNITY, "state-fact", Resource("f", fact_kind=kind_name(kind)))}
+    assert written == {FactKind.IDENTITY, FactKind.CONTACT, FactKind.DWELLING, FactKind.WISHES}
+    station = STAFF[Role.COLLECTOR]
+    assert all(allowed(station, "state-fact", Resource("f", fact_kind=kind_name(kind))) for kind in FactKind)
+    asked = itertools.product(ACTIONS, Role, [None, *Purpose], [None, *CaseKind])
+    for action, role, purpose, case in asked:
+        there = Principal("someone", role, "community-office", "7")
+        if allowed(there, action, THING, purpose, case, VITAL):
+            assert action in ("record-visit", "state-fact", "declare-ties")
+
+
+def test_a_read_is_decided_on_by_its_case():
+    """None is not enough, nor is one of another kind; what an emergency opened is for that emergency alone."""
+    for principal, action, resource, purpose, case, basis, by in PERMITTED:
+        if action.startswith("read-") and case is not None:
+            for other in [None, *CaseKind]:
+                given = allowed(principal, action, resource, purpose, other, basis)
+                assert (given == (by,)) == (other is case or (other in (RECORD, FILE, REQUEST) and basis is DUTY)), by
+    assert allowed(STAFF[Role.REVIEWER], "read-file", THING, TRIAGE, FILE, VITAL) is None
+
+
+def test_nothing_of_another_station_is_permitted():
+    for principal, action, resource, purpose, case, basis, _ in PERMITTED:
+        elsewhere = Resource(resource.kind, department=resource.department, station="9")
+        assert allowed(principal, action, elsewhere, purpose, case, basis) is None
+
+
+def test_who_breaks_glass_is_staff_of_the_station_and_nobody_else():
+    for role, agency in itertools.product(Role, [*NEVER, *Department, *AgencyKind]):
+        for action, purpose, case in (("break-glass", None, None), ("read-file", EMERGENCY, GLASS)):
+            may = allowed(Principal("s", role, agency, "7"), action, THING, purpose, case, VITAL)
+            assert bool(may) == (agency == "station" and role in SERVING)
+
+
+ALL = frozenset(FactKind)
+SEEN = [
+    (STAFF[Role.REVIEWER], "file", TRIAGE, FILE, None, ALL - {FactKind.HEALTH}),
+    (STAFF[Role.REVIEWER], "record", Purpose.FOLLOW_UP, RECORD, None, ALL - {FactKind.HEALTH}),
+    (STAFF[Role.REVIEWER], "assessment", TRIAGE, RECORD, None, ALL),
+    (STAFF[Role.REVIEWER], "assessment", Purpose.FOLLOW_UP, RECORD, None, ALL - {FactKind.HEALTH}),
+    (STAFF[Role.REVIEWER], "file", Purpose.AUDIT, FILE, None, frozenset()),
+    (STAFF[Role.COLLECTOR], "file", TRIAGE, FILE, None, frozenset()),
+    (STAFF[Role.COLLECTOR], "file", EMERGENCY, GLASS, None, ALL),
+    (STAFF[Role.SUPERVISOR], "file", TRIAGE, FILE, None, frozenset()),
+    (STAFF[Role.SUPERVISOR], "file", EMERGENCY, GLASS, None, ALL),
+    (STAFF[Role.AUDITOR], "file", EMERGENCY, GLASS, None, frozenset()),
+    (FIRE, "request", Purpose.SERVICE, None, "fire", ALL - {FactKind.HEALTH}),
+    (FIRE, "request", Purpose.SERVICE, None, "health", frozenset()),
+    (Principal("s", Role.OFFICER, "health"), "request", Purpose.SERVICE, None, "health", ALL),
+    (COMMUNITY, "record", EMERGENCY, GLASS, None, frozenset()),
+    *((Principal("s", role, agency, "7"), "file", EMERGENCY, GLASS, agency, frozenset())
+      for role in Role for agency in NEVER),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("principal", "thing", "purpose", "case", "department", "kinds"), SEEN)
+def test_who_sees_which_kinds_of_fact(principal, thing, purpose, case, department, kinds):
+    sight = POLICY.sight(principal, thing, purpose=purpose, case=case, department=department)
+    assert sight.kinds == kinds
+    assert sight.fact("health.chronic-illness") == (FactKind.HEALTH in kinds)
+    assert sight.fact("dwelling.gas-hose") == (FactKind.DWELLING in kinds)
+    assert not sight.fact("something.of-a-later-version")
+    assert sight.hidden == (frozenset() if kinds else frozenset(CARD_FIELDS))
 
 
 def test_a_reviewer_reads_for_no_other_purpose_and_not_without_one():
     for purpose in (None, *(one for one in Purpose if one not in (Purpose.TRIAGE, Purpose.FOLLOW_UP))):
-        assert allowed(STAFF[Role.REVIEWER], "read-file", Resource("file"), purpose) is None
+        assert allowed(STAFF[Role.REVIEWER], "read-file", Resource("file"), purpose, FILE, DUTY) is None
 
 
 def test_a_department_reaches_only_what_is_its_own():
     for mine, theirs in itertools.permutations(Department, 2):
         officer = Principal("someone", Role.OFFICER, mine)
         for action in ("read-request", "list-requests", "transition-task", "register-key"):
-            assert allowed(officer, action, Resource("x", department=theirs), Purpose.SERVICE) is None
-            assert allowed(officer, action, Resource("x"), Purpose.SERVICE) is None
-            assert allowed(officer, action, Resource("x", department=mine), Purpose.SERVICE)
+            assert allowed(officer, action, Resource("x", department=theirs), Purpose.SERVICE, REQUEST) is None
+            assert allowed(officer, action, Resource("x"), Purpose.SERVICE, REQUEST) is None
+            assert allowed(officer, action, Resource("x", department=mine), Purpose.SERVICE, REQUEST)
 
 
 def test_whatever_no_policy_permits_is_refused():
-    """All roles, actions and purposes without anything about the resource: the permitted ones can be counted."""
-    for principal, action, purpose in itertools.product(STAFF.values(), ACTIONS, (None, *Purpose)):
-        by = allowed(principal, action, Resource("thing"), purpose)
-        assert by is None or any(
-            (principal.role, action) == (one[0].role, one[1]) and one[4] in by for one in PERMITTED
-        )
+    """All roles, actions, purposes and cases without anything about the resource: the permitted can be counted."""
+    also = {("collector", "state-fact", "collector-states-facts")}
+    known = {(one[0].role, one[1], one[6]) for one in PERMITTED} | also
+    asked = itertools.product(STAFF.values(), ACTIONS, (None, *Purpose), (None, *CaseKind), (DUTY, VITAL))
+    for principal, action, purpose, case, basis in asked:
+        by = allowed(principal, action, Resource("thing"), purpose, case, basis)
+        assert by is None or any((principal.role, action, one) in known for one in by)
 
 
 @pytest.mark.parametrize("action", ["", "read-everything", 'x" } permit(principal,action,resource);', "READ-FILE"])
@@ -166,3 +330,7 @@ def test_an_attribute_that_the_schema_does_not_know_denies(monkeypatch):
         strict.authorize(Principal("s", Role.OFFICER, 7), "read-file", Resource("x"))
     with pytest.raises(Forbidden):
         strict.authorize(FIRE, "read-file", Resource("x", own_record="yes"))
+    with pytest.raises(Forbidden):
+        strict.authorize(FIRE, "read-file", Resource("x", fact_kind=8))
+    with pytest.raises(Forbidden):
+        strict.authorize(FIRE, "read-everything", Resource("x"))

@@ -41,7 +41,7 @@ from doorstep.contracts.referral import (
     TaskTransitioned,
     TransitionDetail,
 )  # fmt: skip
-from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.schemas import contents
 from doorstep.contracts.sealed import Sealed
@@ -195,7 +195,15 @@ def of_the_end() -> list[Event]:
     named = ExclusionsNamed(
         file_id=FILE, subject_ids=(WOMAN,), staff=(made_up("excluded"),), named_at=AT + timedelta(days=2)
     )
-    return [named, SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))]
+    opened = FileOpened(
+        opening_id=made_up("opening"),
+        file_id=made_up("file"),
+        opened_by=made_up("supervisor"),
+        opened_at=AT + timedelta(days=29),
+        until=AT + timedelta(days=29, hours=1),
+    )
+    erased = SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))
+    return [named, opened, erased]
 
 
 def of_the_feed() -> list[Event]:

@@ -22,6 +22,7 @@ EXAMPLES = {
     "risk.needs": "risk.needs-assessed.v1",
     "referral.tasks": "referral.request-opened.v1",
     "registry.erasures": "registry.subject-erased.v1",
+    "registry.openings": "registry.file-opened.v1",
     "audit.entry.intake": "audit.entry-submitted.v1",
 }
 OF_THE_FLOW = [topic for topic in EXAMPLES if not topic.startswith("audit.")]

@@ -31,8 +31,10 @@ DEPARTMENT_NAMES: dict[Department, tuple[str, str]] = {
 }
 
 STATION = "station"
+COMMUNITY_OFFICE = "community-office"
 AGENCY_NAMES: dict[str, tuple[str, str]] = {
     STATION: ("社区服务站", "Community service station"),
+    COMMUNITY_OFFICE: ("社区工作站", "Community office"),
     **{str(department): names for department, names in DEPARTMENT_NAMES.items()},
 }
 """What an agency of a token is called, in Chinese and English."""
@@ -74,6 +76,7 @@ class Purpose(StrEnum):
     AUDIT = "audit"
     RESIDENT_REQUEST = "resident-request"
     REPAIR = "repair"
+    EMERGENCY = "emergency"
 
 
 class LegalBasis(StrEnum):
@@ -172,6 +175,22 @@ class DeferralReason(StrEnum):
     CHILD_AT_RISK = "child-at-risk"
 
 
+class BreakGlassReason(StrEnum):
+    """Which emergency is said to need a household's file at once."""
+
+    DANGER_TO_LIFE = "danger-to-life"
+    DANGER_OF_VIOLENCE = "danger-of-violence"
+    CHILD_AT_RISK = "child-at-risk"
+    HAZARD_IN_DWELLING = "hazard-in-dwelling"
+
+
+class BreakGlassFinding(StrEnum):
+    """What a third person found of an emergency access."""
+
+    JUSTIFIED = "justified"
+    NOT_JUSTIFIED = "not-justified"
+
+
 class Action(StrEnum):
     """What was done, in the audit log."""
 
@@ -210,6 +229,10 @@ class Action(StrEnum):
     APPROVE_DEFERRAL = "approve-deferral"
     ERASE_SUBJECT = "erase-subject"
     NAME_EXCLUSIONS = "name-exclusions"
+    BREAK_GLASS = "break-glass"
+    LIST_BREAK_GLASS = "list-break-glass"
+    ACKNOWLEDGE_BREAK_GLASS = "acknowledge-break-glass"
+    REVIEW_BREAK_GLASS = "review-break-glass"
     ACTIVATE_POLICY = "activate-policy"
     ACTIVATE_RULES = "activate-rules"
     ACTIVATE_KEYS = "activate-keys"

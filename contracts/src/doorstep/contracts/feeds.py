@@ -1,7 +1,7 @@
 """What each department receives: which fields, for which purpose, on which legal basis, for how long."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -14,6 +14,17 @@ FEED_DAYS = 14
 
 ACKNOWLEDGE_DAYS = 3
 """Within so many days a department says that it deleted what was withdrawn; after that the station is told of it."""
+
+FeedPurpose = Literal[
+    Purpose.INTAKE,
+    Purpose.TRIAGE,
+    Purpose.SERVICE,
+    Purpose.FOLLOW_UP,
+    Purpose.AUDIT,
+    Purpose.RESIDENT_REQUEST,
+    Purpose.REPAIR,
+]
+"""What a department may be told as a purpose: an emergency opens files at the station, and feeds nobody."""
 
 
 class OfferedFact(Contract):
@@ -47,7 +58,7 @@ class RequestOffered(Event):
 
     offered_at: AwareDatetime
     delete_by: AwareDatetime
-    purpose: Purpose
+    purpose: FeedPurpose
     legal_basis: str
     offer: Offer
 
@@ -69,7 +80,7 @@ class Feed:
     department: Department
     fields: frozenset[str]
     fact_kinds: frozenset[FactKind]
-    purpose: Purpose = Purpose.SERVICE
+    purpose: FeedPurpose = Purpose.SERVICE
 
 
 _WHERE = frozenset({"address", "place"})

@@ -1,4 +1,4 @@
-"""What the registry publishes: facts were asserted on a household's file, a subject of it was erased."""
+"""What the registry publishes: facts were asserted on a household's file, a subject was erased, a file was opened."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -64,3 +64,15 @@ class SubjectErased(Event):
     subject_id: UUID
     erasure_id: UUID
     erased_at: AwareDatetime
+
+
+class FileOpened(Event):
+    """A file was opened in an emergency: it can be read for `opening_id`, by `opened_by` alone, up to `until`."""
+
+    event_type: ClassVar[str] = "registry.file-opened.v1"
+
+    opening_id: UUID
+    file_id: UUID
+    opened_by: UUID
+    opened_at: AwareDatetime
+    until: AwareDatetime

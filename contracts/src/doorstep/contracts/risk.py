@@ -25,7 +25,7 @@ class AssessedNeed(Contract):
 
 
 class NeedsAssessed(Event):
-    """Triage read the facts of a record; `handed_on` are wanted, `suggested` wait for a reviewer.
+    """Triage read the facts of a record of `recorded_by`; `handed_on` are wanted, `suggested` wait for a reviewer.
 
     With `address_sealed` the file's address is kept by its station alone: who has it from before forgets it.
     """
@@ -41,10 +41,11 @@ class NeedsAssessed(Event):
     handed_on: tuple[AssessedNeed, ...]
     suggested: tuple[AssessedNeed, ...]
     address_sealed: bool = False
+    recorded_by: UUID | None = None
 
 
 class NeedDecided(Event):
-    """A reviewer confirmed or rejected a suggested need."""
+    """A reviewer confirmed or rejected a suggested need, which came of a record that `recorded_by` took."""
 
     event_type: ClassVar[str] = "risk.need-decided.v1"
 
@@ -55,3 +56,4 @@ class NeedDecided(Event):
     decided_by: UUID
     decided_at: AwareDatetime
     need: AssessedNeed
+    recorded_by: UUID | None = None

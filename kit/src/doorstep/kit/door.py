@@ -18,7 +18,7 @@ NESTING = 32
 IN_FLIGHT = 64
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
-_ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "origin", "x-road-userid")
+_ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 

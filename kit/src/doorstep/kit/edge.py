@@ -1,5 +1,8 @@
-"""What endpoints ask for: the service, a transaction, the caller, the purpose; who sees what they answer; and the log
-of what callers are refused.
+"""What endpoints ask for: service, transaction, caller, purpose, case; who sees what they answer; and the log of what
+callers are refused.
+
+A case is checked by the service that answers: it concerns the thing, or is an emergency access to the thing's file that
+is open to the caller at this moment.
 
 A refusal is the no to a caller whose token was accepted. Invariants: its entry commits before it is answered, in a
 transaction of its own after the request's was rolled back; it is about whom the thing asked for is about if this
@@ -9,7 +12,7 @@ caller can add to the log in a minute is bounded.
 
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar, cast
@@ -19,11 +22,15 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Purpose
+from doorstep.contracts.registry import FileOpened
 from doorstep.kit.auth import NotAuthenticated, Principal
+from doorstep.kit.db import run
 from doorstep.kit.intents import Intent, concerned, distinct
+from doorstep.kit.policy import CaseKind, Why
 from doorstep.kit.problems import Problem
 from doorstep.kit.resources import Service
 from doorstep.kit.telemetry import REFUSALS
+from doorstep.kit.vault import Vault
 
 REFUSALS_A_MINUTE = 600
 """So many entries one caller can make in a minute at one process; after that nothing is looked at for them."""
@@ -35,6 +42,16 @@ _MINUTE = 60.0
 _DECLARED = "doorstep_attempt"
 _VISIBILITY = "doorstep_visibility"
 _TOO_MANY = "too-many-refusals"
+_STAFF = "staff"
+_OPEN = """
+    SELECT 1 FROM opened_file
+    WHERE opening_id = :opening_id AND file_id = :file_id AND opened_by = :opened_by AND until > now()
+"""
+_OPENED = """
+    WITH closed AS (DELETE FROM opened_file WHERE until < now())
+    INSERT INTO opened_file (opening_id, file_id, opened_by, until)
+    VALUES (:opening_id, :file_id, :opened_by, :until) ON CONFLICT DO NOTHING
+"""
 
 
 class Visibility(StrEnum):
@@ -245,6 +262,17 @@ async def _purpose(_: PrincipalDep, doorstep_purpose: Annotated[str | None, Head
         raise Problem(403, "purpose-unknown", zh, en) from None
 
 
+async def _case(_: PrincipalDep, doorstep_case: Annotated[str | None, Header()] = None) -> UUID | None:
+    try:
+        return None if doorstep_case is None else UUID(doorstep_case)
+    except ValueError:
+        zh, en = (
+            "Doorstep-Case 不是事项编号。",
+            "Doorstep-Case is no id of a case.",
+        )
+        raise Problem(403, "case-unknown", zh, en) from None
+
+
 ServiceDep = Annotated[Service, Depends(_service)]
 """The service that answers."""
 
@@ -252,4 +280,59 @@ SessionDep = Annotated[AsyncSession, Depends(_session, scope="function")]
 """A transaction that is committed before the first byte of the answer leaves."""
 
 PurposeDep = Annotated[Purpose, Depends(_purpose)]
-"""Why the caller reads personal data."""
+"""To what end the caller searches, lists or commands something whose elements, or which itself, is the case."""
+
+CaseDep = Annotated[UUID | None, Depends(_case)]
+"""The case that the caller names, if one is named."""
+
+
+def why(purpose: Purpose, case: UUID | None) -> Why:
+    """Why somebody reads, who has to name a case."""
+    if case is None:
+        zh, en = (
+            "读取个人信息须在 Doorstep-Case 头中写明所办理的记录、户档、请求或紧急授权的编号。",
+            "Say in the header Doorstep-Case for which record, file, request or emergency access you read.",
+        )
+        raise Problem(403, "case-missing", zh, en)
+    return Why(purpose, case)
+
+
+async def _why(purpose: PurposeDep, case: CaseDep) -> Why:
+    return why(purpose, case)
+
+
+WhyDep = Annotated[Why, Depends(_why)]
+"""Why the caller reads the personal data of one thing: to what end, and for which case."""
+
+
+async def case_kind(
+    session: AsyncSession,
+    vault: Vault,
+    principal: Principal,
+    case: UUID,
+    *,
+    file_id: UUID | None,
+    own: Mapping[UUID, CaseKind],
+) -> CaseKind:
+    """What `case` is to a thing, of which `own` are the cases, in a file: one of them, or an access open to the caller.
+
+    Raises a Problem, case-unrelated, alike for a case that is none, another's or over.
+    """
+    if case in own:
+        return own[case]
+    opening = {"opening_id": case, "file_id": file_id, "opened_by": vault.pairwise(_STAFF, principal.subject)}
+    if file_id is not None and await run(session, _OPEN, opening):
+        return CaseKind.BREAK_GLASS
+    zh, en = "所写的事项与此无关，或紧急授权已结束。", "The case has nothing to do with this, or is over."
+    raise Problem(403, "case-unrelated", zh, en)
+
+
+async def open_file(session: AsyncSession, opened: FileOpened) -> None:
+    """From now on a file is open to somebody in an emergency; what is over is forgotten."""
+    values = {
+        "opening_id": opened.opening_id,
+        "file_id": opened.file_id,
+        "opened_by": opened.opened_by,
+        "until": opened.until,
+    }
+    await run(session, _OPENED, values)

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from doorstep.kit import operators, problems
 from doorstep.kit.door import Door
 from doorstep.kit.edge import (
+    CaseDep,
     PrincipalDep,
     PurposeDep,
     Refusals,
@@ -30,6 +31,7 @@ from doorstep.kit.edge import (
     SessionDep,
     Visibility,
     VisibilityMissing,
+    WhyDep,
     attempts,
     service_of,
     visibility_of,
@@ -41,6 +43,7 @@ from doorstep.kit.wakeups import Announcer
 
 __all__ = [
     "DEVELOPMENT_PROFILE",
+    "CaseDep",
     "Migrate",
     "PrincipalDep",
     "Program",
@@ -52,6 +55,7 @@ __all__ = [
     "Task",
     "Visibility",
     "VisibilityMissing",
+    "WhyDep",
     "add_relay",
     "attempts",
     "compose",

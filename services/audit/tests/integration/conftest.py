@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import socket
 import subprocess
@@ -370,6 +371,7 @@ async def ask(service, url):
         yield ask
 
 
+_IDS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 AUDITORS = {
     "first": Principal("auditor-1", Role.AUDITOR, "audit-office"),
     "second": Principal("auditor-2", Role.AUDITOR, "audit-office"),
@@ -400,6 +402,7 @@ class Office:
         """Status and body of an answer, which is JSON unless it is an export."""
         headers = {"Authorization": f"Bearer {who}", "Accept-Language": "en"}
         headers |= {} if purpose is None else {"Doorstep-Purpose": purpose}
+        headers |= {"Doorstep-Case": ids[-1]} if (ids := _IDS.findall(path)) else {}
         async with self._client.request(method, f"{self.url}/{path}", headers=headers, json=body) as answer:
             data = await answer.read()
             return answer.status, data if answer.content_type == "application/jsonl" else json.loads(data)

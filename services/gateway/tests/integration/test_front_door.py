@@ -196,7 +196,12 @@ async def test_a_body_that_somebody_would_have_to_unpack_is_refused(desk, encodi
 
 async def test_an_event_source_names_its_purpose_in_the_address(desk, way) -> None:
     path = f"/api/journeys/{way.record_id}"
-    for query, status in (("?purpose=follow-up", 200), ("?purpose=service", 403), ("?purpose=x", 403), ("", 403)):
+    own, other = f"case={way.record_id}", f"case={uuid4()}"
+    for query, status in ((f"?purpose=follow-up&{own}", 200), (f"?{own}&purpose=triage&more", 200),
+                          (f"?purpose=follow-up&{other}", 403), ("?purpose=follow-up", 403), (f"?{own}", 403),
+                          ("?purpose=follow-up&case=x", 403), (f"?purpose=service&{own}", 403),
+                          (f"?purpose=x&{own}", 403), ("", 403),
+                          (f"?a&b&c&d&purpose=follow-up&{own}", 403)):  # fmt: skip
         assert (await desk.call("GET", path + query, "reviewer")).status == status
 
 

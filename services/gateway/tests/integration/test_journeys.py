@@ -101,6 +101,7 @@ class Stream:
         self.sent: list[Any] = []
         self._desk = desk
         headers = [(b"authorization", b"Bearer reviewer"), (b"doorstep-purpose", b"follow-up")]
+        headers.append((b"doorstep-case", str(way.record_id).encode()))
         path = f"/api/journeys/{way.record_id}/events"
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "path": path,

@@ -268,3 +268,18 @@ async def test_the_largest_record_fits_into_its_event(desk) -> None:
     answer = await hand_in(desk, body)
     assert answer.status == 201, answer.raw
     assert len(answer.body["receipts"]) == 23
+
+
+async def test_a_community_officer_writes_four_kinds_of_fact_and_reads_nothing_back(desk) -> None:
+    body = demonstration(next(SEEDS), now=datetime.now(UTC))
+    refused = await desk.call("POST", "/api/records", "community-officer", body)
+    assert (refused.status, refused.body["type"]) == (403, "urn:doorstep:problem:forbidden")
+    kinds = ("identity.", "contact.", "dwelling.", "place.", "wish.")
+    for subject in body["subjects"]:
+        subject["facts"] = [fact for fact in subject["facts"] if fact["code"].startswith(kinds)]
+    taken = await desk.call("POST", "/api/records", "community-officer", body)
+    again = await desk.call("POST", "/api/records", "community-officer", body)
+    assert (taken.status, again.status, taken.body["receipts"], again.body["receipts"]) == (201, 200, [], [])
+    for purpose in ("triage", "follow-up", "emergency", "intake"):
+        path = f"/api/records/{body['record_id']}"
+        assert (await desk.call("GET", path, "community-officer", doorstep_purpose=purpose)).status == 403

@@ -184,7 +184,8 @@ async def test_a_request_goes_its_way_over_two_instances_one_of_which_is_killed(
     found = await stage.offers(Department.JUSTICE, key, 2)
     assert [offer["offer"]["ref"] for offer in found] == [str(task.ref), str(other.ref)]
     await stage.instances.start(first)
-    read = await stage.call(first, "GET", f"{address}/requests/{ref}", token, doorstep_purpose="service")
+    why = {"doorstep_purpose": "service", "doorstep_case": str(ref)}
+    read = await stage.call(first, "GET", f"{address}/requests/{ref}", token, **why)
     assert (read[0], read[1]["state"], read[1]["version"]) == (200, "accepted", 2)
     for port in (first, second):
         assert await stage.instances.end(port, signal.SIGTERM) == 0

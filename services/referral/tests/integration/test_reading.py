@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 
 from doorstep.contracts.codes import Department, Outcome, Purpose, Reason, TaskState
+from doorstep.contracts.facts import FactKind
+from doorstep.kit.policy import Policy, Sight, Why
 from doorstep.kit.vault import SubjectErased
 from doorstep.referral import queries
 from doorstep.referral.errors import KeyIdTaken, RequestUnknown
@@ -14,6 +16,8 @@ from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.keys import register_department_key
 from doorstep.referral.views import department_request, station_requests
 
+ALL = Sight(frozenset(FactKind))
+
 
 async def listed(desk, department: Department, *, state=None, after=None):
     """What the department's list shows of this desk's station."""
@@ -21,7 +25,7 @@ async def listed(desk, department: Department, *, state=None, after=None):
         return await reading.list_department_requests(
             session,
             vault=desk.vault,
-            access=Access(desk.officer(department), Purpose.SERVICE),
+            access=Access(desk.officer(department), Purpose.SERVICE, sight=ALL),
             department=department,
             state=state,
             after=after,
@@ -35,7 +39,7 @@ async def read(desk, department: Department, ref):
         return await reading.read_department_request(
             session,
             vault=desk.vault,
-            access=Access(desk.officer(department), Purpose.SERVICE),
+            access=Access(desk.officer(department), Purpose.SERVICE, sight=ALL),
             department=department,
             ref=ref,
             now=desk.now,
@@ -108,7 +112,9 @@ async def test_the_station_sees_all_tasks_of_its_record(desk) -> None:
         found = await reading.list_record_requests(
             session,
             vault=desk.vault,
-            access=Access(desk.second, Purpose.FOLLOW_UP),
+            policy=Policy(),
+            principal=desk.second,
+            why=Why(Purpose.FOLLOW_UP, desk.origin.record_id),
             station=desk.origin.station,
             record_id=desk.origin.record_id,
             now=desk.now,

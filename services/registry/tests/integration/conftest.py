@@ -14,7 +14,7 @@ from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitR
 from doorstep.contracts.registry import FactsAsserted
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.registry.app import new_app
-from doorstep.registry.operations import assert_facts
+from doorstep.registry.operations.files import assert_facts
 
 STATION = "station-7"
 

@@ -13,7 +13,7 @@ from doorstep.contracts.registry import SubjectErased
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import staff_subject
 from doorstep.kit.vault import Vault
-from doorstep.registry.operations import PAPER
+from doorstep.registry.operations.files import PAPER
 
 WHY = "resident-request"
 
@@ -253,3 +253,18 @@ async def test_erasures_name_staff_by_pseudonym_alone(files, office, person) -> 
     staff = staff_subject(vault, Principal("reviewer-1", "reviewer", "station"))
     for name in ("reviewer-1", "supervisor-1", str(staff)):
         assert name not in shown
+
+
+async def test_who_took_a_record_of_the_file_neither_asks_for_an_erasure_nor_confirms_one(office, files, person):
+    event = await files.event(person())
+    own = {who: files.desk.vault.pairwise("staff", f"{who}-1") for who in ("reviewer", "supervisor")}
+    await files.take(event.model_copy(update={"recorded_by": own["reviewer"]}))
+    subject = event.subjects[0].subject_id
+    asked = await office.ask(event.file_id, subject)
+    assert (asked.status, asked.body["type"]) == (403, "urn:doorstep:problem:own-record")
+    other = await files.event(person())
+    await files.take(other.model_copy(update={"recorded_by": own["supervisor"]}))
+    erasure = uuid7()
+    assert (await office.ask(other.file_id, other.subjects[0].subject_id, erasure=erasure)).status == 202
+    assert (await office.confirm(erasure)).body["type"] == "urn:doorstep:problem:own-record"
+    assert await office.kept(other.subjects[0].subject_id) == ["subject"]

@@ -166,12 +166,20 @@ class Caller:
         return self.principals[token]
 
     async def __call__(
-        self, method: str, path: str, *, token: str | None = None, purpose: str | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        purpose: str | None = None,
+        case: str | None = None,
+        body: Any = None,
     ) -> Answer:
         """Send one request straight into the application."""
         headers = [(b"content-type", b"application/json"), (b"accept-language", b"en")]
         headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
         headers += [(b"doorstep-purpose", purpose.encode())] if purpose else []
+        headers += [(b"doorstep-case", (case or path.rpartition("/")[2]).encode())] if purpose else []
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
             "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http", "headers": headers,

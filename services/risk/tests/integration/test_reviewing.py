@@ -204,3 +204,19 @@ async def test_anybody_reads_the_rule_pack_and_can_recompute_its_digest(call, de
     assert answer.body["digest"] == hashlib.sha256(canonical).hexdigest()
     (assessed,) = await desk.published(record.file_id)
     assert assessed.rule_pack == answer.body["name"] == f"2026-1@{answer.body['digest']}"
+
+
+async def test_health_facts_are_seen_for_triage_where_a_rule_read_them_and_for_nothing_else(call, record) -> None:
+    path, seen = f"/api/assessments/{record.record_id}", {}
+    for purpose in ("triage", "follow-up"):
+        needs = (await call("GET", path, token="reviewer", purpose=purpose)).body["needs"]
+        seen[purpose] = {fact["code"] for need in needs for fact in need["facts"]}
+    assert "health.chronic-illness" in seen["triage"]
+    assert seen["follow-up"] == seen["triage"] - {"health.chronic-illness"}
+
+
+async def test_an_assessment_is_read_for_its_record_or_file_and_for_no_other_case(call, record) -> None:
+    path = f"/api/assessments/{record.record_id}"
+    for case, status in ((record.record_id, 200), (record.file_id, 200), (uuid4(), 403)):
+        answer = await call("GET", path, token="reviewer", purpose="triage", case=str(case))
+        assert answer.status == status

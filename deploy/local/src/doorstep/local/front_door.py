@@ -1,5 +1,6 @@
 """A client of the front door: what a collector, a reviewer, a resident and a department ask of it."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from random import SystemRandom
@@ -14,6 +15,7 @@ from doorstep.local.records import new_id
 
 Body = dict[str, Any]
 _RANDOM = SystemRandom()
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WAIT = aiohttp.ClientTimeout(total=30)
 
 
@@ -29,6 +31,13 @@ class Refused(Exception):
 def fresh_id() -> UUID:
     """A UUIDv7 of now, for a command."""
     return new_id(_RANDOM, datetime.now(UTC))
+
+
+def why(path: str, purpose: str, case: str | None = None) -> dict[str, str]:
+    """The headers that say why something is read: by itself the last id in its address is the case."""
+    ids = _ID.findall(path)
+    case = case or (ids[-1] if ids else None)
+    return {"Doorstep-Purpose": purpose} | ({"Doorstep-Case": case} if case else {})
 
 
 class FrontDoor:
@@ -66,9 +75,9 @@ class FrontDoor:
                 raise Refused(answer.status, content)
             return content, answer.headers.get("ETag")
 
-    async def read(self, path: str, purpose: str) -> Body:
-        """What lies at `path`, read for `purpose`."""
-        return (await self.call("GET", path, headers={"Doorstep-Purpose": purpose}))[0]
+    async def read(self, path: str, purpose: str, case: str | None = None) -> Body:
+        """What lies at `path`, read for `purpose` and for `case`: for itself if no other is named."""
+        return (await self.call("GET", path, headers=why(path, purpose, case)))[0]
 
     async def hand_in(self, record: Body) -> Body:
         """Hand in a record; gives the receipts."""
@@ -86,7 +95,7 @@ class FrontDoor:
     async def look_up(self, department: str, ref: str) -> tuple[Body, str]:
         """A department's request, and its version as an ETag."""
         path = f"/api/departments/{department}/requests/{ref}"
-        found, etag = await self.call("GET", path, headers={"Doorstep-Purpose": "service"})
+        found, etag = await self.call("GET", path, headers=why(path, "service"))
         return found, etag or ""
 
     async def move(self, department: str, ref: str, etag: str, to: str, **said: str) -> str:
@@ -108,7 +117,7 @@ class FrontDoor:
     async def journey(self, record_id: str) -> AsyncIterator[Body]:
         """The steps of a record's journey from its beginning, live, until the server ends the stream."""
         path = f"/api/journeys/{record_id}/events"
-        headers = {"Doorstep-Purpose": "follow-up", "Authorization": f"Bearer {self._token() if self._token else ''}"}
+        headers = {**why(path, "follow-up"), "Authorization": f"Bearer {self._token() if self._token else ''}"}
         timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
         async with self._client.get(path, headers=headers, timeout=timeout) as answer:
             if answer.status != 200:

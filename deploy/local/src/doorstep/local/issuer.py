@@ -11,7 +11,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from doorstep.contracts.codes import Department, Role
+from doorstep.contracts.codes import COMMUNITY_OFFICE, Department, Role
 from doorstep.kit.auth import DEVELOPMENT_KEYS
 from doorstep.local.clients import LIFETIME as CLIENT_LIFETIME
 from doorstep.local.clients import Clients, UnknownClient
@@ -26,7 +26,7 @@ KEY_ID_PREFIX = DEVELOPMENT_KEYS
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
 _PORTAL = "national-portal"
-_AGENCIES = frozenset({STATION, _PORTAL, *(str(department) for department in Department)})
+_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, *(str(department) for department in Department)})
 
 
 class UnknownClaim(ValueError):

@@ -1,18 +1,37 @@
 """Say what the policies permit, and why. 说明权限策略及其理由。"""
 
 import json
-from typing import Annotated
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated, TypeVar
+from uuid import UUID
 
 import typer
 
-from doorstep.contracts.codes import Purpose, Role
+from doorstep.contracts.codes import Department, Purpose, Role
+from doorstep.contracts.facts import FactKind
 from doorstep.kit.auth import Principal
-from doorstep.kit.policy import Forbidden, Policy, Resource, Said
+from doorstep.kit.policy import (
+    AgencyKind,
+    CaseKind,
+    Context,
+    Forbidden,
+    Policy,
+    Resource,
+    Said,
+    Why,
+    agency_kind,
+    kind_name,
+)
 
 application = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 WRONG_REQUEST = 2
 REFUSED = 1
+
+Word = TypeVar("Word", bound=StrEnum)
+FactName = StrEnum("FactName", [(kind.name, kind_name(kind)) for kind in FactKind])  # type: ignore[misc]
+_NO_AGENCIES = frozenset({AgencyKind.DEPARTMENT, AgencyKind.UNKNOWN})
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON 输出 JSON.")]
 
@@ -48,6 +67,16 @@ def explain(
     own_record: Annotated[
         bool | None, typer.Option("--own-record/--others-record", help="Whether the caller took the record 本人采集.")
     ] = None,
+    case: Annotated[
+        str | None, typer.Option(help="What the case is to it: record, file, request, inquiry, break-glass 事项.")
+    ] = None,
+    fact: Annotated[str | None, typer.Option(help="Of which kind the fact is, such as health 数据类别.")] = None,
+    duty: Annotated[
+        str | None, typer.Option(help="What the caller was on the record before, such as reviewer 原有职责.")
+    ] = None,
+    proposer: Annotated[
+        bool | None, typer.Option("--proposer/--not-proposer", help="Whether the caller proposed it 本人提出.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say whether somebody may do something, by which policy, or what of each does not hold. 说明为何允许或拒绝。
@@ -56,17 +85,32 @@ def explain(
 
     Examples:
 
-      doorstep policy explain --as reviewer@station --read record --purpose triage
+      doorstep policy explain --as reviewer@station --read record --purpose triage --case record
 
-      doorstep policy explain --as officer@fire --read request --purpose service --department justice
+      doorstep policy explain --as officer@fire --read request --purpose service --case request --department justice
 
-      doorstep policy explain --as reviewer@police --do decide-need
+      doorstep policy explain --as supervisor@station --read file --purpose emergency --case break-glass
+
+      doorstep policy explain --as reviewer@police --do break-glass
     """
     policy = Policy()
-    action, principal, why = _action(policy, read, do), _principal(caller), _purpose(purpose)
-    thing = Resource(read or action.partition("-")[2] or action, department, own_record)
-    said = policy.explain(principal, action, thing, purpose=why)
+    action, principal, why = _action(policy, read, do), _principal(caller), _why(purpose, case)
+    thing = Resource(
+        read or action.partition("-")[2] or action,
+        department,
+        own_record,
+        fact_kind=_one_of(FactName, fact, "fact"),
+        duty=_one_of(Role, duty, "duty"),
+        proposer=proposer,
+    )
+    said = policy.explain(principal, action, thing, **vars(why))
     permitted = _permitted(policy, principal, action, thing, why)
+    _answer(permitted, said, as_json)
+    if not permitted:
+        raise typer.Exit(REFUSED)
+
+
+def _answer(permitted: bool, said: list[Said], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"permitted": permitted, "policies": [_shown(one) for one in said]}, ensure_ascii=False))
     else:
@@ -75,8 +119,6 @@ def explain(
             _tell(one)
         if not permitted and not any(one.forbids and one.applies for one in said):
             typer.echo("没有任何策略允许：未明确允许的一律拒绝。\nNo policy permits it; what none permits is refused.")
-    if not permitted:
-        raise typer.Exit(REFUSED)
 
 
 def _action(policy: Policy, read: str | None, do: str | None) -> str:
@@ -96,19 +138,30 @@ def _principal(caller: str) -> Principal:
     if role not in set(Role) or not agency:
         told = ", ".join(Role)
         raise _wrong(f"--as 须为 角色@单位，角色可选：{told}。", f"--as is ROLE@AGENCY, with a role of: {told}.")
+    if agency_kind(agency) is AgencyKind.UNKNOWN:
+        told = ", ".join(sorted({*map(str, Department), *map(str, set(AgencyKind) - _NO_AGENCIES)}))
+        raise _wrong(f"没有这个单位；可选：{told}。", f"There is no such agency; known are: {told}.")
     return Principal("somebody", Role(role), agency)
 
 
-def _purpose(purpose: str | None) -> Purpose | None:
-    if purpose is not None and purpose not in set(Purpose):
-        told = ", ".join(Purpose)
-        raise _wrong(f"--purpose 可选：{told}。", f"--purpose is one of: {told}.")
-    return None if purpose is None else Purpose(purpose)
+def _one_of(words: type[Word], given: str | None, option: str) -> Word | None:
+    if given is not None and given not in set(words):
+        told = ", ".join(words)
+        raise _wrong(f"--{option} 可选：{told}。", f"--{option} is one of: {told}.")
+    return None if given is None else words(given)
 
 
-def _permitted(policy: Policy, principal: Principal, action: str, thing: Resource, purpose: Purpose | None) -> bool:
+def _why(purpose: str | None, case: str | None) -> Context:
+    """The context as services say it: with purpose and case goes the station's legal basis."""
+    why = Context(_one_of(Purpose, purpose, "purpose"), _one_of(CaseKind, case, "case"))
+    if why.purpose is None or why.case is None:
+        return why
+    return replace(why, legal_basis=Why(why.purpose, UUID(int=0)).legal_basis)
+
+
+def _permitted(policy: Policy, principal: Principal, action: str, thing: Resource, why: Context) -> bool:
     try:
-        return policy.authorize(principal, action, thing, purpose=purpose).permitted
+        return policy.authorize(principal, action, thing, **vars(why)).permitted
     except Forbidden:
         return False
 

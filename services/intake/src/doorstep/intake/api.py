@@ -7,15 +7,23 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from doorstep.contracts.codes import Action
-from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.facts import CATALOGUE, SubjectKind
 from doorstep.intake import operations, queries
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
 from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
 from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
-from doorstep.kit.policy import Resource
+from doorstep.kit.policy import Resource, kind_name
 from doorstep.kit.problems import Fault, Problem, pointer
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
+from doorstep.kit.service import (
+    PrincipalDep,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    WhyDep,
+    attempts,
+    visible_to,
+)
 
 router = APIRouter(tags=["records"])
 
@@ -32,6 +40,8 @@ async def record_visit(
         zh, en = "令牌中没有站点。", "The token names no station."
         raise Problem(403, "no-station", zh, en)
     record = _checked(body)
+    for kind in sorted({CATALOGUE[fact.code].kind for subject in record.subjects for fact in subject.facts}):
+        service.policy.authorize(principal, "state-fact", Resource("fact", fact_kind=kind_name(kind)))
     digest = service.vault.digest(body.model_dump_json().encode())
     try:
         taken = await operations.record_visit(
@@ -49,7 +59,8 @@ async def record_visit(
         raise _refused("/subjects", zh, en, refusal=True) from None
     if taken.again:
         response.status_code = 200
-    receipts = tuple(Receipt(subject_id=one, follow_code=code) for one, code in taken.follow_codes.items())
+    codes = taken.follow_codes if service.policy.permits(principal, "see-receipt", Resource("receipt")) else {}
+    receipts = tuple(Receipt(subject_id=one, follow_code=code) for one, code in codes.items())
     return RecordTaken(
         record_id=record.record_id, file_id=record.file_id, recorded_at=taken.recorded_at, receipts=receipts
     )
@@ -59,16 +70,19 @@ async def record_visit(
 @attempts(Action.READ_RECORD, "record_id", queries.subjects_of_record)
 @visible_to(Visibility.STATION)
 async def read_record(
-    record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
+    record_id: UUID, principal: PrincipalDep, why: WhyDep, session: SessionDep, service: ServiceDep
 ) -> RecordShown:
-    """Read a record that somebody else took, for triage or follow-up. The read is logged."""
+    """Read a record that somebody else took, for triage or follow-up. The read is logged.
+
+    The case is the record, its file, or an emergency access to the file.
+    """
     try:
         shown = await operations.show_record(
             session,
             vault=service.vault,
             policy=service.policy,
             principal=principal,
-            purpose=purpose,
+            why=why,
             record_id=record_id,
         )
     except RecordUnknown:
@@ -80,8 +94,8 @@ async def read_record(
         SubjectShown(
             subject_id=subject_id,
             kind=kind,
-            facts=content.facts,
-            **content.card.model_dump(exclude={"follow_code"}),
+            facts=tuple(fact for fact in content.facts if shown.sight.fact(fact.code)),
+            **content.card.model_dump(exclude={"follow_code", *shown.sight.hidden}),
         )
         for subject_id, kind, content in shown.subjects
     )

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FileOpened, SubjectErased
 from doorstep.intake import queries
 from doorstep.intake.operations import erase_subject
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 
 
 async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
@@ -21,7 +22,12 @@ async def _on_exclusions_named(session: AsyncSession, received: Received) -> Non
     await queries.exclude(session, event.subject_ids, event.staff)
 
 
+async def _on_file_opened(session: AsyncSession, received: Received) -> None:
+    await open_file(session, received.event)
+
+
 HANDLERS: Mapping[type[Event], Handler] = {
     SubjectErased: _on_subject_erased,
     ExclusionsNamed: _on_exclusions_named,
+    FileOpened: _on_file_opened,
 }

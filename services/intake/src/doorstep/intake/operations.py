@@ -16,8 +16,9 @@ from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, 
 from doorstep.intake.queries import RecordRow
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Forbidden, Policy, Resource
+from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 
 STAFF = "staff"
@@ -41,10 +42,11 @@ class Taken:
 
 @dataclass(frozen=True)
 class Shown:
-    """A record and its subjects, opened."""
+    """A record and its subjects, opened, and what of them the caller sees."""
 
     row: RecordRow
     subjects: tuple[tuple[UUID, SubjectKind, SubjectContent], ...]
+    sight: Sight
 
 
 async def record_visit(
@@ -139,13 +141,13 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
 
 
 async def show_record(
-    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, record_id: UUID
+    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, why: Why, record_id: UUID
 ) -> Shown:
     """Open a record for a reviewer who did not take it; the read is logged, what was erased is left out.
 
-    Raises RecordUnknown, OwnRecord, Forbidden.
+    Raises RecordUnknown, OwnRecord, Forbidden, Problem.
     """
-    policy.authorize(principal, Action.READ_RECORD, Resource("record"), purpose=purpose)
+    policy.read(principal, Action.READ_RECORD, Resource("record"), why, why.expected(CaseKind.RECORD))
     row = await queries.record(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordUnknown
@@ -153,19 +155,23 @@ async def show_record(
     if await queries.excluding(session, reader, await queries.subjects_of_record(session, record_id)):
         raise RecordUnknown
     own = row.recorded_by == reader
+    cases = {record_id: CaseKind.RECORD, row.file_id: CaseKind.FILE}
+    case = await case_kind(session, vault, principal, why.case, file_id=row.file_id, own=cases)
     try:
-        decision = policy.authorize(principal, Action.READ_RECORD, Resource("record", own_record=own), purpose=purpose)
-    except Forbidden:
-        raise OwnRecord from None
+        thing = Resource("record", own_record=own, station=row.station)
+        decision = policy.read(principal, Action.READ_RECORD, thing, why, case)
+    except Forbidden as forbidden:
+        raise (OwnRecord if own and forbidden.policies else forbidden) from None
     written = await queries.contents(session, record_id)
     ring = await vault.ring([one.subject_id for one in written])
     found = [one for one in written if one.subject_id in ring]
     intent = Intent(
         Action.READ_RECORD,
         [one.subject_id for one in found],
-        purpose=purpose,
-        legal_basis=LegalBasis.STATUTORY_DUTY,
-        case=record_id,
+        purpose=why.purpose,
+        legal_basis=why.legal_basis,
+        case=why.case,
+        record=None if why.case == record_id else record_id,
         policies=decision.policies,
     )
     intents.record(session, ring, intent, principal=principal)
@@ -180,6 +186,7 @@ async def show_record(
             )
             for one in found
         ),
+        policy.sight(principal, "record", purpose=why.purpose, case=case),
     )
 
 

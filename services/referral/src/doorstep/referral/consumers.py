@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Decision
+from doorstep.contracts.codes import Decision, Role
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FileOpened, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 from doorstep.kit.vault import Vault
 from doorstep.referral import queries
+from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
 from doorstep.referral.operations.sealing import seal_address
@@ -25,10 +27,13 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         if event.address_sealed:
             await seal_address(session, vault=vault, file_id=event.file_id)
         origin = Origin(event.record_id, event.file_id, event.station)
+        await note_duty(session, event.record_id, event.recorded_by, Role.COLLECTOR)
         await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
 
     async def on_need_decided(session: AsyncSession, received: Received) -> None:
         event: NeedDecided = received.event
+        await note_duty(session, event.record_id, event.recorded_by, Role.COLLECTOR)
+        await note_duty(session, event.record_id, event.decided_by, Role.REVIEWER)
         if event.decision is Decision.CONFIRMED:
             origin = Origin(event.record_id, event.file_id, event.station)
             await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))
@@ -41,7 +46,11 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         event: ExclusionsNamed = received.event
         await queries.exclude(session, event.subject_ids, event.staff)
 
+    async def on_file_opened(session: AsyncSession, received: Received) -> None:
+        await open_file(session, received.event)
+
     return {
+        FileOpened: on_file_opened,
         NeedsAssessed: on_needs_assessed,
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,

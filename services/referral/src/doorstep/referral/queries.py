@@ -390,25 +390,3 @@ async def owed_counts(session: AsyncSession, station: str | None, *, before: dat
     """How many erasures each department owes since before that time, to `station` or to any."""
     rows = await run(session, _OWED_COUNTS, {"station": station, "before": before})
     return {row[0]: row[1] for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointFigures:
-    """How many messages wait for a department's endpoint, and whether it gets none any more."""
-
-    department: str
-    waiting: int
-    stopped: bool
-
-
-_FIGURES = """
-    SELECT e.department, (
-        SELECT count(*) FROM feed_message m
-        WHERE m.department = e.department AND (m.place IS NULL OR m.place > e.delivered)
-    ), e.state <> 'active' FROM feed_endpoint e ORDER BY e.department
-"""
-
-
-async def endpoint_figures(session: AsyncSession) -> list[EndpointFigures]:
-    """How every endpoint is doing."""
-    return [EndpointFigures(*row) for row in await run(session, _FIGURES, {})]

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, Settings, compose, create_app
-from doorstep.registry.api import erasures, exclusions, files
+from doorstep.registry.api import break_glass, erasures, exclusions, files
 
 NAME = "registry"
 
@@ -15,4 +15,5 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    return create_app(service, files.router, erasures.router, exclusions.router, title="Doorstep registry")
+    routers = (files.router, erasures.router, exclusions.router, break_glass.router)
+    return create_app(service, *routers, title="Doorstep registry")

@@ -8,7 +8,7 @@ from doorstep.contracts.envelope import Event
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.vault import Vault
-from doorstep.registry.operations import assert_facts
+from doorstep.registry.operations.files import assert_facts
 
 
 def handlers(vault: Vault) -> Mapping[type[Event], Handler]:

@@ -1,4 +1,4 @@
-"""What can go wrong with a file and with an erasure, in the words of the registry.
+"""What can go wrong with a file, an erasure and an emergency access, in the words of the registry.
 
 Refusal
 ├── FileUnknown
@@ -6,7 +6,12 @@ Refusal
 ├── ErasureUnknown
 ├── PlaceStays
 ├── ErasureAsked
-└── SecondPersonMustConfirm
+├── SecondPersonMustConfirm
+├── OwnRecord
+├── BreakGlassUnknown
+├── NotTheSecond
+├── ThirdPersonMustReview
+└── Reviewed
 """
 
 
@@ -36,3 +41,23 @@ class ErasureAsked(Refusal):
 
 class SecondPersonMustConfirm(Refusal):
     """Who asked for an erasure does not confirm it."""
+
+
+class OwnRecord(Refusal):
+    """Who took a record of the file neither asks for an erasure in it nor confirms one."""
+
+
+class BreakGlassUnknown(Refusal):
+    """There is no such emergency access, or it is another station's."""
+
+
+class NotTheSecond(Refusal):
+    """Who was named as the second person, and nobody else, acknowledges an emergency access."""
+
+
+class ThirdPersonMustReview(Refusal):
+    """An emergency access is reviewed by neither of the two whom it names."""
+
+
+class Reviewed(Refusal):
+    """The emergency access was reviewed before."""

@@ -103,7 +103,12 @@ _INSERT_FACTS = f"""
     WHERE {_NOT_ERASED}
     ON CONFLICT (subject_id, fact_id) DO NOTHING
 """  # noqa: S608
-_SUBJECTS, _FACTS = "registry_subjects", "registry_facts"
+_INSERT_RECORDS = """
+    INSERT INTO file_record (record_id, file_id, recorded_by)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:files AS uuid[]), CAST(:recorders AS uuid[]))
+    ON CONFLICT DO NOTHING
+"""
+_RECORDS, _SUBJECTS, _FACTS = "registry_records", "registry_subjects", "registry_facts"
 
 
 def insert_subjects(
@@ -115,6 +120,12 @@ def insert_subjects(
     before_commit(session, _write)
 
 
+def insert_record(session: AsyncSession, file_id: UUID, record_id: UUID, recorded_by: UUID) -> None:
+    """Have it noted with the transaction that a file has a record, and whose, by pseudonym."""
+    session.info.setdefault(_RECORDS, []).append((record_id, file_id, recorded_by))
+    before_commit(session, _write)
+
+
 def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) -> None:
     """Have facts stored with the transaction; one that its subject has already stays as it is."""
     buffered: list[tuple[UUID, FactRow]] = session.info.setdefault(_FACTS, [])
@@ -123,7 +134,11 @@ def insert_facts(session: AsyncSession, file_id: UUID, rows: Sequence[FactRow]) 
 
 
 async def _write(session: AsyncSession) -> None:
-    """Write all buffered subjects in one statement, all facts in another."""
+    """Write all buffered records, subjects and facts, each in one statement."""
+    records: list[tuple[UUID, UUID, UUID]] = session.info.pop(_RECORDS, [])
+    if records:
+        ids, files, recorders = (list(column) for column in zip(*records, strict=True))
+        await run(session, _INSERT_RECORDS, {"ids": ids, "files": files, "recorders": recorders})
     subjects: dict[tuple[UUID, UUID], tuple[UUID, int, SubjectRow]] = session.info.pop(_SUBJECTS, {})
     if subjects:
         values = {
@@ -156,6 +171,18 @@ async def file_version(session: AsyncSession, file_id: UUID, station: str) -> in
     query = text("SELECT version FROM file WHERE file_id = :file_id AND station = :station")
     row = (await session.execute(query, {"file_id": file_id, "station": station})).first()
     return None if row is None else int(row[0])
+
+
+async def has_record(session: AsyncSession, file_id: UUID, record_id: UUID) -> bool:
+    """Whether a record is one of the file's."""
+    query = "SELECT 1 FROM file_record WHERE record_id = :record_id AND file_id = :file_id"
+    return bool(await run(session, query, {"record_id": record_id, "file_id": file_id}))
+
+
+async def recorded_by(session: AsyncSession, file_id: UUID, person: UUID) -> bool:
+    """Whether somebody, by pseudonym, took a record of the file."""
+    query = "SELECT 1 FROM file_record WHERE file_id = :file_id AND recorded_by = :person LIMIT 1"
+    return bool(await run(session, query, {"file_id": file_id, "person": person}))
 
 
 async def subjects(session: AsyncSession, file_id: UUID) -> list[SubjectRow]:

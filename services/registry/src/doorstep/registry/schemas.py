@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import UUID7, BaseModel, ConfigDict, Field, StringConstraints
 
-from doorstep.contracts.codes import LegalBasis, SaidBy
+from doorstep.contracts.codes import BreakGlassFinding, BreakGlassReason, LegalBasis, SaidBy
 from doorstep.contracts.facts import FactValue, SubjectKind
 
 
@@ -92,3 +92,64 @@ class ErasureAnswer(BaseModel):
     erasure_id: UUID
     state: Literal["asked", "confirmed"]
     at: datetime
+
+
+class BreakGlassBody(BaseModel):
+    """An emergency: why, and who of the station is told at once; `id` is the access's from now on, and its case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+    reason: BreakGlassReason
+    second: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class AcknowledgementBody(BaseModel):
+    """The second person was told; `id` is the client's own for this command."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+
+
+class ReviewBody(BaseModel):
+    """What a third person found of an emergency access; `id` is the client's own for this command."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: UUID7
+    finding: BreakGlassFinding
+
+
+class BreakGlassAnswer(BaseModel):
+    """An emergency access after a step: when that was, or until when the file is open."""
+
+    break_glass_id: UUID
+    state: Literal["open", "acknowledged", "reviewed"]
+    at: datetime
+
+
+class BreakGlassNotice(BaseModel):
+    """An emergency access: who, when, why, which file; nothing of what the file holds.
+
+    `overdue` says that nobody reviewed it by `review_by`. Whoever was erased is named no more.
+    """
+
+    break_glass_id: UUID
+    file_id: UUID
+    reason: BreakGlassReason
+    opened_by: str | None = None
+    second: str | None = None
+    opened_at: datetime
+    until: datetime
+    acknowledged_at: datetime | None = None
+    reviewed_at: datetime | None = None
+    finding: BreakGlassFinding | None = None
+    review_by: datetime
+    overdue: bool
+
+
+class BreakGlassNotices(BaseModel):
+    """The emergency accesses of a station, those without review first."""
+
+    notices: tuple[BreakGlassNotice, ...]

@@ -1,8 +1,19 @@
 """What the registry does beside its HTTP edge: it takes records, and publishes what they asserted."""
 
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+
 from doorstep.kit.consumer import Consumer
+from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.service import Service, add_relay
 from doorstep.registry.consumers import handlers
+from doorstep.registry.operations.breaking_glass import count_overdue
+
+log = logging.getLogger(__name__)
+
+_LOOK = 60.0
 
 
 def work(service: Service) -> None:
@@ -10,4 +21,18 @@ def work(service: Service) -> None:
     add_relay(service)
     vault = service.vault
     consumer = Consumer(service.database, service.broker, handlers(vault), steps=service.steps, prepare=vault.prefetch)
-    service.tasks.append(consumer.run)
+    service.tasks += [consumer.run, partial(watch_break_glass, service)]
+
+
+async def watch_break_glass(service: Service, stopping: asyncio.Event) -> None:
+    """Tell, by metric and a line in the log, of emergency accesses that nobody reviewed within a day."""
+    told = 0
+    while not stopping.is_set():
+        with suppress(*DATABASE_ERRORS):
+            async with service.database.transaction() as session:
+                overdue = await count_overdue(session)
+            if overdue > told:
+                log.error("emergency accesses wait for their review", extra={"overdue": overdue})
+            told = overdue
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _LOOK)

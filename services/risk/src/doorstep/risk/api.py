@@ -8,7 +8,15 @@ from doorstep.contracts.codes import Action
 from doorstep.kit import idempotency
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
+from doorstep.kit.service import (
+    PrincipalDep,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    WhyDep,
+    attempts,
+    visible_to,
+)
 from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.errors import DecidedAlready, NeedUnknown, NeedWanted, OwnRecord, RecordNotAssessed
@@ -23,18 +31,20 @@ router = APIRouter(prefix="/api")
 @attempts(Action.READ_ASSESSMENT, "record_id", queries.subjects_of_case)
 @visible_to(Visibility.STATION)
 async def get_assessment(
-    record_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, purpose: PurposeDep
+    record_id: UUID, service: ServiceDep, session: SessionDep, principal: PrincipalDep, why: WhyDep
 ) -> AssessmentView:
-    """What triage found in a record, with rule, facts and state of each need. The read is logged."""
-    permission = service.policy.authorize(principal, "read-assessment", Resource("assessment"), purpose=purpose)
+    """What triage found in a record, with rule, facts and state of each need. The read is logged.
+
+    The case is the record, its file, or an emergency access to the file.
+    """
     try:
         found = await read_assessment(
             session,
             record_id=record_id,
             vault=service.vault,
+            policy=service.policy,
             principal=principal,
-            purpose=purpose,
-            policies=permission.policies,
+            why=why,
         )
     except RecordNotAssessed:
         zh, en = "没有这份记录的研判结果，或尚未研判。", "This record has no assessment, or not yet."

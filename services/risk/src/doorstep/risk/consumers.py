@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.edge import open_file
 from doorstep.kit.vault import Vault
 from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
@@ -27,8 +28,12 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
         event: ExclusionsNamed = received.event
         await queries.exclude(session, event.subject_ids, event.staff)
 
+    async def on_file_opened(session: AsyncSession, received: Received) -> None:
+        await open_file(session, received.event)
+
     return {
         FactsAsserted: on_facts_asserted,
         SubjectErased: on_subject_erased,
         ExclusionsNamed: on_exclusions_named,
+        FileOpened: on_file_opened,
     }

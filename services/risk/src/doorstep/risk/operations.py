@@ -18,7 +18,10 @@ from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
+from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
+from doorstep.kit.policy import Decision as PolicyDecision
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 from doorstep.risk import queries
 from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
@@ -52,11 +55,12 @@ class FoundNeed:
 
 @dataclass(frozen=True)
 class FoundAssessment:
-    """An assessment as a reviewer reads it: needs, and for each subject the rules that could not tell."""
+    """An assessment as a reviewer reads it: needs, the rules that could not tell, and what is seen of it."""
 
     row: AssessmentRow
     needs: tuple[FoundNeed, ...]
     gaps: tuple[tuple[AssessedSubjectRow, Gaps], ...]
+    sight: Sight
 
 
 async def assess_record(session: AsyncSession, *, event: FactsAsserted, vault: Vault, pack: CompiledPack) -> None:
@@ -105,29 +109,51 @@ async def read_assessment(
     *,
     record_id: UUID,
     vault: Vault,
+    policy: Policy,
     principal: Principal,
-    purpose: Purpose,
-    policies: tuple[str, ...] = (),
+    why: Why,
 ) -> FoundAssessment:
     """The assessment of a record for a reviewer, logged with the transaction; what was erased is left out.
 
-    Raises RecordNotAssessed, or OwnRecord for whoever wrote the record.
+    Raises RecordNotAssessed, or OwnRecord for whoever wrote the record; Forbidden, Problem.
     """
+    policy.read(principal, Action.READ_ASSESSMENT, Resource("assessment"), why, why.expected(CaseKind.RECORD))
     row = await queries.assessment_of(session, record_id)
     if row is None or row.station != principal.station:
         raise RecordNotAssessed
     reader, subjects = vault.pairwise(STAFF, principal.subject), await queries.subjects_of(session, row.assessment_id)
     if await queries.excluding(session, reader, [one.subject_id for one in subjects]):
         raise RecordNotAssessed
-    if row.recorded_by == reader:
-        raise OwnRecord
+    case, decision = await _case(session, vault, policy, principal, why, row)
     ring = await vault.ring(subject.subject_id for subject in subjects)
     gaps = {one.subject_id: (one, _gaps(ring, one)) for one in subjects if one.subject_id in ring}
     needs = await queries.needs_of(session, row.assessment_id)
     found = tuple(_found(ring, need, decision) for need, decision in needs if need.subject_id in gaps)
-    intent = Intent(Action.READ_ASSESSMENT, tuple(gaps), purpose, case=record_id, policies=policies)
+    intent = Intent(
+        Action.READ_ASSESSMENT,
+        tuple(gaps),
+        why.purpose,
+        case=why.case,
+        record=None if why.case == record_id else record_id,
+        policies=decision.policies,
+    )
     intents.record(session, ring, intent, principal=principal)
-    return FoundAssessment(row, found, tuple(gaps.values()))
+    sight = policy.sight(principal, "assessment", purpose=why.purpose, case=case)
+    return FoundAssessment(row, found, tuple(gaps.values()), sight)
+
+
+async def _case(
+    session: AsyncSession, vault: Vault, policy: Policy, principal: Principal, why: Why, row: AssessmentRow
+) -> tuple[CaseKind, PolicyDecision]:
+    """What the case is to the assessment, and the decision to let the caller read it. Raises OwnRecord, Forbidden."""
+    own = row.recorded_by == vault.pairwise(STAFF, principal.subject)
+    cases = {row.record_id: CaseKind.RECORD, row.file_id: CaseKind.FILE}
+    case = await case_kind(session, vault, principal, why.case, file_id=row.file_id, own=cases)
+    try:
+        thing = Resource("assessment", own_record=own, station=row.station)
+        return case, policy.read(principal, Action.READ_ASSESSMENT, thing, why, case)
+    except Forbidden as forbidden:
+        raise (OwnRecord if own and forbidden.policies else forbidden) from None
 
 
 async def decide_need(
@@ -226,8 +252,7 @@ def _needs_assessed(ring: KeyRing, row: dict[str, Any], readings: Sequence[Readi
             subject = reading.subject
             need = _sealed(ring, subject.subject_id, subject.kind, need_id, content)
             (handed_on if content.finding.need.wanted else suggested).append(need)
-    fields = {name: value for name, value in row.items() if name != "recorded_by"}
-    return NeedsAssessed(**fields, handed_on=tuple(handed_on), suggested=tuple(suggested))
+    return NeedsAssessed(**row, handed_on=tuple(handed_on), suggested=tuple(suggested))
 
 
 def _need_decided(
@@ -241,6 +266,7 @@ def _need_decided(
         decision=decision,
         decided_by=reviewer,
         decided_at=datetime.now(UTC),
+        recorded_by=assessment.recorded_by,
         need=_sealed(ring, need.subject_id, SubjectKind(need.kind), need.need_id, content),
     )
 

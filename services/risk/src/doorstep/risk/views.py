@@ -5,6 +5,7 @@ from typing import Literal
 from doorstep.contracts.codes import Decision, Urgency
 from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.needs import NEED_TYPES
+from doorstep.kit.policy import Sight
 from doorstep.risk.domain.pack import Title
 from doorstep.risk.operations import FoundAssessment, FoundNeed
 from doorstep.risk.schemas import AssessmentView, FactView, GapView, NeedView, SubjectView
@@ -17,7 +18,9 @@ STATES: dict[Decision, Literal["confirmed", "rejected"]] = {
 
 def view_assessment(found: FoundAssessment) -> AssessmentView:
     """The assessment, its most urgent needs first."""
-    needs = sorted((_view_need(need) for need in found.needs), key=lambda need: need.urgency is not Urgency.ONE_HOUR)
+    needs = sorted(
+        (_view_need(need, found.sight) for need in found.needs), key=lambda need: need.urgency is not Urgency.ONE_HOUR
+    )
     return AssessmentView(
         assessment_id=found.row.assessment_id,
         record_id=found.row.record_id,
@@ -36,7 +39,7 @@ def view_assessment(found: FoundAssessment) -> AssessmentView:
     )
 
 
-def _view_need(found: FoundNeed) -> NeedView:
+def _view_need(found: FoundNeed, sight: Sight) -> NeedView:
     need = found.finding.need
     known = NEED_TYPES.get(need.need_type)
     return NeedView(
@@ -53,6 +56,7 @@ def _view_need(found: FoundNeed) -> NeedView:
         facts=tuple(
             FactView(fact_id=fact.fact_id, code=fact.code, value=fact.value, said_by=fact.said_by)
             for fact in found.finding.facts
+            if sight.fact(fact.code)
         ),
         state=_state(found),
         reason=found.reason,

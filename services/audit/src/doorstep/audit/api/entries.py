@@ -25,8 +25,9 @@ from doorstep.audit.schemas import CriteriaAsked, EntriesFound, LifeAsked, Searc
 from doorstep.audit.views import view_entry
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.auth import Principal
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent, concerned
-from doorstep.kit.policy import Resource
+from doorstep.kit.policy import CaseKind, Resource
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import (
     PrincipalDep,
@@ -35,6 +36,7 @@ from doorstep.kit.service import (
     ServiceDep,
     SessionDep,
     Visibility,
+    WhyDep,
     attempts,
     visible_to,
 )
@@ -124,7 +126,7 @@ async def read_life(
     service: ServiceDep,
     session: SessionDep,
     principal: PrincipalDep,
-    purpose: PurposeDep,
+    why: WhyDep,
 ) -> EntriesFound:
     """Read the life of a record: every entry whose case it is, or whose case came of it, who read it too.
 
@@ -132,7 +134,8 @@ async def read_life(
     who read the household's file is told under the file's id. The read is logged under those whom the entries are
     about.
     """
-    caller = permitted(service, principal, purpose, Action.READ_LIFE)
+    caller = permitted(service, principal, why.purpose, Action.READ_LIFE, CaseKind.RECORD)
+    await case_kind(session, service.vault, principal, why.case, file_id=None, own={record_id: CaseKind.RECORD})
     made = made_at(record_id)
     criteria = _criteria(asked, USUAL, since=None if made is None else made - _DAY)
     criteria, found, answer = await _found(service, session, replace(criteria, life=str(record_id)), asked)
@@ -142,11 +145,12 @@ async def read_life(
     return answer
 
 
-def permitted(service: Service, principal: Principal, purpose: Purpose, action: Action) -> Caller:
-    """The caller, who may do `action`. Raises Forbidden."""
-    return Caller(
-        principal, purpose, service.policy.authorize(principal, action, Resource("log"), purpose=purpose).policies
-    )
+def permitted(
+    service: Service, principal: Principal, purpose: Purpose, action: Action, case: CaseKind | None = None
+) -> Caller:
+    """The caller, who may do `action`; a search is its own case. Raises Forbidden."""
+    allowed = service.policy.authorize(principal, action, Resource("log"), purpose=purpose, case=case)
+    return Caller(principal, purpose, allowed.policies)
 
 
 def cursor_mac(vault: Vault) -> Mac:

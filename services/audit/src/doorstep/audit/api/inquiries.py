@@ -31,7 +31,9 @@ from doorstep.audit.schemas import AgreementBody, EntriesAbout, InquiryBody, Inq
 from doorstep.audit.views import view_entry
 from doorstep.contracts.codes import Action
 from doorstep.kit import idempotency
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import concerned, staff_subject
+from doorstep.kit.policy import CaseKind
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import (
     PrincipalDep,
@@ -40,6 +42,7 @@ from doorstep.kit.service import (
     ServiceDep,
     SessionDep,
     Visibility,
+    WhyDep,
     attempts,
     visible_to,
 )
@@ -123,10 +126,11 @@ async def read_about(
     service: ServiceDep,
     session: SessionDep,
     principal: PrincipalDep,
-    purpose: PurposeDep,
+    why: WhyDep,
 ) -> EntriesAbout:
     """Read the entries about the person of one's own inquiry, while its ground holds."""
-    caller = permitted(service, principal, purpose, Action.READ_ABOUT_SUBJECT)
+    caller = permitted(service, principal, why.purpose, Action.READ_ABOUT_SUBJECT, CaseKind.INQUIRY)
+    await case_kind(session, service.vault, principal, why.case, file_id=None, own={inquiry_id: CaseKind.INQUIRY})
     mac, scope, after = cursor_mac(service.vault), f"inquiry={inquiry_id}", Place.before(EPOCH)
     if asked.cursor is not None:
         try:

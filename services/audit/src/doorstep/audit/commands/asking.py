@@ -1,6 +1,7 @@
 """How an auditor's commands ask the log's service: with their token, for the purpose of an audit."""
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ UrlOption = Annotated[str, typer.Option(help="Where the log is, such as http://1
 TokenOption = Annotated[str | None, typer.Option(envvar="DOORSTEP_TOKEN", help="An auditor's token 令牌.")]
 TokenFileOption = Annotated[Path | None, typer.Option(help="A file with the token, instead 令牌文件.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 输出 JSON.")]
+
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class Desk:
     @asynccontextmanager
     async def asked(self, method: str, path: str, *, body: Any = None, **query: str) -> AsyncIterator[Any]:
         """The answer itself, of which nothing is read yet; raises NotDone, LogUnreachable, Malformed."""
-        async with self.client.request(method, f"{self.url}/{path}", json=body, params=query) as answer:
+        ids = _ID.findall(path)
+        why = {"Doorstep-Case": ids[-1]} if ids else {}  # one record or inquiry is the case; a search is its own
+        async with self.client.request(method, f"{self.url}/{path}", json=body, params=query, headers=why) as answer:
             if answer.status >= 400:
                 said = _said(await answer.content.read(_PROBLEM_LIMIT))
                 raise Malformed(said) if answer.status == 422 else NotDone(f"{answer.status} {said}")

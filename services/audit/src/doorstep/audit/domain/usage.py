@@ -79,6 +79,9 @@ ACTIONS: dict[Action, Words] = {
     Action.ASK_TO_DEFER: Words("为保护他人或您本人，申请暂缓告知", "Asked that you be told later, to protect somebody"),
     Action.APPROVE_DEFERRAL: Words("同意了暂缓告知", "Agreed that you be told later, to protect somebody"),
     Action.ERASE_SUBJECT: Words("清除了您的信息", "Erased your data"),
+    Action.BREAK_GLASS: Words("在紧急情况下打开了您的户档", "Opened your household's file in an emergency"),
+    Action.ACKNOWLEDGE_BREAK_GLASS: Words("获知您的户档被紧急打开", "Was told of the emergency in which it was opened"),
+    Action.REVIEW_BREAK_GLASS: Words("复核了对您户档的紧急打开", "Reviewed that your file was opened in an emergency"),
     Action.READ_DEAD_LETTER: Words("修复故障时查看了含您信息的消息", "Read a message with your data to mend the flow"),
     Action.REPLAY_DEAD_LETTER: Words("修复故障时重发了含您信息的消息", "Sent a message with your data again"),
 }
@@ -102,6 +105,7 @@ ABOUT_NOBODY = frozenset(
         Action.REFUSE,
         Action.UNREADABLE,
         Action.DECLARE_TIES,
+        Action.LIST_BREAK_GLASS,
     }
 )
 """What concerns no resident, or only as a try that was refused."""
@@ -114,6 +118,7 @@ PURPOSES: dict[Purpose, Words] = {
     Purpose.AUDIT: Words("监督信息是否被正当使用", "to check that data is used rightly"),
     Purpose.RESIDENT_REQUEST: Words("应您本人的要求", "because you asked for it"),
     Purpose.REPAIR: Words("修复系统故障", "to repair a fault"),
+    Purpose.EMERGENCY: Words("应对紧急情况", "because of an emergency"),
 }
 BASES: dict[LegalBasis, Words] = {
     LegalBasis.CONSENT: Words("本人同意", "consent"),

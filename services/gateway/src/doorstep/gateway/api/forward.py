@@ -18,6 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 _HANDED_ON = (
     "authorization", "content-type", "accept", "accept-language", "if-match", "if-none-match", "doorstep-purpose",
+    "doorstep-case",
     "x-road-userid",
 )  # fmt: skip
 _HANDED_BACK = (

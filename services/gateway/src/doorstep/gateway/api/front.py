@@ -3,15 +3,17 @@
 A browser cannot send a token: its session's cookie becomes the token that the issuer gave for it. Invariants: what
 changes something by a cookie comes from a page of ours, which says the session's request token, or is refused; a
 cookie counts for nobody else's page; where a token is sent, no cookie is looked at. An event source cannot send a
-header: its purpose stands in the address. No answer is kept by caches unless its service says so, or taken for another
-type than it names.
+header: its purpose and case stand in the address. No answer is kept by caches unless its service says so, or taken for
+another type than it names.
 """
 
 import asyncio
 import hmac
+import re
 import time
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -43,6 +45,8 @@ _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-
 _BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _RENEWED_BEFORE = 60.0
 _LOOK, _LOOKS = 0.1, 60
+_FIELDS = 4
+_ID = re.compile(r"[0-9a-fA-F-]{36}")
 
 
 def cookie_of(headers: Headers, name: str) -> str | None:
@@ -163,10 +167,8 @@ class Front:
         if value and "authorization" not in headers:
             await self._by_cookie(scope["method"], headers, value)
         await self._count_principal(headers.get("authorization", ""))
-        if scope["method"] == "GET" and scope["path"].startswith(_JOURNEYS) and "doorstep-purpose" not in headers:
-            named = scope["query_string"].decode("latin-1").removeprefix("purpose=").partition("&")[0]
-            if named in set(Purpose):
-                headers["doorstep-purpose"] = named
+        if scope["method"] == "GET" and scope["path"].startswith(_JOURNEYS):
+            _say_why(headers, scope["query_string"].decode("latin-1"))
 
     async def _by_cookie(self, method: str, headers: MutableHeaders, value: str) -> None:
         try:
@@ -197,3 +199,12 @@ class Front:
         if seconds:
             zh, en = "请求过于频繁，请稍后再试。", "Too many requests; come again later."
             raise Problem(429, "too-many-requests", zh, en, headers={"Retry-After": str(seconds)})
+
+
+def _say_why(headers: MutableHeaders, query: str) -> None:
+    """Take purpose and case from the address, where the headers name none."""
+    named = dict(parse_qsl(query, max_num_fields=_FIELDS)) if query.count("&") < _FIELDS else {}
+    if named.get("purpose") in set(Purpose) and "doorstep-purpose" not in headers:
+        headers["doorstep-purpose"] = named["purpose"]
+    if _ID.fullmatch(named.get("case", "")) and "doorstep-case" not in headers:
+        headers["doorstep-case"] = named["case"]

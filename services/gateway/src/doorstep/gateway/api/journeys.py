@@ -18,11 +18,11 @@ from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import (
     PrincipalDep,
-    PurposeDep,
     Service,
     ServiceDep,
     SessionDep,
     Visibility,
+    WhyDep,
     attempts,
     visible_to,
 )
@@ -35,7 +35,7 @@ _RENEW = 3600.0
 
 
 async def _steps(
-    record_id: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
+    record_id: UUID, principal: PrincipalDep, why: WhyDep, session: SessionDep, service: ServiceDep
 ) -> tuple[Reading, list[StepShown]]:
     try:
         return await open_journey(
@@ -43,7 +43,7 @@ async def _steps(
             vault=service.vault,
             policy=service.policy,
             principal=principal,
-            purpose=purpose,
+            why=why,
             record_id=record_id,
         )
     except JourneyUnknown:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Action, LegalBasis, Purpose
+from doorstep.contracts.codes import Action
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.needs import Need
@@ -17,8 +17,9 @@ from doorstep.gateway.domain.journey import Step
 from doorstep.gateway.errors import JourneyUnknown, OwnRecord
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Forbidden, Policy, Resource
+from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 
 STAFF = "staff"
@@ -42,20 +43,21 @@ class Reading:
 
     record_id: UUID
     principal: Principal
-    purpose: Purpose
+    why: Why
     policies: tuple[str, ...]
+    sight: Sight
     sent: set[int] = field(default_factory=set)
     logged: set[UUID] = field(default_factory=set)
 
 
 async def open_journey(
-    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, record_id: UUID
+    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, why: Why, record_id: UUID
 ) -> tuple[Reading, list[StepShown]]:
     """Begin to read the journey of a record of the reviewer's station; gives all steps so far.
 
-    Raises JourneyUnknown, OwnRecord, Forbidden.
+    Raises JourneyUnknown, OwnRecord, Forbidden, Problem.
     """
-    policy.authorize(principal, Action.READ_JOURNEY, Resource("journey"), purpose=purpose)
+    policy.read(principal, Action.READ_JOURNEY, Resource("journey"), why, why.expected(CaseKind.RECORD))
     journey = await queries.journey(session, record_id)
     if journey is None or journey.station != principal.station:
         raise JourneyUnknown
@@ -63,13 +65,15 @@ async def open_journey(
     if await queries.excludes(session, record_id, reader):
         raise JourneyUnknown
     own = journey.recorded_by == reader
+    own_cases = {record_id: CaseKind.RECORD}
+    case = await case_kind(session, vault, principal, why.case, file_id=None, own=own_cases)
     try:
-        decision = policy.authorize(
-            principal, Action.READ_JOURNEY, Resource("journey", own_record=own), purpose=purpose
-        )
-    except Forbidden:
-        raise OwnRecord from None
-    reading = Reading(record_id, principal, purpose, decision.policies)
+        thing = Resource("journey", own_record=own, station=journey.station)
+        decision = policy.read(principal, Action.READ_JOURNEY, thing, why, case)
+    except Forbidden as forbidden:
+        raise (OwnRecord if own and forbidden.policies else forbidden) from None
+    sight = policy.sight(principal, "journey", purpose=why.purpose, case=case)
+    reading = Reading(record_id, principal, why, decision.policies, sight)
     return reading, await read_on(session, vault=vault, reading=reading)
 
 
@@ -89,18 +93,18 @@ async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> l
         intent = Intent(
             Action.READ_JOURNEY,
             fresh,
-            purpose=reading.purpose,
-            legal_basis=LegalBasis.STATUTORY_DUTY,
-            case=reading.record_id,
+            purpose=reading.why.purpose,
+            legal_basis=reading.why.legal_basis,
+            case=reading.why.case,
             policies=reading.policies,
         )
         intents.record(session, ring, intent, principal=reading.principal)
     reading.logged.update(fresh)
     reading.sent.update(position for position, _ in found)
-    return [_shown(ring, position, step) for position, step in found]
+    return [_shown(ring, reading.sight, position, step) for position, step in found]
 
 
-def _shown(ring: KeyRing, position: int, step: Step) -> StepShown:
+def _shown(ring: KeyRing, sight: Sight, position: int, step: Step) -> StepShown:
     if step.sealed is None:
         return StepShown(position, step, None)
     model = _CONTENTS[step.sealed["context"]]
@@ -109,4 +113,6 @@ def _shown(ring: KeyRing, position: int, step: Step) -> StepShown:
         content = ring.open(sealed, model)
     except SubjectErased:
         return StepShown(position, step, None)
+    if isinstance(content, StatedFacts):
+        content = StatedFacts(facts=tuple(fact for fact in content.facts if sight.fact(fact.code)))
     return StepShown(position, step, content.model_dump(mode="json", exclude_none=True))

@@ -12,6 +12,8 @@ const actions = {
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "name-exclusions": ["指定回避人员", "name exclusions"],
+  "break-glass": ["紧急授权", "break the glass"], "list-break-glass": ["列出紧急授权", "list emergency accesses"],
+  "acknowledge-break-glass": ["知悉紧急授权", "acknowledge an emergency access"], "review-break-glass": ["复核紧急授权", "review an emergency access"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],
   "withdraw-key": ["撤销公钥", "withdraw a key"], "change-endpoint": ["变更推送地址", "change an endpoint"],
   "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],
@@ -25,11 +27,11 @@ const services = {
 };
 const agencies = {
   "station": ["服务站", "station"], "civil-affairs": ["民政", "civil affairs"], "health": ["卫健", "health"], "justice": ["司法", "justice"],
-  "fire": ["消防", "fire"], "labour": ["人社", "labour"], "housing": ["住建", "housing"],
+  "fire": ["消防", "fire"], "labour": ["人社", "labour"], "housing": ["住建", "housing"], "community-office": ["社区工作站", "community office"],
 };
 const purposes = {
   "intake": ["采集", "intake"], "triage": ["研判", "triage"], "service": ["办理", "service"], "follow-up": ["回访", "follow-up"], "audit": ["审计", "audit"],
-  "resident-request": ["居民申请", "resident's request"], "repair": ["修复", "repair"],
+  "resident-request": ["居民申请", "resident's request"], "repair": ["修复", "repair"], "emergency": ["紧急", "emergency"],
 };
 const roles = {
   "collector": ["采集员", "collector"], "reviewer": ["审核员", "reviewer"], "supervisor": ["监督员", "supervisor"], "officer": ["部门经办人", "officer"],

@@ -25,7 +25,7 @@ const texts = {
 
 const record = location.pathname.split("/").pop();
 const address = `/api/journeys/${encodeURIComponent(record)}`;
-const query = "?purpose=follow-up";
+const query = `?purpose=follow-up&case=${encodeURIComponent(record)}`;
 const steps = new Map();
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
 

@@ -1,17 +1,29 @@
 """What departments ask: their own requests, steps on them, and their keys."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
-from doorstep.contracts.codes import Action, Department, TaskState
+from doorstep.contracts.codes import Action, Department, Purpose, TaskState
 from doorstep.kit import idempotency
+from doorstep.kit.auth import Principal
 from doorstep.kit.delivery import encrypt_for, public_key
-from doorstep.kit.policy import Resource
+from doorstep.kit.policy import CaseKind, Resource
 from doorstep.kit.problems import Fault, Problem
-from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    WhyDep,
+    attempts,
+    visible_to,
+)
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import reading
@@ -79,7 +91,7 @@ def _use_from(body: KeyBody, now: datetime) -> datetime | None:
     return body.use_from
 
 
-@router.get("/requests")
+@router.get("/requests", response_model_exclude_none=True)
 @attempts(Action.LIST_REQUESTS)
 @visible_to(Visibility.DEPARTMENT)
 async def list_requests(
@@ -91,13 +103,11 @@ async def list_requests(
     state: Annotated[TaskState | None, Query()] = None,
     after: Annotated[UUID | None, Query()] = None,
 ) -> DepartmentRequests:
-    """A page of the department's own requests, oldest first."""
-    resource = Resource("request", department=department)
-    allowed = service.policy.authorize(principal, "list-requests", resource, purpose=purpose)
+    """A page of the department's own requests, oldest first; each is its own case."""
     page = await reading.list_department_requests(
         session,
         vault=service.vault,
-        access=Access(principal, purpose, allowed.policies),
+        access=_access(service, principal, "list-requests", department, purpose),
         department=department,
         state=state,
         after=after,
@@ -106,7 +116,7 @@ async def list_requests(
     return views.department_requests(page)
 
 
-@router.get("/requests/{ref}")
+@router.get("/requests/{ref}", response_model_exclude_none=True)
 @attempts(Action.READ_REQUEST, "ref", queries.subjects_of_ref)
 @visible_to(Visibility.DEPARTMENT)
 async def read_request(
@@ -115,16 +125,15 @@ async def read_request(
     response: Response,
     service: ServiceDep,
     principal: PrincipalDep,
-    purpose: PurposeDep,
+    why: WhyDep,
     session: SessionDep,
 ) -> DepartmentRequest:
-    """One of the department's own requests with its history; its version is the ETag."""
-    resource = Resource("request", department=department)
-    allowed = service.policy.authorize(principal, "read-request", resource, purpose=purpose)
+    """One of the department's own requests with its history; its version is the ETag. The case is its `ref`."""
+    access = _access(service, principal, "read-request", department, why.purpose)
     shown = await reading.read_department_request(
         session,
         vault=service.vault,
-        access=Access(principal, purpose, allowed.policies),
+        access=replace(access, case=why.case),
         department=department,
         ref=ref,
         now=datetime.now(UTC),
@@ -166,3 +175,11 @@ async def transition(
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     response.headers["ETag"] = etag(answer.version)
     return answer
+
+
+def _access(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:
+    """What policy lets a department do with its own requests, and see of them. Raises Forbidden."""
+    thing = Resource("request", department=department)
+    allowed = service.policy.authorize(principal, action, thing, purpose=purpose, case=CaseKind.REQUEST)
+    sight = service.policy.sight(principal, "request", purpose=purpose, department=department)
+    return Access(principal, purpose, allowed.policies, sight=sight)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from doorstep.contracts.codes import Action, Department
-from doorstep.kit.policy import Resource
+from doorstep.kit.policy import CaseKind, Resource
 from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral import queries, views
 from doorstep.referral.api.departments import KeyId
@@ -73,7 +73,8 @@ async def read_feed(
     limit: Limit = 50,
 ) -> FeedMessages:
     """The messages of the department's feed behind a cursor: those of its topic, under the same ids."""
-    allowed = service.policy.authorize(principal, "read-feed", Resource("feed", department=department), purpose=purpose)
+    feed = Resource("feed", department=department)
+    allowed = service.policy.authorize(principal, "read-feed", feed, purpose=purpose, case=CaseKind.REQUEST)
     page = await pull_feed(
         session,
         vault=service.vault,

@@ -8,12 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Action, Department, Role, TaskState
+from doorstep.contracts.codes import Action, Department, Purpose, Role, TaskState
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
-from doorstep.kit.policy import Forbidden, Resource
+from doorstep.kit.edge import why
+from doorstep.kit.policy import CaseKind, Forbidden, Resource
 from doorstep.kit.problems import Fault, Problem
 from doorstep.kit.service import (
+    CaseDep,
     PrincipalDep,
     PurposeDep,
     Service,
@@ -27,6 +29,7 @@ from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.operations import acknowledging, reading
 from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.duties import take_duty
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.tasks import Moved, Wish, transition_request
 from doorstep.referral.schemas import (
@@ -57,19 +60,31 @@ async def list_requests(
     service: ServiceDep,
     principal: PrincipalDep,
     purpose: PurposeDep,
+    case: CaseDep,
     session: SessionDep,
     record_id: Annotated[UUID | None, Query()] = None,
     queue: Annotated[Queue | None, Query()] = None,
 ) -> StationRequests:
-    """What came of a record (`record_id`), or what waits for a human (`queue`): exactly one of the two is named."""
-    allowed = service.policy.authorize(principal, "list-requests", Resource("request"), purpose=purpose)
-    access = Access(principal, purpose, allowed.policies)
-    now, station = datetime.now(UTC), _station(principal)
+    """What came of a record (`record_id`), or what waits for a human (`queue`): exactly one of the two is named.
+
+    What came of a record is read for a case; in a queue each request is its own.
+    """
+    emergency = record_id is not None and purpose is Purpose.EMERGENCY
+    kind, now = CaseKind.BREAK_GLASS if emergency else CaseKind.REQUEST, datetime.now(UTC)
+    allowed = service.policy.authorize(principal, "list-requests", Resource("request"), purpose=purpose, case=kind)
     if record_id is not None and queue is None:
         found = await reading.list_record_requests(
-            session, vault=service.vault, access=access, station=station, record_id=record_id, now=now
+            session,
+            vault=service.vault,
+            policy=service.policy,
+            principal=principal,
+            why=why(purpose, case),
+            station=_station(principal),
+            record_id=record_id,
+            now=now,
         )
     elif queue is not None and record_id is None:
+        access, station = Access(principal, purpose, allowed.policies), _station(principal)
         found = await reading.list_queue(
             session, vault=service.vault, access=access, station=station, state=_WAITING[queue], now=now
         )
@@ -115,13 +130,23 @@ async def transition(
     """The station cancels, corrects or hands on a request; a supervisor, as arbiter, only hands on."""
     arbiter = principal.role is Role.SUPERVISOR and body.to is TaskState.REQUESTED
     action = "assign-request" if arbiter else "direct-request"
-    allowed = service.policy.authorize(principal, action, Resource("request"))
-    access = Access(principal, policies=allowed.policies)
+    service.policy.authorize(principal, action, Resource("request"))
     replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, request_id))
     if replay is not None:
         answer = StationTransitionAnswer.model_validate(replay.answer)
     else:
-        moved = await _carry_out(service, session, access, request_id, body, version_seen(if_match), arbiter)
+        version = version_seen(if_match)
+        policies = await take_duty(
+            session,
+            vault=service.vault,
+            policy=service.policy,
+            principal=principal,
+            action=action,
+            station=_station(principal),
+            request_id=request_id,
+        )
+        access = Access(principal, policies=policies)
+        moved = await _carry_out(service, session, access, request_id, body, version, arbiter)
         answer = views.station_transition_answer(moved)
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     response.headers["ETag"] = etag(answer.version)

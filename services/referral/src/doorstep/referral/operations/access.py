@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Purpose
 from doorstep.kit.auth import Principal
+from doorstep.kit.policy import NOTHING, Sight
 from doorstep.kit.vault import Vault
 from doorstep.referral import queries
 from doorstep.referral.queries import TaskRow
@@ -16,11 +18,16 @@ STAFF = "staff"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A caller whom policy permitted something, with the purpose and the policies' titles, for the log."""
+    """A caller whom policy permitted something, with the purpose and the policies' titles, for the log.
+
+    `case` is what one thing is read for; `sight` what is seen of facts.
+    """
 
     principal: Principal
     purpose: Purpose = Purpose.SERVICE
     policies: tuple[str, ...] = ()
+    case: UUID | None = None
+    sight: Sight = NOTHING
 
 
 async def open_to(session: AsyncSession, vault: Vault, access: Access, tasks: Iterable[TaskRow]) -> list[TaskRow]:

@@ -12,6 +12,9 @@ from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, Ta
 from doorstep.contracts.feeds import Offer
 from doorstep.contracts.needs import Need
 from doorstep.kit import intents
+from doorstep.kit.auth import Principal
+from doorstep.kit.edge import case_kind
+from doorstep.kit.policy import NOTHING, CaseKind, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_detail, open_proposal
@@ -67,6 +70,7 @@ class _View:
     now: datetime
     department: Department | None
     history: Sequence[TransitionRow] = ()
+    sight: Sight = NOTHING
 
 
 def clock(task: TaskRow, now: datetime) -> Clock:
@@ -87,7 +91,7 @@ async def list_department_requests(
 ) -> Page:
     """A page of the department's own requests in its own projection, oldest first."""
     tasks = await queries.department_tasks(session, department, state=state, after=after)
-    shown = await _list(session, vault, access, tasks, _View(now, department), case=None)
+    shown = await _list(session, vault, access, tasks, _View(now, department, (), access.sight), case=None)
     return Page(shown, tasks[-1].ref if len(tasks) == queries.PAGE else None)
 
 
@@ -98,23 +102,42 @@ async def read_department_request(
     task = await queries.department_task(session, department, ref)
     if task is None or not await open_to(session, vault, access, [task]):
         raise RequestUnknown
+    if access.case is not None:
+        await case_kind(session, vault, access.principal, access.case, file_id=None, own={ref: CaseKind.REQUEST})
     ring = await vault.ring([task.subject_id])
     history = await queries.history(session, [task.task_id])
-    shown = _shown(vault, ring, task, _View(now, department, history))
+    shown = _shown(vault, ring, task, _View(now, department, history, access.sight))
     _log(session, ring, access, Action.READ_REQUEST, [task], case=task.request_id)
     return shown
 
 
 async def list_record_requests(
-    session: AsyncSession, *, vault: Vault, access: Access, station: str, record_id: UUID, now: datetime
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    policy: Policy,
+    principal: Principal,
+    why: Why,
+    station: str,
+    record_id: UUID,
+    now: datetime,
 ) -> list[Shown]:
     """All tasks that came of a record of the station, by request and sequence, with their history.
 
-    That nothing was shown is logged too, alike for a record that does not exist and for one of another station.
+    The case is the record, its file, one of the requests, or an emergency access to the file. That nothing was shown is
+    logged too, alike for a record that does not exist and for one of another station. Raises Forbidden, Problem.
     """
+    kind, thing = why.expected(CaseKind.RECORD), Resource("request")
+    allowed = policy.read(principal, Action.LIST_REQUESTS, thing, why, kind)
     tasks = await queries.record_tasks(session, station, record_id)
+    if tasks:
+        requests = {task.request_id: CaseKind.REQUEST for task in tasks}
+        own = {**requests, record_id: CaseKind.RECORD, tasks[0].file_id: CaseKind.FILE}
+        kind = await case_kind(session, vault, principal, why.case, file_id=tasks[0].file_id, own=own)
+        allowed = policy.read(principal, Action.LIST_REQUESTS, thing, why, kind)
+    access = Access(principal, why.purpose, allowed.policies, why.case)
     history = await queries.history(session, [task.task_id for task in tasks])
-    shown = await _list(session, vault, access, tasks, _View(now, None, history), case=record_id)
+    shown = await _list(session, vault, access, tasks, _View(now, None, history), case=why.case)
     if not shown:
         await _log_nothing(session, vault, access, record_id)
     return shown
@@ -201,6 +224,7 @@ def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
     if view.department is not None and task.ref is not None:
         subject_ref = vault.pairwise(view.department, task.subject_id)
         offer = project(view.department, content, ref=task.ref, subject_ref=subject_ref, due=told.due)
+        offer = _seen(offer, view.sight)
     said = tuple(
         Said(row, open_detail(ring, task.subject_id, row.task_id, row.version, row.detail))
         for row in view.history
@@ -208,3 +232,10 @@ def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
     )
     proposal = open_proposal(ring, task.subject_id, task.task_id, task.proposal)
     return Shown(task, told, content.need, proposal, offer, said)
+
+
+def _seen(offer: Offer, sight: Sight) -> Offer:
+    """What of a department's projection the caller sees; the rest is absent."""
+    hidden = {"place" if field == "description" else field for field in sight.hidden} & set(Offer.model_fields)
+    facts = tuple(fact for fact in offer.facts if sight.fact(fact.code))
+    return offer.model_copy(update={**dict.fromkeys(hidden), "facts": facts})

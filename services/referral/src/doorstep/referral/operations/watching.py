@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from doorstep.contracts.codes import Department
 from doorstep.contracts.feeds import ACKNOWLEDGE_DAYS
-from doorstep.kit.db import DATABASE_ERRORS, Database
+from doorstep.kit.db import DATABASE_ERRORS, Database, run
 from doorstep.kit.telemetry import OWED_ERASURES, WEBHOOKS_STOPPED, WEBHOOKS_WAITING, describe
 from doorstep.kit.wakeups import sleep_unless
 from doorstep.referral import queries
@@ -14,6 +14,12 @@ from doorstep.referral import queries
 log = logging.getLogger(__name__)
 
 _EVERY = 30.0
+_ENDPOINTS = """
+    SELECT e.department, (
+        SELECT count(*) FROM feed_message m
+        WHERE m.department = e.department AND (m.place IS NULL OR m.place > e.delivered)
+    ), e.state <> 'active' FROM feed_endpoint e
+"""
 
 
 class Watch:
@@ -37,9 +43,9 @@ class Watch:
         async with self._database.transaction() as session:
             before = datetime.now(UTC) - timedelta(days=ACKNOWLEDGE_DAYS)
             owed = await queries.owed_counts(session, None, before=before)
-            endpoints = {row.department: row for row in await queries.endpoint_figures(session)}
+            endpoints = {row[0]: (row[1], row[2]) for row in await run(session, _ENDPOINTS, {})}
         for department in Department:
             OWED_ERASURES.labels(department).set(owed.get(department, 0))
-            endpoint = endpoints.get(department)
-            WEBHOOKS_WAITING.labels(department).set(0 if endpoint is None else endpoint.waiting)
-            WEBHOOKS_STOPPED.labels(department).set(0 if endpoint is None else endpoint.stopped)
+            waiting, stopped = endpoints.get(department, (0, False))
+            WEBHOOKS_WAITING.labels(department).set(waiting)
+            WEBHOOKS_STOPPED.labels(department).set(stopped)

@@ -22,7 +22,7 @@ from doorstep.kit.service import (
     visible_to,
 )
 from doorstep.registry import errors, queries
-from doorstep.registry.operations import Asking, ask_to_erase, confirm_erasure
+from doorstep.registry.operations.files import Asking, ask_to_erase, confirm_erasure
 from doorstep.registry.schemas import ConfirmationBody, ErasureAnswer, ErasureBody
 
 router = APIRouter(tags=["erasures"])
@@ -42,6 +42,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "erasure-asked",
         "已有人提出清除，等待第二人确认。",
         "This erasure was asked for before; it waits for a second person.",
+    ),
+    errors.OwnRecord: (
+        403,
+        "own-record",
+        "采集过这户记录的人不能提出或确认清除。",
+        "Who took a record of this file neither asks for an erasure nor confirms one.",
     ),
     errors.SecondPersonMustConfirm: (
         403,
@@ -105,7 +111,7 @@ async def post_confirmation(
 
 def _asking(service: Service, principal: Principal, purpose: Purpose, action: str) -> Asking:
     decision = service.policy.authorize(principal, action, Resource("erasure"), purpose=purpose)
-    return Asking(principal, purpose, decision.policies)
+    return Asking(principal, purpose, service.policy, decision.policies)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from doorstep.kit.service import (
 )
 from doorstep.registry import queries
 from doorstep.registry.errors import FileUnknown, SubjectUnknown
-from doorstep.registry.operations import Asking, exclude_by_code, exclude_for
+from doorstep.registry.operations.files import Asking, exclude_by_code, exclude_for
 from doorstep.registry.schemas import ExclusionsBody, ExclusionsKept, OwnExclusionsBody
 
 router = APIRouter(tags=["residents"])
@@ -46,7 +46,7 @@ async def put_for(
 ) -> ExclusionsKept:
     """Keep for a resident who of the staff must not handle their matter, in the place of whom they said before."""
     decision = service.policy.authorize(principal, Action.NAME_EXCLUSIONS, Resource("file"), purpose=purpose)
-    asking = Asking(principal, purpose, decision.policies)
+    asking = Asking(principal, purpose, service.policy, decision.policies)
     try:
         await exclude_for(
             session, vault=service.vault, asking=asking, file_id=file_id, subject_id=subject_id, staff=body.staff

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "referral_0004"
-down_revision = "referral_0002"
+down_revision = "referral_0003"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,4 @@
-"""The use cases of the registry: assert the facts of a record, show a file, keep whom a person excludes, erase a
-subject on two people's word.
-"""
+"""The use cases of files: assert the facts of a record, show a file, keep whom a person excludes, erase a subject."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsA
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
+from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
 from doorstep.registry.domain.retention import refresh_by
@@ -25,6 +24,7 @@ from doorstep.registry.errors import (
     ErasureAsked,
     ErasureUnknown,
     FileUnknown,
+    OwnRecord,
     PlaceStays,
     SecondPersonMustConfirm,
     SubjectUnknown,
@@ -67,6 +67,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     if fresh:
         await seal_address(session, vault=vault, file_id=recorded.file_id)
     persons = await _persons(session, vault, opened, recorded)
+    queries.insert_record(session, recorded.file_id, recorded.record_id, recorded.recorded_by)
     queries.insert_subjects(
         session,
         recorded.file_id,
@@ -201,33 +202,40 @@ class FactShown:
 
 @dataclass(frozen=True)
 class FileShown:
-    """A household's file, opened."""
+    """A household's file, opened, and what of it the caller sees."""
 
     file_id: UUID
     version: int
     subjects: tuple[tuple[SubjectRow, Card, tuple[FactShown, ...]], ...]
+    sight: Sight
 
 
 async def show_file(
-    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, purpose: Purpose, file_id: UUID
+    session: AsyncSession, *, vault: Vault, policy: Policy, principal: Principal, why: Why, file_id: UUID
 ) -> FileShown:
-    """Open a file of the reviewer's station; the read is logged, what was erased is left out.
+    """Open a file of the caller's station; the read is logged, what was erased is left out.
 
-    Raises FileUnknown, Forbidden.
+    Raises FileUnknown, Forbidden, Problem.
     """
-    decision = policy.authorize(principal, Action.READ_FILE, Resource("file"), purpose=purpose)
-    version = await queries.file_version(session, file_id, principal.station or "")
+    policy.read(principal, Action.READ_FILE, Resource("file"), why, why.expected(CaseKind.FILE))
+    station = principal.station or ""
+    version = await queries.file_version(session, file_id, station)
     if version is None or await queries.excludes(session, file_id, vault.pairwise(STAFF, principal.subject)):
         raise FileUnknown
+    own = {file_id: CaseKind.FILE}
+    if await queries.has_record(session, file_id, why.case):
+        own[why.case] = CaseKind.RECORD
+    case = await case_kind(session, vault, principal, why.case, file_id=file_id, own=own)
+    decision = policy.read(principal, Action.READ_FILE, Resource("file", station=station), why, case)
     known, facts = await queries.subjects(session, file_id), await queries.facts(session, file_id)
     ring = await vault.ring([row.subject_id for row in known])
     subjects = [row for row in known if row.subject_id in ring]
     intent = Intent(
         Action.READ_FILE,
         [row.subject_id for row in subjects],
-        purpose=purpose,
-        legal_basis=LegalBasis.STATUTORY_DUTY,
-        case=file_id,
+        purpose=why.purpose,
+        legal_basis=why.legal_basis,
+        case=why.case,
         policies=decision.policies,
     )
     intents.record(session, ring, intent, principal=principal)
@@ -242,6 +250,7 @@ async def show_file(
             )
             for row in subjects
         ),
+        policy.sight(principal, "file", purpose=why.purpose, case=case),
     )
 
 
@@ -303,7 +312,16 @@ class Asking:
 
     principal: Principal
     purpose: Purpose
+    policy: Policy
     policies: tuple[str, ...]
+
+    def decide(self, action: str, *, own_record: bool, proposer: bool = False) -> None:
+        """Whether they may, on this file. Raises OwnRecord, SecondPersonMustConfirm."""
+        thing = Resource("erasure", own_record=own_record, proposer=proposer, station=self.principal.station)
+        try:
+            self.policy.authorize(self.principal, action, thing, purpose=self.purpose)
+        except Forbidden:
+            raise (SecondPersonMustConfirm if proposer else OwnRecord) from None
 
     @property
     def station(self) -> str:
@@ -327,7 +345,7 @@ async def ask_to_erase(
 ) -> ErasureRow:
     """Ask for a subject of a file of the station to be erased; nothing happens until somebody else confirms.
 
-    Raises FileUnknown, SubjectUnknown, PlaceStays, ErasureAsked; Erased if it was confirmed before.
+    Raises FileUnknown, SubjectUnknown, PlaceStays, ErasureAsked, OwnRecord; Erased if it was confirmed before.
     """
     if not await queries.lock_file(session, file_id, asking.station):
         raise FileUnknown
@@ -340,6 +358,7 @@ async def ask_to_erase(
         raise SubjectUnknown
     if kind is SubjectKind.PLACE:
         raise PlaceStays
+    asking.decide("ask-to-erase", own_record=await queries.recorded_by(session, file_id, asked_by))
     erasure = ErasureRow(erasure_id, subject_id, file_id, asked_by, datetime.now(UTC), None)
     await queries.insert_erasure(session, erasure)
     ring = await vault.ring([subject_id])
@@ -350,7 +369,7 @@ async def ask_to_erase(
 async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking, erasure_id: UUID) -> datetime:
     """Confirm an erasure that somebody else asked for: what the file has of the subject goes, everybody is told.
 
-    When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm; Erased if it was confirmed before.
+    When it was confirmed. Raises ErasureUnknown, SecondPersonMustConfirm, OwnRecord; Erased if it was confirmed before.
     """
     found = await queries.erasure(session, erasure_id, asking.station)
     confirmed_by = vault.pairwise(STAFF, asking.principal.subject)
@@ -360,8 +379,8 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     erasure = await queries.erasure(session, erasure_id, asking.station)  # as it is under the lock
     if erasure is None or erasure.confirmed_at is not None:
         raise idempotency.Erased
-    if confirmed_by == erasure.asked_by:
-        raise SecondPersonMustConfirm
+    own = await queries.recorded_by(session, erasure.file_id, confirmed_by)
+    asking.decide("confirm-erasure", own_record=own, proposer=confirmed_by == erasure.asked_by)
     now = datetime.now(UTC)
     await queries.confirm_erasure(session, erasure_id, confirmed_by, now)
     await queries.delete_subject(session, erasure.subject_id)
