@@ -154,6 +154,7 @@ def from_record_to_needs() -> list[Event]:
             **common,
             decision=Decision.CONFIRMED,
             decided_by=made_up("reviewer"),
+            recorded_by=STAFF,
             decided_at=AT + timedelta(hours=1),
             need=suggested,
         ),
