@@ -46,21 +46,7 @@ async def running_kafka(
     properties = _write_properties(data_dir, port, clients)
     classpath = f"{folder}/*"
     if not (data_dir / "topics" / "meta.properties").exists():
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        await jdk.call(
-            "java",
-            "-Xmx256m",
-            "-cp",
-            classpath,
-            "kafka.tools.StorageTool",
-            "format",
-            f"--cluster-id={cluster}",
-            f"--config={properties}",
-            *(
-                f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]"
-                for name, password in (users or {}).items()
-            ),
-        )
+        await _format(classpath, properties, users or {})
     log = data_dir / "broker.log"
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
@@ -82,6 +68,14 @@ async def running_kafka(
         yield f"127.0.0.1:{port}"
     finally:
         await jdk.stop(process)
+
+
+async def _format(classpath: str, properties: Path, users: Mapping[str, str]) -> None:
+    """Make the node's folder, with the users that sign in at it."""
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    made = [f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]" for name, password in users.items()]
+    tool = ("java", "-Xmx256m", "-cp", classpath, "kafka.tools.StorageTool", "format")
+    await jdk.call(*tool, f"--cluster-id={cluster}", f"--config={properties}", *made)
 
 
 def _write_properties(data_dir: Path, port: int, clients: int | None) -> Path:

@@ -105,7 +105,7 @@ async def find_endpoint(session: AsyncSession, department: Department) -> Endpoi
     if not rows:
         raise EndpointUnknown
     dead = await run(session, _DEAD, {"department": department})
-    return Endpoint(*(*rows[0], tuple(DeadLetter(*row) for row in dead)))
+    return Endpoint(**dict(rows[0]), dead_letters=tuple(DeadLetter(*row) for row in dead))
 
 
 async def remove_endpoint(session: AsyncSession, *, vault: Vault, access: Access, department: Department) -> None:
