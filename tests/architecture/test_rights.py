@@ -88,7 +88,7 @@ def test_every_fact_has_a_retention_and_every_feed_fourteen_days() -> None:
     assert all(topic.retention_days <= FEED_DAYS for topic in TOPICS.values())
 
 
-def test_triage_reads_facts_whom_to_forget_whom_not_to_let_near_and_what_is_open_and_nothing_else() -> None:
+def test_triage_reads_facts_and_whom_to_forget_and_nothing_else() -> None:
     assert [topic.name for topic in consumed_by("risk")] == [
         "registry.facts", "registry.erasures", "registry.exclusions", "registry.openings",
     ]  # fmt: skip

@@ -55,4 +55,4 @@ class VisitRecorded(Event):
     recorded_at: AwareDatetime
     recorded_by: UUID
     subjects: tuple[RecordedSubject, ...]
-    address_sealed: bool = False
+    address_sealed: bool | None = None

@@ -39,7 +39,7 @@ class FactsAsserted(Event):
     recorded_by: UUID
     asserted_at: AwareDatetime
     subjects: tuple[AssertedSubject, ...]
-    address_sealed: bool = False
+    address_sealed: bool | None = None
 
 
 class ExclusionsNamed(Event):

@@ -40,7 +40,7 @@ class NeedsAssessed(Event):
     assessed_at: AwareDatetime
     handed_on: tuple[AssessedNeed, ...]
     suggested: tuple[AssessedNeed, ...]
-    address_sealed: bool = False
+    address_sealed: bool | None = None
     recorded_by: UUID | None = None
 
 

@@ -136,7 +136,7 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
         recorded_at=row.recorded_at,
         recorded_by=row.recorded_by,
         subjects=subjects,
-        address_sealed=sealed,
+        address_sealed=sealed or None,
     )
 
 

@@ -62,7 +62,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     ]
     if not opened:
         return
-    sealed = recorded.address_sealed
+    sealed = bool(recorded.address_sealed)
     version, fresh = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
     if fresh:
         await seal_address(session, vault=vault, file_id=recorded.file_id)
