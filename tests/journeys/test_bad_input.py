@@ -439,7 +439,7 @@ async def test_a_body_that_is_no_command(house, work) -> None:
 
 READS: dict[str, tuple[str, str, str | None, int, str | None]] = {
     "record that is no id": ("/api/records/x", "reviewer", "triage", 422, "/path/record_id"),
-    "record with NUL": ("/api/records/%00", "reviewer", "triage", 422, "/path/record_id"),
+    "record with NUL": ("/api/records/%00", "reviewer", "triage", 404, None),
     "record in no UTF-8": ("/api/records/%FF%ED%A0%80", "reviewer", "triage", 422, "/path/record_id"),
     "unknown record": ("/api/records/{nobody}", "reviewer", "triage", 404, None),
     "unknown file": ("/api/files/{nobody}", "reviewer", "triage", 404, None),
