@@ -121,7 +121,7 @@ async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
             closing.push_async_callback(issuer.stop)
             store = local_store(Database(url, service="keystore", pool_size=2), tmp_path)
             closing.push_async_callback(store.table.close)
-            known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE)
+            known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE, development=True)
             runner = await answering(store, known, HOST, port)
             closing.push_async_callback(runner.cleanup)
             return ServedKeys(store, issuer, f"http://{HOST}:{port}", runner)

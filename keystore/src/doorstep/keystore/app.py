@@ -86,7 +86,12 @@ async def serve(settings: KeyStoreSettings) -> bool:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
-    authenticator = Authenticator(issuer=settings.issuer, jwks_url=settings.jwks_url, audience=settings.audience)
+    authenticator = Authenticator(
+        issuer=settings.issuer,
+        jwks_url=settings.jwks_url,
+        audience=settings.audience,
+        development=settings.profile == DEVELOPMENT_PROFILE,
+    )
     runner = await answering(store, authenticator, settings.host, settings.port)
     working = asyncio.create_task(store.turning.run(stopping))
     working.add_done_callback(_ended(stopping))
