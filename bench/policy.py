@@ -10,7 +10,7 @@ import cedarpy
 
 from doorstep.contracts.codes import Department, Purpose, Role
 from doorstep.kit.auth import Principal
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import CaseKind, Policy, Resource, agency_kind
 
 _BATCH = 50
 _RESOURCE = Resource("request", department=Department.HEALTH)
@@ -33,7 +33,7 @@ def _principals() -> Iterator[Principal]:
 
 
 def _ask(policy: Policy, principal: Principal) -> None:
-    policy.authorize(principal, "read-request", _RESOURCE, purpose=Purpose.SERVICE)
+    policy.authorize(principal, "read-request", _RESOURCE, purpose=Purpose.SERVICE, case=CaseKind.REQUEST)
 
 
 def _bare() -> Callable[[], None]:
@@ -46,9 +46,10 @@ def _bare() -> Callable[[], None]:
         "principal": user,
         "action": {"type": "Action", "id": "read-request"},
         "resource": thing,
-        "context": {"purpose": str(Purpose.SERVICE)},
+        "context": {"purpose": str(Purpose.SERVICE), "case": str(CaseKind.REQUEST)},
     }
-    who = {"role": str(Role.DEPARTMENT_SYSTEM), "agency": str(Department.HEALTH)}
+    kind = str(agency_kind(Department.HEALTH))
+    who = {"role": str(Role.DEPARTMENT_SYSTEM), "agency": str(Department.HEALTH), "agencyKind": kind}
     what = {"kind": "request", "department": str(Department.HEALTH)}
     entities = json.dumps([{"uid": user, "attrs": who, "parents": []}, {"uid": thing, "attrs": what, "parents": []}])
 

@@ -11,7 +11,7 @@ from doorstep.contracts.needs import Need
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.kit.resources import Service
 from doorstep.referral.operations.opening import Origin, open_requests
-from doorstep.registry.operations import assert_facts
+from doorstep.registry.operations.files import assert_facts
 
 STATION = "station-1"
 _PERSON = (("living.alone", True), ("identity.birth-year", 1948), ("health.chronic-illness", True))
@@ -20,9 +20,10 @@ _DWELLING = (("dwelling.gas-hose", "expired"), ("dwelling.heating", "working"))
 
 @dataclass(frozen=True)
 class Reading:
-    """A read: its path, why and as whom it is done, and whose keys it needs."""
+    """A read: its path, for which case, why and as whom it is done, and whose keys it needs."""
 
     path: str
+    case: UUID
     purpose: Purpose
     role: Role
     agency: str
@@ -49,7 +50,7 @@ async def request_of_department(service: Service) -> Reading:
     statement = "SELECT ref FROM task JOIN request USING (request_id) WHERE need_id = :need_id"
     [row] = await service.database.fetch(statement, {"need_id": assessed.need_id})
     path = f"/api/departments/{Department.HEALTH}/requests/{row['ref']}"
-    return Reading(path, Purpose.SERVICE, Role.DEPARTMENT_SYSTEM, Department.HEALTH, None, (subject,))
+    return Reading(path, row["ref"], Purpose.SERVICE, Role.DEPARTMENT_SYSTEM, Department.HEALTH, None, (subject,))
 
 
 async def file_of_household(service: Service) -> Reading:
@@ -77,7 +78,7 @@ async def file_of_household(service: Service) -> Reading:
     )
     async with service.database.transaction() as session:
         await assert_facts(session, vault=service.vault, recorded=recorded)
-    return Reading(f"/api/files/{file_id}", Purpose.TRIAGE, Role.REVIEWER, "station", STATION, tuple(kinds))
+    return Reading(f"/api/files/{file_id}", file_id, Purpose.TRIAGE, Role.REVIEWER, "station", STATION, tuple(kinds))
 
 
 def _stated(kind: SubjectKind) -> StatedFacts:

@@ -27,6 +27,7 @@ from doorstep.kit import intents, outbox
 from doorstep.kit.migrations import migrate
 from doorstep.kit.resources import Service, Settings, compose
 from doorstep.kit.vault import KeyRing
+from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
 from doorstep.local.stack import Stack, StackOptions, running_stack
 from doorstep.referral import app as referral
@@ -34,6 +35,7 @@ from doorstep.registry import app as registry
 
 PARTS = ("token", "policy", "decryption", "entry")
 _WHOLE = "whole"
+_BESIDE = "risk"  # a stack without any service has no key store
 _WARM, _LEAST = 3, 10
 AIM_PERCENT = 25.0
 """What the parts may take together of a read."""
@@ -83,6 +85,7 @@ class Meter:
         places = (
             ("token", service.authenticator, "verify"),
             ("policy", service.policy, "authorize"),
+            ("policy", service.policy, "sight"),
             ("decryption", service.vault, "ring"),
             ("decryption", KeyRing, "decrypt"),
             ("entry", intents, "record"),
@@ -112,7 +115,8 @@ async def read_figures(seconds: float, tell: Tell) -> dict[str, Any]:
     """Decisions a second, the bare read, and both reads with their parts, each for about so many seconds."""
     tell("policy decisions", 0.0)
     found: dict[str, Any] = {"decisions": decisions(seconds / 3)}
-    async with running_stack(StackOptions(port=0, services=())) as stack:
+    async with running_stack(StackOptions(port=0, services=(_BESIDE,))) as stack:
+        stack.issuer.clients.make((referral.NAME, registry.NAME))
         tell("bare read", 0.2)
         found["bare"] = await _bare(stack, seconds)
         for part, name, module, make in (
@@ -138,9 +142,12 @@ async def _service(stack: Stack, name: str) -> AsyncIterator[Service]:
     settings = Settings(
         profile="embedded",
         database_url=url,
-        keys_database_url=stack.database_url("keys"),
         kafka=stack.kafka,
         keyset=stack.keyset,
+        key_store_url=stack.key_store,
+        token_url=stack.issuer.service_token_url,
+        client_id=client_id(name),
+        client_secret=stack.issuer.clients.folder / name,
         issuer=stack.issuer.url,
         jwks_url=stack.issuer.key_set_url,
         audience=AUDIENCE,
@@ -176,7 +183,7 @@ class _Read:
             self.application,
             self.reading.path,
             authorization=f"Bearer {self.token}",
-            **{"doorstep-purpose": self.reading.purpose},
+            **{"doorstep-purpose": self.reading.purpose, "doorstep-case": str(self.reading.case)},
         )
 
 

@@ -146,7 +146,8 @@ async def test_a_store_that_is_away_is_an_outage_and_after_a_restart_the_same_cl
     served.store.table.database = there
     assert await client.keys([subject], create=False) == key
     port = int(served.url.rpartition(":")[2])
-    known = Authenticator(issuer=served.issuer.url, jwks_url=served.issuer.key_set_url, audience=AUDIENCE, development=True)
+    issuer = served.issuer
+    known = Authenticator(issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE, development=True)
     await served.runner.cleanup()
     with pytest.raises(KeyStoreAway):
         await client.keys([subject], create=False)
