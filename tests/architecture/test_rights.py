@@ -300,7 +300,7 @@ async def test_no_column_is_named_so_and_what_can_be_looked_up_is_ids_codes_and_
     assert {one["column"] for one in indexed if one["type"] in BYTES} <= KEYED_DIGESTS
     worded = {"note", "reason", "description", "address", "phone", "content", "card", "detail", "comment"}
     clear = {(one["table"], one["column"]) for one in columns if one["type"] in TEXT and one["column"] in worded}
-    assert clear == {("parked", "reason")}  # why a message waits: the type of an error
+    assert clear == {("parked", "reason"), ("break_glass", "reason")}  # the type of an error; a code
 
 
 def test_no_statement_searches_in_text(modules) -> None:

@@ -45,6 +45,7 @@ PUBLIC = new_private_key("k").as_dict(private=False)
         json.dumps(PUBLIC | {"crv": "Ed25519"}), json.dumps(PUBLIC | {"x": "AA"}),
         json.dumps({"keys": [PUBLIC]}),
     ],
+    ids=range(11),
 )  # fmt: skip
 def test_a_file_that_is_no_public_key_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "key.json"
