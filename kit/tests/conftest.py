@@ -287,6 +287,7 @@ def example_router() -> APIRouter:
         return {"sub": principal.subject, "purpose": purpose}
 
     @router.get("/case")
+    @visible_to(Visibility.STATION)
     async def case(why: WhyDep) -> dict[str, str]:
         return {"purpose": why.purpose, "case": str(why.case)}
 

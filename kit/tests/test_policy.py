@@ -123,7 +123,7 @@ PERMITTED = [
     *(
         (STAFF[role], "declare-ties", Resource("tie"), None, None, None, "staff-declare-ties")
         for role in Role
-        if role not in (Role.RESIDENT, Role.DEPARTMENT_SYSTEM, Role.PORTAL)
+        if role not in (Role.RESIDENT, Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.SERVICE)
     ),
     *(
         (STAFF[Role.OPERATOR], action, Resource("x"), Purpose.REPAIR, None, None, "operator-opens-dead-letters")

@@ -20,7 +20,7 @@ from doorstep.kit.db import Database
 from doorstep.kit.edge import Refusals, attempts
 from doorstep.kit.idempotency import claim
 from doorstep.kit.intents import Intent, staff_subject
-from doorstep.kit.policy import Policy, Resource
+from doorstep.kit.policy import CaseKind, Policy, Resource, Why
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import (
     PrincipalDep,
@@ -58,7 +58,7 @@ def things() -> APIRouter:
         thing: UUID, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep, service: ServiceDep
     ) -> dict[str, str]:
         await session.execute(text("INSERT INTO looked (at) VALUES (now())"))
-        service.policy.authorize(principal, "read-file", Resource("file"), purpose=purpose)
+        service.policy.read(principal, "read-file", Resource("file"), Why(purpose, thing), CaseKind.FILE)
         if principal.station != "station-7" or not await subjects_of(session, thing):
             raise Problem(404, "thing-unknown", "没有。", "There is none.")
         return {"name": "王秀英"}

@@ -109,8 +109,8 @@ def _seen(code: str, subject: SubjectKind, value: Value, zh: str, en: str, *choi
     return FactType(code, FactKind.DWELLING, subject, value, zh, en, choices=choices, said_by=_SEEN)
 
 
-def _sealing(code: str, subject: SubjectKind) -> FactType:
-    return FactType(code, FactKind.CONTACT, subject, Value.YES_NO, "地址保密", "Sealed address", sensitive=True)
+def _sealing(code: str, subject: SubjectKind, zh: str, en: str) -> FactType:
+    return FactType(code, FactKind.CONTACT, subject, Value.YES_NO, zh, en, sensitive=True)
 
 
 def _wish(name: str, zh: str, en: str) -> FactType:
@@ -129,8 +129,8 @@ _TYPES = (
         "Contact channel",
         choices=("phone", "message", "post", "none"),
     ),
-    _sealing("contact.sealed-address", SubjectKind.PERSON),
-    _sealing("dwelling.sealed-address", SubjectKind.DWELLING),
+    _sealing("contact.sealed-address", SubjectKind.PERSON, "地址保密", "Sealed address"),
+    _sealing("dwelling.sealed-address", SubjectKind.DWELLING, "住所保密", "Sealed dwelling address"),
     _seen("dwelling.gas-hose", SubjectKind.DWELLING, Value.CODE, "燃气软管", "Gas hose", "sound", "expired", "cracked"),
     _seen("dwelling.gas-smell", SubjectKind.DWELLING, Value.YES_NO, "有燃气味", "Smell of gas"),
     _seen("dwelling.wiring", SubjectKind.DWELLING, Value.CODE, "电线", "Wiring", "sound", "unsafe"),

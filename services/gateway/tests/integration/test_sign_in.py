@@ -79,7 +79,8 @@ async def test_who_signs_in_is_who_they_are_to_every_page_and_nothing_else_is_to
     assert (await who(browser))[0] == 401
     await browser.sign_in("reviewer")
     assert await who(browser) == (200, {"role": "reviewer", "agency": "station", "station": "station-1"})
-    status, _, body = await browser.ask("GET", f"/api/journeys/{uuid4()}?purpose=triage")
+    record = uuid4()
+    status, _, body = await browser.ask("GET", f"/api/journeys/{record}?purpose=triage&case={record}")
     assert (status, json.loads(body)["type"]) == (404, "urn:doorstep:problem:journey-unknown")
 
 
