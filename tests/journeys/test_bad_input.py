@@ -406,7 +406,7 @@ COMMANDS: dict[str, tuple[str, str, Body, dict[str, str], int, str | None]] = {
     "short key": (KEY, "system", {**OKP, "x": POINT[:20]}, {}, 422, "/x"),
     "key of zeros": (KEY, "system", {**OKP, "x": "A" * 43}, {}, 422, "/x"),
     "key under another name": (KEY, "system", {**OKP, "x": POINT, "kid": "k2"}, {}, 422, "/kid"),
-    "key under no name": (KEY + "%0A", "system", {**OKP, "x": POINT}, {}, 422, None),
+    "key under no name": (KEY + "%0A", "system", {**OKP, "x": POINT}, {}, 404, None),
 }  # fmt: skip
 
 
@@ -489,7 +489,7 @@ READS: dict[str, tuple[str, str, str | None, int, str | None]] = {
 async def test_a_question_with_a_flaw(house, work, quiet, name) -> None:
     path, who, purpose, status, where = READS[name]
     tokens = {"reviewer": house.token("reviewer"), "justice": house.token("officer", "justice"), "": None}
-    headers = {} if purpose is None else {"doorstep_purpose": purpose}
+    headers = {} if purpose is None else {"doorstep_purpose": purpose, "doorstep_case": work["file"]}
     await refused(house, "GET", path.format(**work), None, status, where, token=tokens[who], **headers)
     quiet["logged"] = status in (403, 404)
 

@@ -23,7 +23,7 @@ async def test_every_service_is_in_the_one_description(description) -> None:
     first = {path.split("/")[2] for path in description["paths"]}
     assert first == {
         "records", "files", "assessments", "needs", "rule-packs", "requests", "departments", "follow", "log",
-        "journeys", "dead-letters", "usage", "usage-deferrals", "dumonitor", "erasures", "break-glass",
+        "journeys", "dead-letters", "usage", "usage-deferrals", "dumonitor", "erasures", "exclusions", "break-glass",
     }  # fmt: skip
     assert description["openapi"].startswith("3.1")
 

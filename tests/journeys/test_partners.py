@@ -102,7 +102,11 @@ class Staying:
     def end(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()  # also what does not end leaves nothing behind
+            self.process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,8 @@ def test_the_script_makes_every_topic_and_grants_every_right() -> None:
 
 def test_whoever_is_to_sign_in_needs_user_and_password(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
-        "database_url": "x", "keys_database_url": "x", "kafka": "x", "keyset": "x", "issuer": "x", "jwks_url": "x",
+        "database_url": "x", "kafka": "x", "keyset": "x", "issuer": "x", "jwks_url": "x",
+        "key_store_url": "x", "token_url": "x", "client_id": "x", "client_secret": "x",
     }  # fmt: skip
     assert Settings(**given).broker_security() == {}
     with pytest.raises(ValueError, match="DOORSTEP_KAFKA_USER"):

@@ -108,4 +108,4 @@ def test_what_pip_says_becomes_a_sentence(install: ModuleType, output: str, sent
 def test_every_member_of_the_workspace_is_installed(install: ModuleType) -> None:
     found = {str(member.relative_to(ROOT)) for member in install.members()}
     services = {f"services/{name}" for name in ("gateway", "intake", "registry", "risk", "referral", "audit")}
-    assert found == {"contracts", "kit", "cli", "deploy/local"} | services
+    assert found == {"contracts", "kit", "keystore", "cli", "deploy/local"} | services

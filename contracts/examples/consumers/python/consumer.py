@@ -71,11 +71,14 @@ async def main():
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset=begin, fetch_max_wait_ms=100)
     await consumer.start()
     consumer.assign([TopicPartition(os.environ["FEED_TOPIC"], 0)])
-    async for message in consumer:
-        try:
-            take(db, *from_message(message.headers, message.key, message.value))
-        except MalformedEvent as error:
-            print(json.dumps({"set aside at offset": message.offset, "why": str(error)}), flush=True)
+    try:
+        async for message in consumer:
+            try:
+                take(db, *from_message(message.headers, message.key, message.value))
+            except MalformedEvent as error:
+                print(json.dumps({"set aside at offset": message.offset, "why": str(error)}), flush=True)
+    finally:
+        await consumer.stop()
 
 
 asyncio.run(main())

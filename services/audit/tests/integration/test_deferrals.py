@@ -15,7 +15,7 @@ from doorstep.kit.intents import staff_subject
 
 PATH = "/api/usage-deferrals"
 REVIEWER, SUPERVISOR = "reviewer station asks", "supervisor station asks"
-AUDITOR, SECOND = "auditor audit agrees", "auditor audit agrees-too"
+AUDITOR, SECOND = "auditor audit-office agrees", "auditor audit-office agrees-too"
 
 
 async def a_use(house, subject: UUID, case: UUID, **said) -> UUID:
@@ -141,9 +141,9 @@ async def test_who_asks_does_not_approve_and_no_second_auditor_approves_again(ho
     person, case = uuid4(), uuid4()
     await a_use(house, person, case)
     asked = (await ask(house, person, case)).body["id"]
-    own = await approve(house, asked, "auditor audit asks")
+    own = await approve(house, asked, "auditor audit-office asks")
     assert (own.status, own.body["type"]) == (403, "urn:doorstep:problem:second-person-must-approve")
-    caller = await house.desk.service.authenticator.verify("auditor audit asks")
+    caller = await house.desk.service.authenticator.verify("auditor audit-office asks")
     [refused] = await house.details(staff_subject(house.vault, caller))
     assert (refused.action, refused.outcome) == ("approve-deferral", "refused:second-person-must-approve")
     assert len(await shown(house, person)) == 1
@@ -181,7 +181,7 @@ async def test_only_what_the_station_knows_is_deferred(house):
 
 @pytest.mark.parametrize(
     "who",
-    ["collector station x", "officer justice x", "auditor audit x", "operator station x", "reviewer justice x",
+    ["collector station x", "officer justice x", "auditor audit-office x", "operator station x", "reviewer justice x",
      "portal national x", "supervisor police x"],
 )  # fmt: skip
 async def test_nobody_else_asks(house, who):

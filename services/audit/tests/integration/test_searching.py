@@ -178,7 +178,7 @@ WRONG = [
     ({"record": "no-uuid"}, "/query/record", "is not a UUID"),
     ({"service": "payroll"}, "/query/service", "is not a known code; known are: audit, gateway, intake"),
     ({"action": "read-minds"}, "/query/action", "is not a known code; known are: "),
-    ({"purpose": "curiosity"}, "/query/purpose", "is not a known code; known are: audit, follow-up"),
+    ({"purpose": "curiosity"}, "/query/purpose", "is not a known code; known are: audit, emergency"),
     ({"legal_basis": "whim"}, "/query/legal_basis", "is not a known code; known are: consent"),
     ({"actor": "张三"}, "/query/actor", "must be 1 to 64 letters, digits or"),
     ({"station": ""}, "/query/station", "must be 1 to 64 letters, digits or"),
@@ -262,5 +262,5 @@ async def test_a_record_that_nobody_knows_has_no_life_and_its_look_is_logged_und
     caller = office.vault.pairwise("audit.staff", "auditor-1")
     [entry] = await office.logged(caller)
     assert (entry.action, entry.case) == ("read-life", None)
-    assert (await office.ask("GET", "life/none"))[0] == 422
+    assert (await office.ask("GET", f"life/none?of={record}"))[0] == 422
     assert (await office.ask("GET", "life/ffffffff-ffff-7fff-bfff-ffffffffffff"))[0] == 200

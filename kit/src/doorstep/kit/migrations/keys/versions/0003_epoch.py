@@ -20,7 +20,11 @@ def upgrade() -> None:
     op.execute("INSERT INTO key_store DEFAULT VALUES")
     op.execute("CREATE TABLE kek (name text PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT now())")
     op.execute("INSERT INTO kek (name) SELECT DISTINCT kek FROM data_key WHERE wrapped IS NOT NULL")
-    op.execute("CREATE TABLE lease (name text PRIMARY KEY, holder uuid NOT NULL, expires_at timestamptz NOT NULL)")
+    op.execute("""
+        CREATE TABLE IF NOT EXISTS lease (
+            name text PRIMARY KEY, holder uuid NOT NULL, expires_at timestamptz NOT NULL
+        )
+        """)
     op.execute("ALTER TABLE data_key ADD COLUMN algorithm text NOT NULL DEFAULT 'aes-256-gcm'")
     op.execute("ALTER TABLE data_key ALTER COLUMN kek DROP NOT NULL")
     op.execute("UPDATE data_key SET kek = NULL WHERE wrapped IS NULL")
