@@ -396,10 +396,13 @@ async def test_who_is_excluded_is_answered_like_for_nothing_and_the_try_is_logge
     await estate.ask("PUT", "/api/exclusions", None, {"code": flat.codes[0], "staff": ["reviewer-1", "officer-4"]})
     await estate.flow()
     step, taken_back = {"to": "accepted"}, {"to": "cancelled", "reason": "duplicate"}
+    file_id, emergency = flat.bodies[0]["file_id"], {"reason": "danger-to-life", "second": "supervisor-1"}
     tries = [
         ("GET", "/api/records/{}", record_id, "reviewer", None),
         ("GET", "/api/assessments/{}", record_id, "reviewer", None),
         ("GET", "/api/journeys/{}", record_id, "reviewer", None),
+        ("GET", "/api/files/{}", file_id, "reviewer", None),
+        ("POST", "/api/files/{}/break-glass", file_id, "reviewer", emergency),
         ("POST", "/api/requests/{}/transitions", request["request_id"], "reviewer", taken_back),
         ("GET", requests + "/{}", ref, "labour", None), ("POST", requests + "/{}/transitions", ref, "labour", step),
     ]  # fmt: skip
@@ -415,7 +418,7 @@ async def test_who_is_excluded_is_answered_like_for_nothing_and_the_try_is_logge
         assert what(found[0]) == what(found[1])
     left = (await estate.ask("GET", requests, "labour", doorstep_purpose="service")).body["requests"]
     assert ref not in {one["ref"] for one in left}
-    for name in ("intake", "risk", "gateway", "referral"):
+    for name in ("intake", "registry", "risk", "gateway", "referral"):
         assert [one["actor"] for one in await estate.desks[name].refusals(woman)], name
 
 

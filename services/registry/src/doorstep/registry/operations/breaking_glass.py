@@ -120,9 +120,10 @@ async def break_glass(
     Raises FileUnknown, Forbidden.
     """
     policies = authorize(policy, principal, Action.BREAK_GLASS)
-    if not await queries.lock_file(session, file_id, principal.station or ""):
-        raise FileUnknown
     opened_by, until = vault.pairwise(STAFF, principal.subject), now + OPEN_FOR
+    known = await queries.lock_file(session, file_id, principal.station or "")
+    if not known or await queries.excludes(session, file_id, opened_by):
+        raise FileUnknown
     key = staff_subject(vault, principal)
     staff = await vault.ring([key], create=True)
     people = People(opened_by=principal.subject, second=second).model_dump_json().encode()
