@@ -43,9 +43,9 @@ PUBLIC = new_private_key("k").as_dict(private=False)
         json.dumps(new_private_key("k").as_dict(private=True)),
         json.dumps({name: value for name, value in PUBLIC.items() if name != "kid"}),
         json.dumps(PUBLIC | {"crv": "Ed25519"}), json.dumps(PUBLIC | {"x": "AA"}),
-        json.dumps({"keys": [PUBLIC]}),
+        json.dumps({"keys": [PUBLIC]}), json.dumps(PUBLIC | {"kty": "EC"}),
     ],
-    ids=range(11),
+    ids=range(12),
 )  # fmt: skip
 def test_a_file_that_is_no_public_key_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "key.json"

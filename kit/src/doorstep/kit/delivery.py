@@ -28,7 +28,8 @@ def public_key(document: dict[str, Any]) -> OKPKey:
         key = OKPKey.import_key(document)
     except (JoseError, ValueError, KeyError, TypeError):
         raise UnusableKey("not an OKP key") from None
-    if key.is_private or document.get("crv") != "X25519" or not document.get("kid"):
+    kind = (document.get("kty"), document.get("crv"))
+    if key.is_private or kind != ("OKP", "X25519") or not document.get("kid"):
         raise UnusableKey("needs a public X25519 key with a kid")
     return key
 
