@@ -73,6 +73,11 @@ class Reader:
             running.end()
 
 
+def _at_a_terminal() -> None:
+    """Let Ctrl-C count, which what runs in the background of a shell inherits as ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Staying:
     """A command that runs until Ctrl-C, and what it printed."""
 
@@ -81,7 +86,12 @@ class Staying:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         with self._out.open("wb") as out:
             self.process = subprocess.Popen(
-                ["sh", "-c", script], cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment
+                ["sh", "-c", script],
+                cwd=folder,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                preexec_fn=_at_a_terminal,
             )
 
     @property
