@@ -100,6 +100,17 @@ class Station:
 
     async def assert_all_is_well(self, *, within: float = 90) -> None:
         """Each record reached exactly the department that owes it, no message died, and the log verifies."""
+        try:
+            await self._assert_all_is_well(within)
+        except AssertionError as failed:
+            raise AssertionError(self.last_words()) from failed
+
+    def last_words(self) -> str:
+        """The end of what each process logged."""
+        logs = sorted(self.stack.folder.logs.glob("*.log"))
+        return "\n".join(f"{one.name}: {one.read_text(errors='replace')[-2000:]}" for one in logs)
+
+    async def _assert_all_is_well(self, within: float) -> None:
         wanted = {record_id: [department] for record_id, department in self.taken.items()}
 
         async def requests_missing() -> int:
