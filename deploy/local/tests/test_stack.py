@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import asyncpg
 import pytest
 
 from doorstep.kit.keyset import Keyset
+from doorstep.local import ports
 from doorstep.local.failures import ExternalUnreachable, FolderInUse, PortTaken, StackFailed
 from doorstep.local.ports import front_door_port
 from doorstep.local.stack import Stack, StackOptions, running_stack
@@ -22,6 +24,7 @@ from doorstep.local.stack import Stack, StackOptions, running_stack
 RUNNER = """
 import asyncio, sys
 from pathlib import Path
+from subprocess import PIPE
 from doorstep.local.stack import StackOptions, running_stack
 async def main():
     async with running_stack(StackOptions(data=Path(sys.argv[1]), services=(), port=0)) as stack:
@@ -154,6 +157,16 @@ async def test_a_database_address_of_another_form_is_refused(tmp_path: Path, add
     with pytest.raises(ExternalUnreachable, match="postgresql://USER"):
         async with running_stack(engines_only(tmp_path, postgres=address)):
             pass
+
+
+def test_a_port_that_another_process_chose_is_not_chosen_before_it_listens() -> None:
+    choose = "from doorstep.local import ports; print(*ports.free_ports(40), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", choose], stdin=PIPE, stdout=PIPE, text=True) as other:
+        theirs = [int(port) for port in other.stdout.readline().split()]
+        assert len(set(theirs)) == 40
+        assert not any(ports._reserve(port) for port in theirs)
+        other.communicate("\n")
+    assert all(ports._reserve(port) for port in theirs)
 
 
 def test_the_port_that_was_asked_for_is_used_or_refused() -> None:

@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -81,7 +82,7 @@ _PUBLISHING_ENDS = 10.0
 
 
 class EdgeFailed(Exception):
-    """The HTTP edge does not start: its address is taken, or its application refuses; the log says which."""
+    """The HTTP edge does not start: HOST:PORT, and whether the address is taken or the application refuses."""
 
 
 def create_app(service: Service, *routers: APIRouter, title: str, **options: Any) -> FastAPI:
@@ -180,7 +181,11 @@ def main(program: Program, arguments: Sequence[str]) -> int:
             if program.also is not None:
                 runner.run(program.also(service, migrations.migrate))
             return 0
-        return 0 if runner.run(serve(service, program, mode)) else 1
+        try:
+            return 0 if runner.run(serve(service, program, mode)) else 1
+        except EdgeFailed as failure:
+            log.critical("the edge does not start", extra={"address": str(failure)})
+            return 1
 
 
 async def serve(service: Service, program: Program, mode: str) -> bool:
@@ -229,16 +234,25 @@ async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[
         )
     )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server._serve())  # noqa: SLF001
+    serving = asyncio.create_task(server._serve([_listening(settings)]))  # noqa: SLF001
     while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn offers no event
         await asyncio.sleep(0.01)
     if serving.done():
-        raise EdgeFailed(f"{settings.host}:{settings.port}")
+        raise EdgeFailed(f"{settings.host}:{settings.port}: the application refuses")
     try:
         yield
     finally:
         server.should_exit = True
         await serving
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """Listen here and not in uvicorn, which ends the process at an address that is taken and does not say so."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as cause:
+        raise EdgeFailed(f"{settings.host}:{settings.port}: {cause.strerror}") from cause
 
 
 @asynccontextmanager

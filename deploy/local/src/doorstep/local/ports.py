@@ -1,7 +1,9 @@
 """Free ports on the loopback address."""
 
+import os
 import random
 import socket
+from collections import deque
 from pathlib import Path
 
 from doorstep.local.failures import PortTaken
@@ -10,6 +12,8 @@ HOST = "127.0.0.1"
 PREFERRED = 8600  # the front door, when nothing else was asked for
 _FIRST = 15000
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_RESERVED = 128  # of one process; each holds a handle
+_reserved: deque[int] = deque()
 
 
 def is_free(port: int) -> bool:
@@ -27,7 +31,8 @@ def free_ports(count: int) -> list[int]:
     """Return that many different free ports.
 
     They lie below the range from which the kernel takes the ports of outgoing connections: otherwise one of the
-    many connections that a starting stack opens could take a port before its service listens there.
+    many connections that a starting stack opens could take a port before its service listens there. They are kept
+    from other stacks that start at the same time: a service listens many seconds after its port was chosen.
     """
     try:
         limit = int(_EPHEMERAL.read_text(encoding="ascii").split()[0])
@@ -37,11 +42,29 @@ def free_ports(count: int) -> list[int]:
     random.shuffle(candidates)
     found: list[int] = []
     for port in candidates:
-        if is_free(port):
+        if _reserve(port):
             found.append(port)
         if len(found) == count:
             return found
     raise PortTaken(_FIRST)
+
+
+def _reserve(port: int) -> bool:
+    """Keep a free port from others who choose, until this process ends or chose many more; tell whether it is ours.
+
+    What they see is a name in the kernel's own name space for sockets, which is gone with the process that took it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as name:
+        try:
+            name.bind(f"\0doorstep-port-{port}")
+        except OSError:
+            return False
+        if not is_free(port):
+            return False
+        _reserved.append(name.detach())
+    if len(_reserved) > _RESERVED:
+        os.close(_reserved.popleft())
+    return True
 
 
 def front_door_port(asked: int | None, remembered: int | None) -> int:
