@@ -201,6 +201,7 @@ class Action(StrEnum):
     OPEN_REQUEST = "open-request"
     TRANSITION_TASK = "transition-task"
     RATE_REQUEST = "rate-request"
+    RECALCULATE_DUE = "recalculate-due"
     REGISTER_KEY = "register-key"
     WITHDRAW_KEY = "withdraw-key"
     CHANGE_ENDPOINT = "change-endpoint"

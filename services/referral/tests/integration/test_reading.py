@@ -93,7 +93,7 @@ async def test_a_read_shows_offer_history_and_due_times(desk) -> None:
     assert (view.history[-1].reason, view.history[-1].note) == (Reason.PAPERS_MISSING, "缺工资条")
     assert view.overdue
     assert view.late == "supervisor"
-    assert view.provisional
+    assert not view.provisional
 
 
 async def test_another_departments_request_reads_as_unknown_and_is_not_logged(desk) -> None:

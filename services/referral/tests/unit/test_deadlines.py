@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorstep.contracts.codes import TaskState
+from doorstep.kit.calendar import SHANGHAI, is_working_day
 from doorstep.referral.domain.deadlines import (
     NOT_SOLVED_WINDOW,
-    SHANGHAI,
     DueTimes,
     Late,
     due_times,
-    end_of_working_day,
     is_overdue,
     late,
     may_say_not_solved,
@@ -30,27 +29,43 @@ def test_the_first_response_runs_through_nights_and_weekends() -> None:
     assert due_times(FRIDAY_NIGHT, 1, 5).response == FRIDAY_NIGHT + timedelta(hours=1)
 
 
-def test_completion_skips_weekends_and_says_that_it_is_provisional() -> None:
-    due = due_times(MONDAY, 24, 5)
-    assert due.completion.astimezone(SHANGHAI) == datetime(2026, 3, 10, tzinfo=SHANGHAI)
-    assert due.provisional
+def end(start: datetime, days: int) -> datetime:
+    """When a completion is due, on the clock of the place."""
+    return due_times(start, 24, days).completion.astimezone(SHANGHAI)
+
+
+def test_completion_counts_working_days_and_ends_with_the_last() -> None:
+    assert end(MONDAY, 5) == datetime(2026, 3, 10, tzinfo=SHANGHAI)
+    assert not due_times(MONDAY, 24, 5).provisional
 
 
 def test_the_day_is_that_of_the_place() -> None:
     tuesday = datetime(2026, 3, 10, tzinfo=SHANGHAI)
-    assert end_of_working_day(FRIDAY_NIGHT, 1) == tuesday
-    assert end_of_working_day(SATURDAY_THERE, 1) == tuesday
+    assert end(FRIDAY_NIGHT, 1) == tuesday
+    assert end(SATURDAY_THERE, 1) == tuesday
+
+
+def test_holidays_are_left_out_and_shifted_days_are_counted() -> None:
+    """1 to 7 October 2026 are off, Sunday 20 September and Saturday 10 October are worked."""
+    assert end(datetime(2026, 9, 30, 1, 0, tzinfo=UTC), 1) == datetime(2026, 10, 9, tzinfo=SHANGHAI)
+    assert end(datetime(2026, 9, 30, 1, 0, tzinfo=UTC), 3) == datetime(2026, 10, 11, tzinfo=SHANGHAI)
+    assert end(datetime(2026, 9, 18, 1, 0, tzinfo=UTC), 1) == datetime(2026, 9, 21, tzinfo=SHANGHAI)
+
+
+def test_a_year_that_is_not_published_counts_all_but_weekends_and_says_so() -> None:
+    due = due_times(datetime(2098, 12, 30, 1, 0, tzinfo=UTC), 24, 3)
+    assert due.completion.astimezone(SHANGHAI) == datetime(2099, 1, 3, tzinfo=SHANGHAI)
+    assert due.provisional
 
 
 @given(st.integers(0, 7000 * 86400), st.integers(1, 60))
-def test_more_days_are_never_sooner_and_never_end_on_a_weekend(seconds: int, days: int) -> None:
+def test_more_days_are_never_sooner_and_always_end_with_a_working_day(seconds: int, days: int) -> None:
     start = MONDAY + timedelta(seconds=seconds)
-    end = end_of_working_day(start, days)
-    assert end < end_of_working_day(start, days + 1)
-    assert (end.astimezone(SHANGHAI) - timedelta(seconds=1)).weekday() < 5
+    assert end(start, days) < end(start, days + 1)
+    assert is_working_day((end(start, days) - timedelta(seconds=1)).date())
 
 
-DUE = DueTimes(response=MONDAY + timedelta(hours=10), completion=MONDAY + timedelta(hours=100))
+DUE = DueTimes(response=MONDAY + timedelta(hours=10), completion=MONDAY + timedelta(hours=100), provisional=False)
 
 
 def test_what_is_due_depends_on_the_state() -> None:

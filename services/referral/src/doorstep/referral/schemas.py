@@ -267,7 +267,7 @@ class TransitionView(Answer):
 
 
 class TaskView(Answer):
-    """A task and what it owes; `provisional` due times count weekends alone."""
+    """A task and what it owes; `provisional`: the completion counts days of a year whose calendar is not published."""
 
     state: TaskState
     version: int

@@ -1,10 +1,11 @@
-"""What referral does beside its HTTP edge: it takes needs, publishes its outbox, and posts webhooks."""
+"""What referral does beside its HTTP edge: it takes needs, publishes its outbox, posts webhooks, counts anew."""
 
 from doorstep.kit.consumer import Consumer
 from doorstep.kit.service import Service, add_relay
 from doorstep.referral.consumers import handlers
 from doorstep.referral.operations.delivering import FeedEncoder
 from doorstep.referral.operations.posting import Poster
+from doorstep.referral.operations.recalculating import Recalculation
 from doorstep.referral.operations.watching import Watch
 from doorstep.referral.settings import webhooks_inside
 
@@ -17,3 +18,4 @@ def work(service: Service) -> None:
     service.tasks.append(consumer.run)
     service.tasks.append(Poster(service.database, vault, inside=webhooks_inside(service)).run)
     service.tasks.append(Watch(service.database).run)
+    service.tasks.append(Recalculation(service.database, vault).run)

@@ -58,6 +58,9 @@ ACTIONS: dict[Action, Words] = {
     Action.ASSESS_NEEDS: Words("依公开规则研判您可能需要的服务", "Applied the public rules to find what you may need"),
     Action.DECIDE_NEED: Words("审核了为您建议的需求", "Decided on a need that was suggested for you"),
     Action.OPEN_REQUEST: Words("为您开立服务请求", "Opened a service request for you"),
+    Action.RECALCULATE_DUE: Words(
+        "按公布的日历重新计算办结期限", "Counted anew by the calendar when your request is due"
+    ),
     Action.TRANSITION_TASK: Words("更新了您的服务请求的办理进展", "Moved your service request on"),
     Action.READ_RECORD: Words("查看了关于您的采集记录", "Read a record about you"),
     Action.READ_FILE: Words("查看了您的户档", "Read your household's file"),

@@ -1,18 +1,15 @@
 """When a task is due, and whether it is late: computed from stored times, never fired."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from doorstep.contracts.codes import TaskState
-
-#: Working days are counted on the calendar of the place, not on that of the wire.
-SHANGHAI = timezone(timedelta(hours=8))
+from doorstep.kit.calendar import SHANGHAI, is_published, is_working_day
 
 #: "Not solved" can be said for so long after closing; a comment does not restart it.
 NOT_SOLVED_WINDOW = timedelta(days=7)
-
-_SATURDAY = 5
 
 
 class Late(StrEnum):
@@ -28,12 +25,12 @@ class Late(StrEnum):
 class DueTimes:
     """When the first response and the completion are due (UTC).
 
-    `provisional`: the completion counts weekends alone, for want of a published calendar with its shifted days.
+    `provisional`: the completion counts days of a year whose calendar is not published yet, all but weekends.
     """
 
     response: datetime
     completion: datetime
-    provisional: bool = True
+    provisional: bool
 
 
 def whole_minute(moment: datetime) -> datetime:
@@ -42,22 +39,27 @@ def whole_minute(moment: datetime) -> datetime:
 
 
 def due_times(opened_at: datetime, response_hours: float, completion_working_days: int) -> DueTimes:
-    """Due times of a task: the first response in clock hours, the completion in working days after the opening."""
+    """Due times of a task: the first response in clock hours, the completion in working days after the opening.
+
+    It is due at the end (24:00 in Shanghai) of its last working day.
+    """
+    last = last_working_day(opened_at.astimezone(SHANGHAI).date(), completion_working_days)
+    end = datetime.combine(last + timedelta(days=1), time(), SHANGHAI)
     return DueTimes(
         response=opened_at + timedelta(hours=response_hours),
-        completion=end_of_working_day(opened_at, completion_working_days),
+        completion=end.astimezone(opened_at.tzinfo),
+        provisional=not is_published(last.year),
     )
 
 
-def end_of_working_day(start: datetime, days: int) -> datetime:
-    """The end (24:00 in Shanghai) of the n-th working day after the day of `start`; in UTC."""
-    day = start.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0)
-    left = days
+@lru_cache(maxsize=4096)
+def last_working_day(start: date, count: int) -> date:
+    """The last of `count` working days (1 or more) after the day `start`."""
+    day, left = start, count
     while left:
         day += timedelta(days=1)
-        if day.weekday() < _SATURDAY:
-            left -= 1
-    return (day + timedelta(days=1)).astimezone(start.tzinfo)
+        left -= is_working_day(day)
+    return day
 
 
 def due_now(state: TaskState, due: DueTimes) -> datetime | None:

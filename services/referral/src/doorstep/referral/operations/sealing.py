@@ -1,19 +1,14 @@
-"""Sealing an address: requests of the file forget it, and so does every offer of them that waits or may leave again.
-
-Whoever decrypts an offer later finds it with the same id and without the address; what a department received before is
-with the department.
-"""
+"""Sealing an address: requests of the file forget it, and so does every offer of them that waits or may leave again."""
 
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.feeds import RequestOffered
-from doorstep.kit import outbox
 from doorstep.kit.db import write_buffered
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import open_content, seal_content
+from doorstep.referral.operations.offered import change_offers
 
 
 async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) -> None:
@@ -30,12 +25,4 @@ async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) ->
                 sealed[task.request_id] = seal_content(ring, task.subject_id, task.request_id, without)
     await queries.rewrite_contents(session, sealed)
     told = {task.ref: task.subject_id for task in tasks if task.ref is not None and task.request_id in sealed}
-    offers = [(one.position, told[one.key], one.key, one.body) for one in await queries.offers(session, list(told))]
-    await queries.rewrite_offers(session, {place: _without(ring, *offer) for place, *offer in offers})
-
-
-def _without(ring: KeyRing, subject_id: UUID, ref: UUID, body: bytes) -> bytes:
-    context = outbox.feed_context(ref)
-    event = RequestOffered.model_validate_json(ring.decrypt(subject_id, context, body))
-    sealed = event.model_copy(update={"offer": event.offer.model_copy(update={"address": None})})
-    return ring.encrypt(subject_id, context, sealed.model_dump_json(exclude_none=True).encode())
+    await change_offers(session, ring, told, lambda offer: offer.model_copy(update={"address": None}))

@@ -1,0 +1,112 @@
+"""Completions that were counted before the calendar of their year was published are counted anew when it is.
+
+A release brings what was published, so that one look at the start of a worker finds all there is to do. Departments see
+the new time in their requests, and in offers that they get or decrypt later.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, LegalBasis
+from doorstep.contracts.feeds import Offer
+from doorstep.kit import intents
+from doorstep.kit.db import DATABASE_ERRORS, Database, run
+from doorstep.kit.telemetry import describe
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
+from doorstep.kit.wakeups import sleep_unless
+from doorstep.referral.columns import open_content
+from doorstep.referral.domain.content import terms
+from doorstep.referral.domain.deadlines import due_times, whole_minute
+from doorstep.referral.operations.offered import change_offers
+
+log = logging.getLogger(__name__)
+
+_AGAIN = 10.0  # seconds, when the database was away
+_BATCH = 200
+_PROVISIONAL = """
+    SELECT t.task_id, t.ref, t.complete_by,
+        r.request_id, r.subject_id, r.record_id, r.legal_basis, r.opened_at, r.content
+    FROM task t JOIN request r USING (request_id)
+    WHERE t.provisional AND t.closed_at IS NULL AND (CAST(:after AS uuid) IS NULL OR t.task_id > :after)
+    ORDER BY t.task_id LIMIT :batch FOR UPDATE OF t
+"""
+_RECALCULATE = """
+    UPDATE task SET complete_by = new.complete_by, provisional = new.provisional
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:provisionals AS boolean[]))
+        AS new (task_id, complete_by, provisional)
+    WHERE task.task_id = new.task_id
+"""
+
+
+class Recalculation:
+    """Looks once at every provisional completion; several processes may look side by side."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        """Look into `database`; `vault` opens what a request is about."""
+        self._database = database
+        self._vault = vault
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Look until all were seen, then wait for `stopping`."""
+        seen, changed, through = None, 0, False
+        while not (through or stopping.is_set()):
+            try:
+                seen, more = await self.look(seen)
+            except DATABASE_ERRORS as error:
+                log.warning("provisional completions not looked at", extra={"error": describe(error)})
+                await sleep_unless(stopping, _AGAIN)
+            else:
+                changed, through = changed + more, seen is None
+        if changed:
+            log.info("completions counted anew", extra={"count": changed})
+        await stopping.wait()
+
+    async def look(self, after: UUID | None) -> tuple[UUID | None, int]:
+        """Count some anew, of the tasks behind `after`; gives the last of these, if there may be more, and how many.
+
+        Raises one of DATABASE_ERRORS.
+        """
+        async with self._database.transaction() as session:
+            await hold_erasing(session)
+            rows = await run(session, _PROVISIONAL, {"after": after, "batch": _BATCH})
+            ring = await self._vault.ring({row["subject_id"] for row in rows})
+            changed = await _recalculate(session, ring, [row for row in rows if row["subject_id"] in ring])
+        return (rows[-1]["task_id"] if len(rows) == _BATCH else None), changed
+
+
+async def _recalculate(session: AsyncSession, ring: KeyRing, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Write and tell what is due otherwise than was said, or for certain now; how many these were."""
+    due = {}
+    for row in rows:
+        on = terms(open_content(ring, row["subject_id"], row["request_id"], row["content"]))
+        found = due_times(row["opened_at"], on.response_hours, on.completion_days)
+        if found.completion != row["complete_by"] or not found.provisional:
+            due[row["task_id"]] = found
+    times, provisionals = [one.completion for one in due.values()], [one.provisional for one in due.values()]
+    await run(session, _RECALCULATE, {"ids": list(due), "times": times, "provisionals": provisionals})
+    moved = [row for row in rows if row["task_id"] in due and due[row["task_id"]].completion != row["complete_by"]]
+    for row in moved:
+        intents.record(session, ring, _intent(row))
+    offered = {row["ref"]: row for row in moved if row["ref"] is not None}
+
+    def recalculated(offer: Offer) -> Offer:
+        completion = due[offered[offer.ref]["task_id"]].completion
+        return offer.model_copy(update={"complete_by": whole_minute(completion)})
+
+    await change_offers(session, ring, {ref: row["subject_id"] for ref, row in offered.items()}, recalculated)
+    return len(due)
+
+
+def _intent(row: Mapping[str, Any]) -> intents.Intent:
+    return intents.Intent(
+        Action.RECALCULATE_DUE,
+        [row["subject_id"]],
+        legal_basis=LegalBasis(row["legal_basis"]),
+        case=row["request_id"],
+        record=row["record_id"],
+    )
