@@ -1,7 +1,7 @@
 """What the published rules of conduct find in what the log says, and what they let be."""
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -34,13 +34,13 @@ def deed(at: datetime = NOON, *, subjects: tuple[UUID, ...] = (), tied: bool = F
 
 
 def found(
-    *deeds: Deed, before: tuple[Deed, ...] = (), conduct: CompiledConduct = PUBLISHED
+    *deeds: Deed, before: tuple[Deed, ...] = (), conduct: CompiledConduct = PUBLISHED, since: datetime = SINCE
 ) -> dict[str, list[Finding]]:
     """What the rules find, by rule; of rules that find nothing there is nothing."""
     cases = Cases()
     for one in (*before, *deeds):
         cases.learn(one)
-    watch = Watch(conduct, cases, since=SINCE, until=UNTIL)
+    watch = Watch(conduct, cases, since=since, until=UNTIL)
     for one in sorted(deeds, key=lambda one: one.at):
         watch.take(one)
     by_rule = {one.rule.id: watch.findings(one.rule.id) for one in conduct.rules}
@@ -121,6 +121,29 @@ def test_of_a_request_its_own_closing_counts_and_of_a_file_nothing_is_known() ->
 def test_working_hours_are_told_by_the_clock_of_the_place(at: datetime, working: bool) -> None:
     assert ("read-outside-working-hours" in found(deed(at))) is not working
     assert "read-outside-working-hours" not in found(deed(at, role="department-system", agency="fire"))
+
+
+@pytest.mark.parametrize(
+    ("day", "worked"),
+    [
+        (date(2026, 9, 20), True),  # a Sunday, shifted
+        (date(2026, 9, 26), False),  # a Saturday like others
+        (date(2026, 10, 1), False),  # a Thursday, National Day
+        (date(2026, 10, 10), True),  # a Saturday, shifted
+    ],
+)
+def test_holidays_and_shifted_days_are_those_of_the_published_calendar(day: date, *, worked: bool) -> None:
+    read = deed(datetime.combine(day, time(2, 0), UTC))
+    assert ("read-outside-working-hours" in found(read, since=read.at)) is not worked
+
+
+def test_without_the_published_calendar_weekdays_count_alone() -> None:
+    conduct = compile_conduct(
+        TEST_RULES.replace("when: read", "when: read && !working_time").replace("subjects: 3", "subjects: 1")
+    )
+    for day, worked in ((28, True), (29, False)):  # September 2026: a Monday, a Tuesday
+        read = deed(datetime(2026, 9, day, 2, 0, tzinfo=UTC))
+        assert ("few" in found(read, since=read.at, conduct=conduct)) is not worked
 
 
 def test_what_another_station_took_in_is_found_and_ones_own_is_not() -> None:
@@ -216,8 +239,7 @@ def test_a_time_outside_the_hour_of_the_entry_is_not_believed() -> None:
         assert "read-outside-working-hours" in found(lied)
 
 
-TEST_RULES = compile_conduct(
-    """
+TEST_RULES = """
 id: test-1
 title: {zh: 试, en: Test}
 valid_from: 2026-01-01
@@ -229,7 +251,7 @@ rules:
     when: read
     within: {minutes: 10, subjects: 3}
 """
-)
+FEW = compile_conduct(TEST_RULES)
 
 
 @settings(max_examples=200, deadline=None)
@@ -237,7 +259,7 @@ rules:
 def test_counting_as_time_goes_by_finds_what_counting_every_window_finds(steps: list[tuple[int, int]]) -> None:
     subjects = [UUID(int=number) for number in range(6)]
     deeds = [deed(NOON + timedelta(minutes=at), subjects=(subjects[one],)) for at, one in sorted(steps)]
-    cited = [one.entry_id for finding in found(*deeds, conduct=TEST_RULES).get("few", ()) for one in finding.cited]
+    cited = [one.entry_id for finding in found(*deeds, conduct=FEW).get("few", ()) for one in finding.cited]
     expected = set()
     for last, one in enumerate(deeds):
         window = [other for other in deeds[: last + 1] if other.at > one.at - timedelta(minutes=10)]

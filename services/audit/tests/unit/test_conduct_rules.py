@@ -81,6 +81,10 @@ def test_the_digest_names_the_content_and_not_the_layout() -> None:
         (("Asia/Shanghai", "../../etc/passwd"), "no time zone of this name"),
         (("Asia/Shanghai", "''"), "no time zone of this name"),
         (('begins: "08:00"', 'begins: "19:00"'), "it ends before it begins"),
+        (
+            ("weekdays: [1, 2]", "weekdays: [1], published_calendar: 1"),
+            "published_calendar: Input should be a valid bool",
+        ),
         (('ends: "18:00"', 'ends: "25:00"'), "working_time.ends: String should match pattern"),
         (('ends: "18:00"', "ends: 18:00"), "working_time.ends: Input should be a valid string"),
         (("[1, 2]", "[1, 8]"), "less than or equal to 7"),

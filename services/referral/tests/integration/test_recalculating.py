@@ -100,8 +100,8 @@ async def test_it_goes_on_where_it_was_broken_off(desk, monkeypatch) -> None:
     await counted_before(desk, *tasks)
     recalculation = Recalculation(desk.database, desk.vault)
     _, changed = await recalculation.look(None)  # and here the process died
-    assert changed == 2
-    assert await look(desk) == 3
+    assert changed < 5
+    assert changed + await look(desk) == 5
     for task in tasks:
         assert (await desk.task(task.need_id)).complete_by == task.complete_by
         assert len(await desk.logged(task.subject_id)) == 2

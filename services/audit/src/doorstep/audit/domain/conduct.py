@@ -15,6 +15,7 @@ from uuid import UUID
 from doorstep.audit.domain.conduct_rules import CODES, CompiledConduct, CompiledRule, Value, Within
 from doorstep.contracts.audit import AuditDetail
 from doorstep.contracts.codes import Action, Role, TaskState
+from doorstep.kit.calendar import is_published, is_working_day
 
 READS: Final = frozenset(
     {
@@ -206,7 +207,11 @@ class Watch:
 
     def _working(self, at: datetime) -> bool:
         hours, local = self._conduct.published.working_time, at.astimezone(self._conduct.zone)
-        return local.isoweekday() in hours.weekdays and hours.begins <= local.strftime("%H:%M") < hours.ends
+        if hours.published_calendar and is_published(local.year):
+            worked = is_working_day(local.date())
+        else:
+            worked = local.isoweekday() in hours.weekdays
+        return worked and hours.begins <= local.strftime("%H:%M") < hours.ends
 
     def _note(self, compiled: CompiledRule, deed: Deed) -> None:
         rule, who = compiled.rule, who_did(deed)

@@ -63,10 +63,14 @@ class Words(_Row):
 
 
 class WorkingTime(_Row):
-    """On which weekdays (Monday is 1), from when until when on the clock of `zone`, there is work."""
+    """On which weekdays (Monday is 1), from when until when on the clock of `zone`, there is work.
+
+    With `published_calendar` the days are those of the calendar, where it is published for the year.
+    """
 
     zone: str
     weekdays: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...], Field(min_length=1)]
+    published_calendar: Annotated[bool, Field(strict=True)] = False
     begins: Clock
     ends: Clock
 
