@@ -13,6 +13,7 @@ from doorstep.audit.domain.conduct import READS, Cases, Deed, Finding, Watch
 from doorstep.audit.domain.conduct_rules import CompiledConduct, compile_conduct, published_conduct
 from doorstep.contracts.audit import AuditDetail
 from doorstep.contracts.codes import Action, Role
+from doorstep.kit.calendar import worked
 
 PUBLISHED = published_conduct()
 NOON = datetime(2026, 11, 18, 4, 0, tzinfo=UTC)
@@ -40,7 +41,7 @@ def found(
     cases = Cases()
     for one in (*before, *deeds):
         cases.learn(one)
-    watch = Watch(conduct, cases, since=since, until=UNTIL)
+    watch = Watch(conduct, cases, worked, since=since, until=UNTIL)
     for one in sorted(deeds, key=lambda one: one.at):
         watch.take(one)
     by_rule = {one.rule.id: watch.findings(one.rule.id) for one in conduct.rules}
@@ -124,7 +125,7 @@ def test_working_hours_are_told_by_the_clock_of_the_place(at: datetime, working:
 
 
 @pytest.mark.parametrize(
-    ("day", "worked"),
+    ("day", "work"),
     [
         (date(2026, 9, 20), True),  # a Sunday, shifted
         (date(2026, 9, 26), False),  # a Saturday like others
@@ -132,18 +133,18 @@ def test_working_hours_are_told_by_the_clock_of_the_place(at: datetime, working:
         (date(2026, 10, 10), True),  # a Saturday, shifted
     ],
 )
-def test_holidays_and_shifted_days_are_those_of_the_published_calendar(day: date, *, worked: bool) -> None:
+def test_holidays_and_shifted_days_are_those_of_the_published_calendar(day: date, *, work: bool) -> None:
     read = deed(datetime.combine(day, time(2, 0), UTC))
-    assert ("read-outside-working-hours" in found(read, since=read.at)) is not worked
+    assert ("read-outside-working-hours" in found(read, since=read.at)) is not work
 
 
 def test_without_the_published_calendar_weekdays_count_alone() -> None:
     conduct = compile_conduct(
         TEST_RULES.replace("when: read", "when: read && !working_time").replace("subjects: 3", "subjects: 1")
     )
-    for day, worked in ((28, True), (29, False)):  # September 2026: a Monday, a Tuesday
+    for day, work in ((28, True), (29, False)):  # September 2026: a Monday, a Tuesday
         read = deed(datetime(2026, 9, day, 2, 0, tzinfo=UTC))
-        assert ("few" in found(read, since=read.at, conduct=conduct)) is not worked
+        assert ("few" in found(read, since=read.at, conduct=conduct)) is not work
 
 
 def test_what_another_station_took_in_is_found_and_ones_own_is_not() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from doorstep.contracts.codes import Outcome, TaskState
 from doorstep.contracts.topics import feed_topic
-from doorstep.kit.calendar import SHANGHAI
-from doorstep.referral.domain.deadlines import due_times
+from doorstep.kit.calendar import worked
+from doorstep.referral.domain.deadlines import SHANGHAI, due_times
 from doorstep.referral.operations import recalculating
 from doorstep.referral.operations.recalculating import Recalculation
 
@@ -74,7 +74,7 @@ async def test_what_is_closed_erased_or_not_published_yet_stays(desk) -> None:
     desk.now = UNPUBLISHED
     unpublished = await desk.opened("mediation")
     assert unpublished.provisional
-    assert unpublished.complete_by == due_times(UNPUBLISHED, 24, 30).completion
+    assert unpublished.complete_by == due_times(UNPUBLISHED, 24, 30, worked).completion
     await counted_before(desk, closed, erased)
     await desk.vault.destroy(erased.subject_id)
     assert await look(desk) == 0

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorstep.contracts.codes import TaskState
-from doorstep.kit.calendar import SHANGHAI, is_working_day
+from doorstep.kit.calendar import worked
 from doorstep.referral.domain.deadlines import (
     NOT_SOLVED_WINDOW,
+    SHANGHAI,
     DueTimes,
     Late,
     due_times,
@@ -25,18 +26,18 @@ SATURDAY_THERE = datetime(2026, 3, 6, 16, 30, tzinfo=UTC)  # 00:30 in Shanghai
 
 
 def test_the_first_response_runs_through_nights_and_weekends() -> None:
-    assert due_times(FRIDAY_NIGHT, 24, 5).response == FRIDAY_NIGHT + timedelta(hours=24)
-    assert due_times(FRIDAY_NIGHT, 1, 5).response == FRIDAY_NIGHT + timedelta(hours=1)
+    assert due_times(FRIDAY_NIGHT, 24, 5, worked).response == FRIDAY_NIGHT + timedelta(hours=24)
+    assert due_times(FRIDAY_NIGHT, 1, 5, worked).response == FRIDAY_NIGHT + timedelta(hours=1)
 
 
 def end(start: datetime, days: int) -> datetime:
     """When a completion is due, on the clock of the place."""
-    return due_times(start, 24, days).completion.astimezone(SHANGHAI)
+    return due_times(start, 24, days, worked).completion.astimezone(SHANGHAI)
 
 
 def test_completion_counts_working_days_and_ends_with_the_last() -> None:
     assert end(MONDAY, 5) == datetime(2026, 3, 10, tzinfo=SHANGHAI)
-    assert not due_times(MONDAY, 24, 5).provisional
+    assert not due_times(MONDAY, 24, 5, worked).provisional
 
 
 def test_the_day_is_that_of_the_place() -> None:
@@ -53,7 +54,7 @@ def test_holidays_are_left_out_and_shifted_days_are_counted() -> None:
 
 
 def test_a_year_that_is_not_published_counts_all_but_weekends_and_says_so() -> None:
-    due = due_times(datetime(2098, 12, 30, 1, 0, tzinfo=UTC), 24, 3)
+    due = due_times(datetime(2098, 12, 30, 1, 0, tzinfo=UTC), 24, 3, worked)
     assert due.completion.astimezone(SHANGHAI) == datetime(2099, 1, 3, tzinfo=SHANGHAI)
     assert due.provisional
 
@@ -62,7 +63,8 @@ def test_a_year_that_is_not_published_counts_all_but_weekends_and_says_so() -> N
 def test_more_days_are_never_sooner_and_always_end_with_a_working_day(seconds: int, days: int) -> None:
     start = MONDAY + timedelta(seconds=seconds)
     assert end(start, days) < end(start, days + 1)
-    assert is_working_day((end(start, days) - timedelta(seconds=1)).date())
+    last = (end(start, days) - timedelta(seconds=1)).date()
+    assert worked(last) or (worked(last) is None and last.weekday() < 5)
 
 
 DUE = DueTimes(response=MONDAY + timedelta(hours=10), completion=MONDAY + timedelta(hours=100), provisional=False)

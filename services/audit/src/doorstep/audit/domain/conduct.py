@@ -6,7 +6,7 @@ what services do on events, is never looked at; nobody is counted up over rules 
 
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -15,7 +15,6 @@ from uuid import UUID
 from doorstep.audit.domain.conduct_rules import CODES, CompiledConduct, CompiledRule, Value, Within
 from doorstep.contracts.audit import AuditDetail
 from doorstep.contracts.codes import Action, Role, TaskState
-from doorstep.kit.calendar import is_published, is_working_day
 
 READS: Final = frozenset(
     {
@@ -33,6 +32,9 @@ READS: Final = frozenset(
 _CLOSED = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
 _HOUR = timedelta(hours=1)
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+
+Worked = Callable[[date], bool | None]
+"""Whether there is work on a day, by the published calendar; None in a year for which there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +162,13 @@ class Cases:
 class Watch:
     """Reads deeds in the order of their times by the rules of conduct, and gathers findings."""
 
-    def __init__(self, conduct: CompiledConduct, cases: Cases, *, since: datetime, until: datetime) -> None:
+    def __init__(
+        self, conduct: CompiledConduct, cases: Cases, worked: Worked, *, since: datetime, until: datetime
+    ) -> None:
         """Gather what was done from `since` until before `until`; what was done before is counted on alone."""
         self._conduct = conduct
         self._cases = cases
+        self._worked = worked
         self._since = since
         self._until = until
         self._days: dict[tuple[str, Who, date], Finding] = {}
@@ -207,9 +212,8 @@ class Watch:
 
     def _working(self, at: datetime) -> bool:
         hours, local = self._conduct.published.working_time, at.astimezone(self._conduct.zone)
-        if hours.published_calendar and is_published(local.year):
-            worked = is_working_day(local.date())
-        else:
+        worked = self._worked(local.date()) if hours.published_calendar else None
+        if worked is None:
             worked = local.isoweekday() in hours.weekdays
         return worked and hours.begins <= local.strftime("%H:%M") < hours.ends
 

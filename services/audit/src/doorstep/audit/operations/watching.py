@@ -19,6 +19,7 @@ from doorstep.audit.operations.declaring import Ties
 from doorstep.audit.operations.opening import OpenedEntry, Place, open_rows, opened
 from doorstep.audit.operations.submitting import subject_index
 from doorstep.contracts.codes import Action
+from doorstep.kit import calendar
 from doorstep.kit.vault import NOBODY, Vault
 
 _AT_ONCE = 100
@@ -39,7 +40,7 @@ async def watch_conduct(
     session: AsyncSession, *, vault: Vault, conduct: CompiledConduct, since: datetime, until: datetime
 ) -> Watch:
     """What the rules find in what was done from `since` until before `until`."""
-    watch = Watch(conduct, cases := Cases(), since=since, until=until)
+    watch = Watch(conduct, cases := Cases(), calendar.worked, since=since, until=until)
     begin = (since - timedelta(minutes=conduct.longest)).replace(minute=0, second=0, microsecond=0)
     history, ties = _History(session, vault, cases, begin), Ties(vault)
     async for hour in _hours(session, vault, begin, until):

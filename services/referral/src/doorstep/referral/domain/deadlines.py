@@ -1,15 +1,23 @@
 """When a task is due, and whether it is late: computed from stored times, never fired."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from enum import StrEnum
 from functools import lru_cache
 
 from doorstep.contracts.codes import TaskState
-from doorstep.kit.calendar import SHANGHAI, is_published, is_working_day
+
+Worked = Callable[[date], bool | None]
+"""Whether there is work on a day, by the published calendar; None in a year for which there is none yet."""
+
+#: Working days are counted on the calendar of the place, not on that of the wire.
+SHANGHAI = timezone(timedelta(hours=8))
 
 #: "Not solved" can be said for so long after closing; a comment does not restart it.
 NOT_SOLVED_WINDOW = timedelta(days=7)
+
+_SATURDAY = 5
 
 
 class Late(StrEnum):
@@ -38,27 +46,28 @@ def whole_minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
 
 
-def due_times(opened_at: datetime, response_hours: float, completion_working_days: int) -> DueTimes:
+def due_times(opened_at: datetime, response_hours: float, completion_working_days: int, worked: Worked) -> DueTimes:
     """Due times of a task: the first response in clock hours, the completion in working days after the opening.
 
     It is due at the end (24:00 in Shanghai) of its last working day.
     """
-    last = last_working_day(opened_at.astimezone(SHANGHAI).date(), completion_working_days)
+    last = last_working_day(opened_at.astimezone(SHANGHAI).date(), completion_working_days, worked)
     end = datetime.combine(last + timedelta(days=1), time(), SHANGHAI)
     return DueTimes(
         response=opened_at + timedelta(hours=response_hours),
         completion=end.astimezone(opened_at.tzinfo),
-        provisional=not is_published(last.year),
+        provisional=worked(last) is None,
     )
 
 
 @lru_cache(maxsize=4096)
-def last_working_day(start: date, count: int) -> date:
-    """The last of `count` working days (1 or more) after the day `start`."""
+def last_working_day(start: date, count: int, worked: Worked) -> date:
+    """The last of `count` working days (1 or more) after the day `start`; all but weekends, where nothing is known."""
     day, left = start, count
     while left:
         day += timedelta(days=1)
-        left -= is_working_day(day)
+        known = worked(day)
+        left -= day.weekday() < _SATURDAY if known is None else known
     return day
 
 

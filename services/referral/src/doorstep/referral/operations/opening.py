@@ -14,7 +14,7 @@ from doorstep.contracts.intake import Card, StatedFacts
 from doorstep.contracts.needs import Need
 from doorstep.contracts.referral import RequestOpened, RequestSummary
 from doorstep.contracts.risk import AssessedNeed
-from doorstep.kit import intents, outbox
+from doorstep.kit import calendar, intents, outbox
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral.columns import seal_content
@@ -142,7 +142,7 @@ def prepare(
         department=department,
         ref=None if department is None else vault.pairwise(department, task_id),
         opened_at=now,
-        due=due_times(now, on.response_hours, on.completion_days),
+        due=due_times(now, on.response_hours, on.completion_days, calendar.worked),
     )
 
 

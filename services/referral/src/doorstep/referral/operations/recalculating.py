@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, LegalBasis
 from doorstep.contracts.feeds import Offer
-from doorstep.kit import intents
+from doorstep.kit import calendar, intents
 from doorstep.kit.db import DATABASE_ERRORS, Database, run
 from doorstep.kit.telemetry import describe
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
@@ -84,7 +84,7 @@ async def _recalculate(session: AsyncSession, ring: KeyRing, rows: Sequence[Mapp
     due = {}
     for row in rows:
         on = terms(open_content(ring, row["subject_id"], row["request_id"], row["content"]))
-        found = due_times(row["opened_at"], on.response_hours, on.completion_days)
+        found = due_times(row["opened_at"], on.response_hours, on.completion_days, calendar.worked)
         if found.completion != row["complete_by"] or not found.provisional:
             due[row["task_id"]] = found
     times, provisionals = [one.completion for one in due.values()], [one.provisional for one in due.values()]
