@@ -249,13 +249,14 @@ def test_free_text_gets_in_at_these_places_alone(root) -> None:
                     if names and "/dead-letters" not in path:  # there the name of a topic
                         found[f"{method} {path}"] = names
     assert found == {
-        "post /api/records": {"name", "document_number", "address", "description", "code", "value"},
+        "post /api/records": {"name", "document_number", "address", "description", "code", "value", "cover"},
         "post /api/departments/{department}/requests/{ref}/transitions": {"note"},
         "post /api/requests/{request_id}/transitions": {"note"},
         "post /api/needs/{need_id}/decision": {"reason"},
         "put /api/departments/{department}/keys/{kid}": {"kid", "x"},
         "put /api/departments/{department}/endpoint": {"url"},
         "put /api/exclusions": {"code"},
+        "put /api/proxies": {"code"},
         "post /api/usage": {"code"},
         "post /api/log/inquiries": {"follow_code"},
     }

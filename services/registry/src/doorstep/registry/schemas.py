@@ -94,6 +94,12 @@ LONGEST = timedelta(days=366)
 """A proxy ends within a year."""
 
 
+def _one_at_least(scopes: tuple[ProxyScope, ...]) -> tuple[ProxyScope, ...]:
+    if not scopes:
+        raise ValueError("至少一项", "name one at least")
+    return scopes
+
+
 def _by_themselves(alone: bool) -> bool:
     if not alone:
         raise ValueError("代理须由本人单独确认", "a proxy is confirmed by the person alone")
@@ -112,7 +118,7 @@ class ProxyGrantBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scopes: Annotated[tuple[ProxyScope, ...], Field(min_length=1, max_length=len(ProxyScope))]
+    scopes: Annotated[tuple[ProxyScope, ...], AfterValidator(_one_at_least)]
     until: Annotated[date, AfterValidator(_within_a_year)]
     alone: Annotated[StrictBool, AfterValidator(_by_themselves)]
 
