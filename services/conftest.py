@@ -16,14 +16,14 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from doorstep.audit.app import new_app as audit
-from doorstep.audit.consumers import erasing, knowing, storing
+from doorstep.audit.consumers import erasing, knowing, representing, storing
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.contracts.audit import AuditEntrySubmitted
 from doorstep.contracts.codes import Role
 from doorstep.contracts.envelope import Envelope, Event
 from doorstep.contracts.facts import CATALOGUE
 from doorstep.contracts.needs import NEED_TYPES
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, ProxyNamed, SubjectErased
 from doorstep.contracts.topics import EVENTS, TOPICS
 from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.consumers import HANDLERS as GATEWAY_HANDLERS
@@ -341,6 +341,11 @@ async def estate(new_desk: NewDesk) -> Estate:
         "risk": risk_handlers(vault, pack),
         "referral": referral_handlers(vault),
         "gateway": GATEWAY_HANDLERS,
-        "audit": {AuditEntrySubmitted: storing(vault), FactsAsserted: knowing(vault), SubjectErased: erasing(vault)},
+        "audit": {
+            AuditEntrySubmitted: storing(vault),
+            FactsAsserted: knowing(vault),
+            ProxyNamed: representing(vault),
+            SubjectErased: erasing(vault),
+        },
     }
     return Estate(desks, handlers)

@@ -1,8 +1,8 @@
 """Safe inside the household: nothing that one member is answered, whatever they hold, tells of another's matters.
 
-Two households are alike but for one thing: in the first an adult asked for legal aid and a doctor, and was served. Each
-other member walks every operation of the OpenAPI documents with all that a resident can hold; to be answered otherwise
-in the first household than in the second would tell.
+Two households are alike but for one thing: in the first an adult asked for protection from violence, legal aid and a
+doctor, and was served. Each other member walks every operation of the OpenAPI documents with all that a resident can
+hold; to be answered otherwise in the first household than in the second would tell.
 """
 
 import re
@@ -60,7 +60,9 @@ async def settle(estate: Any, seed: int, *wishes: str) -> World:
     first = record(rng, [*(person(one, [Statement("wish.wage-help", True)]) for one in world.people.values()), flat],
                    now=now)  # fmt: skip
     here = {who: one for who, one in world.people.items() if who != "former"}
-    wished = {who: [Statement(f"wish.{wish}", True) for wish in wishes if who == "adult"] for who in here}
+    alone = [Statement("contact.asked-alone", True)] if wishes else []
+    stated = [*(Statement(f"wish.{wish}", True) for wish in wishes), *alone]
+    wished = {who: stated if who == "adult" else [] for who in here}
     again = record(rng, [*(person(one, wished[who]) for who, one in here.items()), flat], now=now)
     again |= {"file_id": first["file_id"], "household": "known"}
     again["subjects"][-1]["subject_id"] = first["subjects"][-1]["subject_id"]
@@ -102,10 +104,10 @@ async def follow(estate: Any, world: World, code: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 async def worlds(estate: Any) -> tuple[World, World]:
-    """The household of which one asked for legal aid and a doctor, and the one of which nobody did."""
+    """The household of which one asked for protection, legal aid and a doctor, and the one of which nobody did."""
     state = estate.desks["audit"].call.app.state
     state.verifier_keys, state.trusted = ("key",), Trusted()
-    told = await settle(estate, 1, "legal-aid", "health-advice")
+    told = await settle(estate, 1, "legal-aid", "health-advice", "protection-from-violence")
     quiet = await settle(estate, 2)
     await serve(estate, told, "justice", "health")
     await serve(estate, quiet)
@@ -134,6 +136,8 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
         return {"code": code}
     if path == "/api/exclusions":
         return {"code": code, "staff": ["nobody-9"]}
+    if path == "/api/proxies":
+        return {"code": code, "proxy": None}
     if path.endswith("/ratings"):
         return {"id": str(uuid7()), "ref": thing, "solved": False, "stars": 1}
     return BODY_FOR(method.lower(), path)
@@ -161,7 +165,7 @@ async def walk(estate: Any, world: World, who: str) -> list[Any]:
         answer = await estate.ask("GET", f"/api/follow/{code}")
         world.refs.setdefault(who, []).extend(one["ref"] for one in answer.body["requests"])
     for method, path, token in operations(estate):
-        by_code = path in ("/api/usage", "/api/exclusions") or "{code}" in path
+        by_code = path in ("/api/usage", "/api/exclusions", "/api/proxies") or "{code}" in path
         things = [*known(world), *world.refs[who][:1], str(uuid4())] if "{" in path or "entry_id" in path else [""]
         for place, thing in enumerate(things):
             for code in own if by_code else [own[0]]:

@@ -41,7 +41,7 @@ OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
-    "/api/exclusions",
+    "/api/exclusions", "/api/proxies",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
@@ -91,6 +91,7 @@ def body_for(method: str, path: str) -> Any:
         "/erasure": lambda: {"id": str(uuid7())},
         "/confirmation": lambda: {"id": str(uuid7())},
         "/exclusions": lambda: {"staff": ["reviewer-5"]},
+        "/proxies": lambda: {"code": "0000-0000-0000-0000", "proxy": None},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

@@ -209,9 +209,10 @@ def test_what_somebody_worded_about_a_person_is_on_no_topic() -> None:
     """Sealed contents hold names, ways to reach and codes; of notes and reasons there is none."""
     told = {name.partition(".")[2] for model in contents() for name in texts_of(model)}
     told |= {name.partition(".")[2] for event in EVENTS.values() if is_feed_event(event) for name in texts_of(event)}
-    worded = {"name", "document_number", "phone", "address", "description", "place", "follow_code"}
+    worded = {"name", "document_number", "phone", "address", "description", "place", "follow_code", "number", "cover"}
     codes_of_ours = {
         "code", "value", "need_type", "rule", "document_kind", "business_status", "reason", "outcome", "legal_basis",
+        "channel", "hours_from", "hours_to", "asks_for", "barred", "scopes",
     }  # fmt: skip
     of_the_log = set(AuditDetail.model_fields)
     assert worded <= told <= worded | codes_of_ours | of_the_log
@@ -249,13 +250,14 @@ def test_free_text_gets_in_at_these_places_alone(root) -> None:
                     if names and "/dead-letters" not in path:  # there the name of a topic
                         found[f"{method} {path}"] = names
     assert found == {
-        "post /api/records": {"name", "document_number", "address", "description", "code", "value"},
+        "post /api/records": {"name", "document_number", "address", "description", "code", "value", "cover"},
         "post /api/departments/{department}/requests/{ref}/transitions": {"note"},
         "post /api/requests/{request_id}/transitions": {"note"},
         "post /api/needs/{need_id}/decision": {"reason"},
         "put /api/departments/{department}/keys/{kid}": {"kid", "x"},
         "put /api/departments/{department}/endpoint": {"url"},
         "put /api/exclusions": {"code"},
+        "put /api/proxies": {"code"},
         "post /api/usage": {"code"},
         "post /api/log/inquiries": {"follow_code"},
     }
@@ -317,7 +319,7 @@ def test_no_statement_searches_in_text(modules) -> None:
 
 def test_a_rule_finds_a_need_and_can_refuse_nothing() -> None:
     assert set(Rule.model_fields) == {"id", "title", "subject", "reads", "when", "need", "urgency"}
-    assert set(Need.model_fields) == {"need_type", "urgency", "wanted", "rule", "facts"}
+    assert set(Need.model_fields) == {"need_type", "urgency", "wanted", "rule", "facts", "reserved"}
 
 
 def test_a_decision_has_a_named_human_and_no_machine_makes_one() -> None:

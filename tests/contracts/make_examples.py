@@ -23,6 +23,7 @@ from doorstep.contracts.codes import (
     Department,
     LegalBasis,
     Outcome,
+    ProxyScope,
     Purpose,
     SaidBy,
     TaskState,
@@ -41,7 +42,15 @@ from doorstep.contracts.referral import (
     TaskTransitioned,
     TransitionDetail,
 )  # fmt: skip
-from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
+from doorstep.contracts.registry import (
+    AssertedSubject,
+    ExclusionsNamed,
+    FactsAsserted,
+    FileOpened,
+    ProxyGrant,
+    ProxyNamed,
+    SubjectErased,
+)
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.schemas import contents
 from doorstep.contracts.sealed import Sealed
@@ -196,6 +205,8 @@ def of_the_end() -> list[Event]:
     named = ExclusionsNamed(
         file_id=FILE, subject_ids=(WOMAN,), staff=(made_up("excluded"),), named_at=AT + timedelta(days=2)
     )
+    grant = ProxyGrant(code="EXAM-PLE0-PR0X-Y000", scopes=(ProxyScope.FOLLOW_REQUESTS,), until=AT + timedelta(days=90))
+    proxy = ProxyNamed(file_id=FILE, subject_id=WOMAN, grant=RING.seal(WOMAN, grant), named_at=AT + timedelta(days=3))
     opened = FileOpened(
         opening_id=made_up("opening"),
         file_id=made_up("file"),
@@ -204,7 +215,7 @@ def of_the_end() -> list[Event]:
         until=AT + timedelta(days=29, hours=1),
     )
     erased = SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))
-    return [named, opened, erased]
+    return [named, proxy, opened, erased]
 
 
 def of_the_feed() -> list[Event]:

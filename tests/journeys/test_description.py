@@ -75,21 +75,24 @@ async def test_the_largest_record_goes_its_whole_way(house) -> None:
     wide, at = "\U00030edd" * 100, person["facts"][0]
     said = [Statement(f"wish.{wish}", True) for wish in (
         "minimum-living-allowance", "temporary-relief", "legal-aid", "mediation", "health-advice", "fire-check",
-        "wage-help", "work-training", "housing-repair")]  # fmt: skip
-    said += [Statement("health.chronic-illness", True), Statement("work.wages-unpaid", True)]
+        "wage-help", "work-training", "housing-repair", "protection-from-violence")]  # fmt: skip
+    said += [Statement(one, True) for one in ("health.chronic-illness", "work.wages-unpaid", "contact.asked-alone")]
+    safe = {"channel": "phone", "number": "+86" + "1" * 13, "hours_from": "22:00", "hours_to": "06:30"}
     del person["document_kind"], person["document_number"]
     body["subjects"] = [
         {
             **person,
             "subject_id": str(uuid7()),
             "name": wide,
+            "safe_contact": {**safe, "cover": wide[:60]},
+            "asks_for": ["mediation", "joint-conference", "home-visit"],
             "facts": [{**at, "fact_id": str(uuid7()), "code": one.code, "value": one.value} for one in said],
         }
         for _ in range(22)
     ] + [{**dwelling, "address": wide * 2}, {**place, "description": wide * 2}]
     await house.hand_in(body)
     needs = await house.assessed(body["record_id"], within=60)
-    assert len(needs) >= 22 * 10 + 2
+    assert len(needs) >= 22 * 11 + 2
     handed_on = [need for need in needs if need["state"] == "handed-on"]
     await house.requests(body["record_id"], len(handed_on))
     for service in ("registry", "risk", "referral", "gateway"):

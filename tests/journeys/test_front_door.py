@@ -64,8 +64,8 @@ async def test_a_journey_so_far_has_the_same_steps(house) -> None:
         found = await house.there(lambda: reviewer.read(f"/api/journeys/{record['record_id']}", "follow-up"))
     assert found["record_id"] == record["record_id"]
     assert found["steps"][0]["kind"] == "recorded"
-    positions = [step["position"] for step in found["steps"]]
-    assert positions == sorted(positions)
+    times = [step["at"] for step in found["steps"]]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("path", ["/api/journeys/{}", "/api/journeys/{}/events"])

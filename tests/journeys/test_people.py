@@ -265,10 +265,10 @@ async def test_a_journey_is_told_live_each_step_once_and_each_subject_logged(hou
         following = asyncio.create_task(follow())
         await house.confirmed(body["record_id"])
         await following
-    assert len({step["position"] for step in seen}) == len(seen)
+    assert len({step["step_id"] for step in seen}) == len(seen)
     async with house.door("reviewer") as reviewer:
         steps = (await reviewer.read(f"/api/journeys/{body['record_id']}", "follow-up"))["steps"]
-    assert sorted(step["position"] for step in seen) == sorted(step["position"] for step in steps)
+    assert sorted(step["step_id"] for step in seen) == sorted(step["step_id"] for step in steps)
     for subject in body["subjects"]:
         actions = [one["action"] for one in await house.logged("gateway", subject["subject_id"])]
         assert actions == ["read-journey"] * 2

@@ -36,6 +36,9 @@ topic registry.exclusions.intake.dead-letter 1 1209600000
 topic registry.exclusions.risk.dead-letter 1 1209600000
 topic registry.exclusions.referral.dead-letter 1 1209600000
 topic registry.exclusions.gateway.dead-letter 1 1209600000
+topic registry.proxies 1 1209600000
+topic registry.proxies.referral.dead-letter 1 1209600000
+topic registry.proxies.audit.dead-letter 1 1209600000
 topic registry.openings 1 1209600000
 topic registry.openings.intake.dead-letter 1 1209600000
 topic registry.openings.risk.dead-letter 1 1209600000
@@ -66,7 +69,7 @@ allow intake --operation Read --operation Write --operation Describe --topic int
 allow intake --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.openings
 allow intake --operation Read --operation Describe --group intake
 user registry
-allow registry --operation Read --operation Write --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.openings --topic audit.entry.registry --topic intake.visits.registry.dead-letter
+allow registry --operation Read --operation Write --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.openings --topic audit.entry.registry --topic intake.visits.registry.dead-letter
 allow registry --operation Read --operation Describe --topic intake.visits
 allow registry --operation Read --operation Describe --group registry
 user risk
@@ -74,12 +77,12 @@ allow risk --operation Read --operation Write --operation Describe --topic risk.
 allow risk --operation Read --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.openings
 allow risk --operation Read --operation Describe --group risk
 user referral
-allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
-allow referral --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.openings --topic risk.needs
+allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.proxies.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
+allow referral --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.openings --topic risk.needs
 allow referral --operation Read --operation Describe --group referral
 user audit
-allow audit --operation Read --operation Write --operation Describe --topic registry.facts.audit.dead-letter --topic registry.erasures.audit.dead-letter --topic audit.entry.intake.audit.dead-letter --topic audit.entry.registry.audit.dead-letter --topic audit.entry.risk.audit.dead-letter --topic audit.entry.referral.audit.dead-letter --topic audit.entry.gateway.audit.dead-letter
-allow audit --operation Read --operation Describe --topic registry.facts --topic registry.erasures --topic audit.entry.intake --topic audit.entry.registry --topic audit.entry.risk --topic audit.entry.referral --topic audit.entry.gateway
+allow audit --operation Read --operation Write --operation Describe --topic registry.facts.audit.dead-letter --topic registry.erasures.audit.dead-letter --topic registry.proxies.audit.dead-letter --topic audit.entry.intake.audit.dead-letter --topic audit.entry.registry.audit.dead-letter --topic audit.entry.risk.audit.dead-letter --topic audit.entry.referral.audit.dead-letter --topic audit.entry.gateway.audit.dead-letter
+allow audit --operation Read --operation Describe --topic registry.facts --topic registry.erasures --topic registry.proxies --topic audit.entry.intake --topic audit.entry.registry --topic audit.entry.risk --topic audit.entry.referral --topic audit.entry.gateway
 allow audit --operation Read --operation Describe --group audit
 user gateway
 allow gateway --operation Read --operation Write --operation Describe --topic audit.entry.gateway --topic intake.visits.gateway.dead-letter --topic registry.facts.gateway.dead-letter --topic registry.erasures.gateway.dead-letter --topic registry.exclusions.gateway.dead-letter --topic risk.needs.gateway.dead-letter --topic referral.tasks.gateway.dead-letter

@@ -30,6 +30,9 @@ DEPARTMENT_NAMES: dict[Department, tuple[str, str]] = {
     Department.HOUSING: ("住建", "Housing"),
 }
 
+OPEN_DEPARTMENTS = frozenset({Department.CIVIL_AFFAIRS, Department.FIRE, Department.LABOUR, Department.HOUSING})
+"""Departments whose name says nothing about violence, legal aid or health. One that is new is not among them."""
+
 STATION = "station"
 COMMUNITY_OFFICE = "community-office"
 AGENCY_NAMES: dict[str, tuple[str, str]] = {
@@ -64,6 +67,30 @@ class Channel(StrEnum):
     RESIDENT = "resident"
     HOTLINE = "hotline-12345"
     DEPARTMENT = "department"
+
+
+class SafeChannel(StrEnum):
+    """By what somebody can be reached without danger; at the station they ask for themselves."""
+
+    PHONE = "phone"
+    MESSAGE = "message"
+    TRUSTED_PERSON = "trusted-person"
+    AT_STATION = "at-station"
+
+
+class Barred(StrEnum):
+    """What a request for protection from violence bars, unless the person asks for it."""
+
+    MEDIATION = "mediation"
+    JOINT_CONFERENCE = "joint-conference"
+    HOME_VISIT = "home-visit"
+
+
+class ProxyScope(StrEnum):
+    """What the code of a proxy opens."""
+
+    FOLLOW_REQUESTS = "follow-requests"
+    SEE_USAGE = "see-usage"
 
 
 class Purpose(StrEnum):
@@ -230,6 +257,7 @@ class Action(StrEnum):
     APPROVE_DEFERRAL = "approve-deferral"
     ERASE_SUBJECT = "erase-subject"
     NAME_EXCLUSIONS = "name-exclusions"
+    NAME_PROXY = "name-proxy"
     BREAK_GLASS = "break-glass"
     LIST_BREAK_GLASS = "list-break-glass"
     ACKNOWLEDGE_BREAK_GLASS = "acknowledge-break-glass"

@@ -72,7 +72,10 @@ class Fact(Contract):
 
 @dataclass(frozen=True)
 class FactType:
-    """An entry of the catalogue; `choices` are the codes of a coded value, `keep_days` its retention in days."""
+    """An entry of the catalogue; `choices` are the codes of a coded value, `keep_days` its retention in days.
+
+    What is asked only `alone` is stated by the person, in a record that says that nobody else was there.
+    """
 
     code: str
     kind: FactKind
@@ -84,6 +87,7 @@ class FactType:
     said_by: frozenset[SaidBy] = frozenset({SaidBy.PERSON, SaidBy.GUARDIAN, SaidBy.DEPARTMENT})
     sensitive: bool = False
     keep_days: int = 730
+    alone: bool = False
 
     def __post_init__(self) -> None:
         """Raise NeverNamed for what must never be known of anybody."""
@@ -129,6 +133,15 @@ _TYPES = (
         "Contact channel",
         choices=("phone", "message", "post", "none"),
     ),
+    _person(
+        "contact.asked-alone",
+        FactKind.CONTACT,
+        Value.YES_NO,
+        "单独询问",
+        "Asked alone",
+        said_by=frozenset({SaidBy.PERSON}),
+        sensitive=True,
+    ),
     _sealing("contact.sealed-address", SubjectKind.PERSON, "地址保密", "Sealed address"),
     _sealing("dwelling.sealed-address", SubjectKind.DWELLING, "住所保密", "Sealed dwelling address"),
     _seen("dwelling.gas-hose", SubjectKind.DWELLING, Value.CODE, "燃气软管", "Gas hose", "sound", "expired", "cracked"),
@@ -167,6 +180,16 @@ _TYPES = (
     _wish("work-training", "技能培训", "Training for work"),
     _wish("housing-repair", "房屋维修", "Housing repair"),
     _person(
+        "wish.protection-from-violence",
+        FactKind.WISHES,
+        Value.YES_NO,
+        "反家庭暴力保护",
+        "Protection from violence",
+        said_by=frozenset({SaidBy.PERSON}),
+        keep_days=365,
+        alone=True,
+    ),
+    _person(
         "access.language",
         FactKind.ACCESS,
         Value.CODE,
@@ -178,6 +201,8 @@ _TYPES = (
     _person("consent.service", FactKind.CONSENT, Value.YES_NO, "同意服务", "Consents to be served"),
 )
 
+ASKED_ALONE = "contact.asked-alone"
+"""The fact by which a record says that a person was asked with nobody else there."""
 SEALING = frozenset({"contact.sealed-address", "dwelling.sealed-address"})
 """The facts, of a person or a dwelling, by which an address stays at its station."""
 CATALOGUE: dict[str, FactType] = {entry.code: entry for entry in _TYPES}

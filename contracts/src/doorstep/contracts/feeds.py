@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import Department, Purpose, Urgency
+from doorstep.contracts.codes import Barred, Coded, Department, Purpose, Urgency
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.facts import FactKind, FactValue
+from doorstep.contracts.intake import SafeContact
 
 FEED_DAYS = 14
 
@@ -35,7 +36,10 @@ class OfferedFact(Contract):
 
 
 class Offer(Contract):
-    """A service request as one department sees it. A field that it may not see is absent."""
+    """A service request as one department sees it. A field that it may not see is absent.
+
+    What is `barred` must not be done. A request with a `safe_contact` is answered by it alone.
+    """
 
     ref: UUID
     subject_ref: UUID
@@ -49,6 +53,8 @@ class Offer(Contract):
     place: str | None = None
     document_number: str | None = None
     facts: tuple[OfferedFact, ...] = ()
+    safe_contact: SafeContact | None = None
+    barred: tuple[Coded[Barred], ...] | None = None
 
 
 class RequestOffered(Event):
@@ -83,8 +89,8 @@ class Feed:
     purpose: FeedPurpose = Purpose.SERVICE
 
 
-_WHERE = frozenset({"address", "place"})
-_WHO = frozenset({"name", "phone"})
+_WHERE = frozenset({"address", "place", "barred"})
+_WHO = frozenset({"name", "phone", "safe_contact", "barred"})
 
 FEEDS: dict[Department, Feed] = {
     feed.department: feed

@@ -5,14 +5,30 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import Channel
+from doorstep.contracts.codes import Barred, Channel, Coded, SafeChannel
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.sealed import Sealed
 
 
+class SafeContact(Contract):
+    """How a person can be reached without danger.
+
+    The hours, `HH:MM` in the station's local time, may run over midnight; `cover` is what a caller may say.
+    """
+
+    channel: Coded[SafeChannel]
+    number: str | None = None
+    hours_from: str
+    hours_to: str
+    cover: str
+
+
 class Card(Contract):
-    """How a subject is named and reached; a dwelling has an address, a place a description."""
+    """How a subject is named and reached; a dwelling has an address, a place a description.
+
+    `asks_for` is what the person asks for although a request of theirs bars it.
+    """
 
     name: str | None = None
     document_kind: str | None = None
@@ -21,6 +37,8 @@ class Card(Contract):
     address: str | None = None
     description: str | None = None
     follow_code: str | None = None
+    safe_contact: SafeContact | None = None
+    asks_for: tuple[Coded[Barred], ...] | None = None
 
 
 class StatedFacts(Contract):

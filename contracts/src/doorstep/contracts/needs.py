@@ -11,7 +11,11 @@ from doorstep.contracts.never import refuse_forbidden
 
 @dataclass(frozen=True)
 class NeedType:
-    """A kind of need; `complete_days` are working days, `confidential` keeps it out of every list of residents."""
+    """A kind of need; `complete_days` are working days, `confidential` keeps it out of every list of residents.
+
+    A `guarded` one is confidential and concerns violence: it bars what could bring the person together with somebody of
+    their household, and reaches them by a safe contact alone.
+    """
 
     code: str
     department: Department
@@ -22,6 +26,7 @@ class NeedType:
     legal_basis: LegalBasis = LegalBasis.CONSENT
     urgency: Urgency = Urgency.DAY
     confidential: bool = False
+    guarded: bool = False
 
     def __post_init__(self) -> None:
         """Raise NeverNamed for what must never be known of anybody."""
@@ -55,9 +60,26 @@ _TYPES = (
     NeedType("work-training", Department.LABOUR, _P, "就业培训", "Training for work", 15),
     NeedType("housing-repair", Department.HOUSING, _P, "房屋维修", "Housing repair", 15),
     NeedType("structure-danger", Department.HOUSING, _D, "房屋结构危险", "Dangerous structure", 3, _SAFETY),
+    NeedType(
+        "protection-from-violence",
+        Department.JUSTICE,
+        _P,
+        "反家庭暴力保护",
+        "Protection from violence",
+        3,
+        urgency=_HOUR,
+        confidential=True,
+        guarded=True,
+    ),
 )
 
 NEED_TYPES: dict[str, NeedType] = {entry.code: entry for entry in _TYPES}
+
+
+def is_reserved(need_type: str, safe_contact: object | None) -> bool:
+    """Whether a need of this type is on no page: it concerns violence, and the person named no safe contact."""
+    known = NEED_TYPES.get(need_type)
+    return known is not None and known.guarded and safe_contact is None
 
 
 class FactUsed(Contract):
@@ -70,7 +92,8 @@ class FactUsed(Contract):
 class Need(Contract):
     """What triage found: the need, the rule that fired and the facts it read.
 
-    `wanted` says that the resident asked for it, so that it is handed on without a decision.
+    `wanted` says that the resident asked for it, so that it is handed on without a decision; `reserved`, that it is
+    shown on no page.
     """
 
     need_type: str
@@ -78,3 +101,4 @@ class Need(Contract):
     wanted: bool
     rule: str
     facts: tuple[FactUsed, ...]
+    reserved: bool | None = None

@@ -11,22 +11,24 @@ from doorstep.contracts.sealed import Sealed
 
 
 class RequestSummary(Contract):
-    """What was asked of whom, until when."""
+    """What was asked of whom, until when. What is `reserved` is shown on no page."""
 
     need_type: str
     department: Department
     urgency: Urgency
     respond_by: AwareDatetime
     complete_by: AwareDatetime
+    reserved: bool | None = None
 
 
 class TransitionDetail(Contract):
-    """What a transition said beside the state."""
+    """What a transition said beside the state. What is `reserved` is shown on no page."""
 
     department: Department
     business_status: Coded[BusinessStatus] | None = None
     reason: Coded[Reason] | None = None
     outcome: Coded[Outcome] | None = None
+    reserved: bool | None = None
 
 
 class Rating(Contract):

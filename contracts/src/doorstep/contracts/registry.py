@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
+from doorstep.contracts.codes import Coded, ProxyScope
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.intake import Card, StatedFacts
@@ -53,6 +54,25 @@ class ExclusionsNamed(Event):
     file_id: UUID
     subject_ids: tuple[UUID, ...]
     staff: tuple[UUID, ...]
+    named_at: AwareDatetime
+
+
+class ProxyGrant(Contract):
+    """What the code of a proxy opens, and until when."""
+
+    code: str
+    scopes: tuple[Coded[ProxyScope], ...]
+    until: AwareDatetime
+
+
+class ProxyNamed(Event):
+    """A person named a proxy for one of their mentions, in the place of the one before; none without a grant."""
+
+    event_type: ClassVar[str] = "registry.proxy-named.v1"
+
+    file_id: UUID
+    subject_id: UUID
+    grant: Sealed[ProxyGrant] | None = None
     named_at: AwareDatetime
 
 

@@ -145,6 +145,7 @@ def _fact(entry: FactType) -> Document:
         "said_by": sorted(entry.said_by),
         "sensitive": entry.sensitive,
         "keep_days": entry.keep_days,
+        "alone": entry.alone,
         "zh": entry.zh,
         "en": entry.en,
     }
@@ -159,6 +160,7 @@ def _need(entry: NeedType) -> Document:
         "complete_days": entry.complete_days,
         "legal_basis": str(entry.legal_basis),
         "confidential": entry.confidential,
+        "guarded": entry.guarded,
         "zh": entry.zh,
         "en": entry.en,
     }

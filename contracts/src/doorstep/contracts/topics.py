@@ -9,7 +9,7 @@ from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.never import refuse_names
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, ProxyNamed, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 
 SERVICES = ("intake", "registry", "risk", "referral", "audit", "gateway")
@@ -68,6 +68,14 @@ _TOPICS = (
         (ExclusionsNamed,),
         "registry",
         ("intake", "risk", "referral", "gateway"),
+        partitions=1,
+    ),
+    Topic(
+        "registry.proxies",
+        "file",
+        (ProxyNamed,),
+        "registry",
+        ("referral", "audit"),
         partitions=1,
     ),
     Topic(

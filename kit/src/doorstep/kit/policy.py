@@ -131,6 +131,8 @@ CARD_FIELDS = {
     "document_kind": FactKind.IDENTITY,
     "document_number": FactKind.IDENTITY,
     "phone": FactKind.CONTACT,
+    "safe_contact": FactKind.CONTACT,
+    "asks_for": FactKind.WISHES,
     "address": FactKind.DWELLING,
     "description": FactKind.DWELLING,
 }

@@ -212,9 +212,11 @@ class Vault:
 
     def follow_code(self, subject_id: UUID) -> str:
         """The code by which a person follows their own requests: 80 bits in four groups, like `7Q2M-…`."""
-        number = int.from_bytes(self.blind_index(_CODE, str(subject_id))[:10])
-        letters = "".join(_LETTERS[number >> shift & 31] for shift in range(75, -5, -5))
-        return "-".join(letters[start : start + _GROUP] for start in range(0, len(letters), _GROUP))
+        return _in_letters(self.blind_index(_CODE, str(subject_id))[:10])
+
+    def new_code(self) -> str:
+        """A code like those, drawn at random: nobody has it yet."""
+        return _in_letters(secrets.token_bytes(10))
 
     def follow_index(self, code: str) -> bytes:
         """By what is found whatever belongs to a follow code, however its letters are written and grouped."""
@@ -227,6 +229,12 @@ class Vault:
     def pairwise(self, audience: str, identifier: UUID | str) -> UUID:
         """The id that `audience` alone knows `identifier` by."""
         return self._keyset.pairwise(audience, str(identifier))
+
+
+def _in_letters(code: bytes) -> str:
+    number = int.from_bytes(code)
+    letters = "".join(_LETTERS[number >> shift & 31] for shift in range(75, -5, -5))
+    return "-".join(letters[start : start + _GROUP] for start in range(0, len(letters), _GROUP))
 
 
 async def hold_erasing(session: AsyncSession) -> None:

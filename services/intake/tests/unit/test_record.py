@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
-from doorstep.contracts.facts import CATALOGUE, Fact, FactType, SubjectKind, Value
+from doorstep.contracts.facts import ASKED_ALONE, CATALOGUE, Fact, FactType, SubjectKind, Value
 from doorstep.contracts.intake import Card
 from doorstep.intake.domain.record import AHEAD, Record, Subject, flaws
 from doorstep.intake.schemas import RecordBody
 from doorstep.local.records import demonstration, draw_records
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+ONLY_ALONE = {code for code, entry in CATALOGUE.items() if entry.alone}
 CARDS = {
     SubjectKind.PERSON: Card(name="王秀英"),
     SubjectKind.DWELLING: Card(address="幸福里3号楼502室"),
@@ -43,7 +44,8 @@ def fact(code: str, value: Any = None, **more: Any) -> Fact:
 
 
 def subject(kind: SubjectKind, *facts: Fact, card: Card | None = None, identifier: UUID | None = None) -> Subject:
-    return Subject(identifier or uuid4(), kind, card or CARDS[kind], facts)
+    alone = [fact(ASKED_ALONE)] if any(one.code in ONLY_ALONE for one in facts) else []
+    return Subject(identifier or uuid4(), kind, card or CARDS[kind], (*facts, *alone))
 
 
 def record(*subjects: Subject, visited_at: datetime = NOW) -> Record:

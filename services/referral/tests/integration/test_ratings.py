@@ -13,7 +13,7 @@ from doorstep.referral.errors import (
     RequestUnknown,
     WindowClosed,
 )
-from doorstep.referral.operations import reading
+from doorstep.referral.operations import following
 from doorstep.referral.operations.ratings import rate_request
 
 
@@ -23,9 +23,11 @@ def code() -> str:
 
 
 async def follow(desk, follow_code: str) -> list:
-    """What the code shows."""
+    """What the code shows: references and states."""
     async with desk.database.transaction() as session:
-        return await reading.follow(session, vault=desk.vault, follow_index=desk.vault.follow_index(follow_code))
+        index = desk.vault.follow_index(follow_code)
+        found = await following.follow(session, vault=desk.vault, follow_index=index)
+    return [(row.ref, row.state) for row, _ in found]
 
 
 async def rate(desk, follow_code: str, ref, *, solved: bool = True, stars: int = 5):

@@ -84,7 +84,7 @@ class DemoView:
         self._line(zh, en, f"{self._requests.get(detail['request_id'], '')}  {' '.join(outcome)}", colour)
 
     def _request_rated(self, step: Body) -> None:
-        if "position" not in step:  # told by the resident; the journey's own step comes later
+        if "step_id" not in step:  # told by the resident; the journey's own step comes later
             self._line("居民评价", "rated by the resident", "★" * step["detail"]["stars"], "yellow")
 
     def _log(self, what: Body) -> None:

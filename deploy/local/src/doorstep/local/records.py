@@ -99,7 +99,11 @@ def _draw(rng: Random, household: Household, now: datetime) -> Body:
 
 def _some(rng: Random, kind: SubjectKind) -> tuple[Statement, ...]:
     """From none to five facts of the catalogue about this kind of subject, each at most once."""
-    entries = [entry for entry in CATALOGUE.values() if entry.subject is kind and entry.code != CONSENTS.code]
+    entries = [
+        entry
+        for entry in CATALOGUE.values()
+        if entry.subject is kind and entry.code != CONSENTS.code and not entry.alone
+    ]
     chosen = rng.sample(entries, min(rng.choice((0, 0, 1, 2, 3, 5)), len(entries)))
     return tuple(Statement(entry.code, _any_value(rng, entry), rng.choice(_speakers(entry))) for entry in chosen)
 

@@ -123,13 +123,13 @@ class Story:
         return outcome
 
     async def _follow(self, reviewer: FrontDoor, outcome: Outcome) -> None:
-        seen: set[int] = set()
+        seen: set[str] = set()
         while not (outcome.expected and outcome.closed):
             try:
                 async for step in reviewer.journey(outcome.record_id):
-                    if step["position"] in seen:
+                    if step["step_id"] in seen:
                         continue
-                    seen.add(step["position"])
+                    seen.add(step["step_id"])
                     self._tell(step["kind"], step)
                     await self._act(reviewer, outcome, step)
                     if outcome.expected and outcome.closed:

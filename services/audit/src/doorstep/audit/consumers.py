@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.matching import minute_of, share
 from doorstep.audit.operations.erasing import erase_subject
-from doorstep.audit.operations.knowing import know_residents
+from doorstep.audit.operations.knowing import know_proxy, know_residents
 from doorstep.audit.operations.promising import keep_manifest, read_manifest
 from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
-from doorstep.contracts.registry import FactsAsserted, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, ProxyNamed, SubjectErased
 from doorstep.contracts.topics import TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
@@ -44,6 +44,7 @@ class LogConsumer(Consumer):
             AuditEntrySubmitted: storing(service.vault),
             AuditManifestPublished: keep,
             FactsAsserted: knowing(service.vault),
+            ProxyNamed: representing(service.vault),
             SubjectErased: erasing(service.vault),
         }
         self._vault = service.vault
@@ -93,6 +94,15 @@ def knowing(vault: Vault) -> Handler:
         await know_residents(session, vault=vault, asserted=received.event)
 
     return know
+
+
+def representing(vault: Vault) -> Handler:
+    """The handler of proxies; it raises SealBroken."""
+
+    async def represent(session: AsyncSession, received: Received) -> None:
+        await know_proxy(session, vault=vault, named=received.event)
+
+    return represent
 
 
 def erasing(vault: Vault) -> Handler:

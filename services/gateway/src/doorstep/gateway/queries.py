@@ -128,11 +128,11 @@ async def subjects(session: AsyncSession, record_id: UUID) -> list[UUID]:
     return list(await session.scalars(query, {"record_id": record_id}))
 
 
-async def steps(session: AsyncSession, record_id: UUID, known: Collection[int] = ()) -> list[tuple[int, Step]]:
-    """The steps of a journey at other positions than those `known`, in the order in which they came."""
+async def steps(session: AsyncSession, record_id: UUID, known: Collection[UUID] = ()) -> list[tuple[UUID, Step]]:
+    """The steps of a journey but those `known`, by their random ids, in the order in which they came."""
     query = text(
-        "SELECT position, CAST(step AS text) FROM journey_step WHERE record_id = :record_id"
-        " AND position <> ALL(CAST(:known AS bigint[])) ORDER BY position"
+        "SELECT step_id, CAST(step AS text) FROM journey_step WHERE record_id = :record_id"
+        " AND step_id <> ALL(CAST(:known AS uuid[])) ORDER BY position"
     )
     rows = await session.execute(query, {"record_id": record_id, "known": list(known)})
-    return [(position, Step.model_validate_json(step)) for position, step in rows]
+    return [(step_id, Step.model_validate_json(step)) for step_id, step in rows]

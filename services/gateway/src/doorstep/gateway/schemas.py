@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
 from doorstep.contracts.facts import CATALOGUE, SubjectKind
 from doorstep.contracts.needs import NEED_TYPES
+from doorstep.contracts.wire import format_time, parse_time
 from doorstep.gateway.domain.journey import StepKind
 from doorstep.gateway.operations.reading import StepShown
 
@@ -27,9 +28,9 @@ class FactNamed(Named):
 
 
 class JourneyStep(BaseModel):
-    """One step of a record's journey."""
+    """One step of a record's journey; its id is random, its time of whole minutes: between two nothing shows."""
 
-    position: int
+    step_id: UUID
     kind: StepKind
     at: str
     subject_id: UUID | None = None
@@ -54,9 +55,9 @@ def journey_step(shown: StepShown) -> JourneyStep:
     facts = content.pop("facts", None)
     need, department = content.pop("need_type", None), content.pop("department", None)
     return JourneyStep(
-        position=shown.position,
+        step_id=shown.step_id,
         kind=step.kind,
-        at=step.at,
+        at=format_time(parse_time(step.at).replace(second=0, microsecond=0)),
         subject_id=step.subject_id,
         subject_kind=step.subject_kind,
         need=None if need is None else _need(need),

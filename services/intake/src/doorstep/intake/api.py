@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from doorstep.contracts.codes import Action
-from doorstep.contracts.facts import CATALOGUE, SubjectKind
+from doorstep.contracts.facts import SubjectKind
 from doorstep.intake import operations, queries
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
@@ -40,7 +40,7 @@ async def record_visit(
         zh, en = "令牌中没有站点。", "The token names no station."
         raise Problem(403, "no-station", zh, en)
     record = _checked(body)
-    for kind in sorted({CATALOGUE[fact.code].kind for subject in record.subjects for fact in subject.facts}):
+    for kind in record.kinds:
         service.policy.authorize(principal, "state-fact", Resource("fact", fact_kind=kind_name(kind)))
     digest = service.vault.digest(body.model_dump_json().encode())
     try:

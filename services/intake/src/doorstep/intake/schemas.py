@@ -18,9 +18,9 @@ from pydantic import (
     StrictStr,
 )
 
-from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
+from doorstep.contracts.codes import Barred, Channel, LegalBasis, SafeChannel, SaidBy
 from doorstep.contracts.facts import Fact, SubjectKind
-from doorstep.contracts.intake import Card
+from doorstep.contracts.intake import Card, SafeContact
 from doorstep.intake.domain.papers import PaperKind
 from doorstep.intake.domain.record import Record, Subject
 
@@ -70,6 +70,8 @@ Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain
 MOST_SUBJECTS = 24
 """Of a record: what follows from it, all wishes of everybody, still fits into one event."""
 
+Phone = Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")]
+Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 NewId = Annotated[UUID, AfterValidator(_version_7)]
 RandomId = Annotated[UUID, AfterValidator(_random)]
 
@@ -96,6 +98,20 @@ class FactBody(Body):
         return Fact(**self.model_dump())
 
 
+_NOT_SAID = Field(exclude_if=lambda value: value is None)
+"""Absent where it was not said: a record that was sent before there was such a field has the digest that it had."""
+
+
+class SafeContactBody(Body):
+    """How the person can be reached without danger: by what, in which hours of local time, under which cover."""
+
+    channel: SafeChannel
+    number: Phone | None = None
+    hours_from: Hour
+    hours_to: Hour
+    cover: Annotated[Text, Field(max_length=60)]
+
+
 class SubjectBody(Body):
     """A person (name, papers, phone), a dwelling (address) or a place (description), with the facts stated of it."""
 
@@ -104,15 +120,17 @@ class SubjectBody(Body):
     name: Annotated[Text, Field(max_length=100)] | None = None
     document_kind: PaperKind | None = None
     document_number: Text | None = None
-    phone: Annotated[str, Field(pattern=r"^\+?[0-9]{5,15}$")] | None = None
+    phone: Phone | None = None
+    safe_contact: Annotated[SafeContactBody | None, _NOT_SAID] = None
+    asks_for: Annotated[tuple[Barred, ...] | None, Field(max_length=len(Barred)), _NOT_SAID] = None
     address: Text | None = None
     description: Text | None = None
     facts: Annotated[tuple[FactBody, ...], Field(max_length=60)] = ()
 
     def subject(self) -> Subject:
         """The subject in the words of the domain."""
-        given = self.model_dump(include=set(Card.model_fields), exclude_none=True)
-        card = Card(**{name: str(value) for name, value in given.items()})
+        given = self.model_dump(mode="json", include=set(Card.model_fields), exclude_none=True)
+        card = Card.model_validate(given, strict=False)
         return Subject(self.subject_id, self.kind, card, tuple(fact.fact() for fact in self.facts))
 
 
@@ -166,6 +184,8 @@ class SubjectShown(BaseModel):
     phone: str | None = None
     address: str | None = None
     description: str | None = None
+    safe_contact: SafeContact | None = None
+    asks_for: tuple[str, ...] | None = None
     facts: tuple[Fact, ...]
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision, Role
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, FileOpened, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FileOpened, ProxyNamed, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
@@ -16,7 +16,17 @@ from doorstep.referral import queries
 from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
+from doorstep.referral.operations.proxies import keep_proxy
 from doorstep.referral.operations.sealing import seal_address
+
+
+async def _on_exclusions_named(session: AsyncSession, received: Received) -> None:
+    event: ExclusionsNamed = received.event
+    await queries.exclude(session, event.subject_ids, event.staff)
+
+
+async def _on_file_opened(session: AsyncSession, received: Received) -> None:
+    await open_file(session, received.event)
 
 
 def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
@@ -42,17 +52,14 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, vault=vault, subject_id=event.subject_id, now=datetime.now(UTC))
 
-    async def on_exclusions_named(session: AsyncSession, received: Received) -> None:
-        event: ExclusionsNamed = received.event
-        await queries.exclude(session, event.subject_ids, event.staff)
-
-    async def on_file_opened(session: AsyncSession, received: Received) -> None:
-        await open_file(session, received.event)
+    async def on_proxy_named(session: AsyncSession, received: Received) -> None:
+        await keep_proxy(session, vault=vault, named=received.event)
 
     return {
-        FileOpened: on_file_opened,
+        FileOpened: _on_file_opened,
         NeedsAssessed: on_needs_assessed,
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,
-        ExclusionsNamed: on_exclusions_named,
+        ExclusionsNamed: _on_exclusions_named,
+        ProxyNamed: on_proxy_named,
     }

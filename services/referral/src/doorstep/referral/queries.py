@@ -260,23 +260,18 @@ async def rejections(session: AsyncSession, need_id: UUID) -> list[str]:
     return list((await session.execute(_REJECTIONS, {"need_id": need_id})).scalars())
 
 
-_FOLLOWED = """
+LIVE = """
     FROM request r JOIN LATERAL (
         SELECT * FROM task WHERE task.request_id = r.request_id ORDER BY sequence DESC LIMIT 1
-    ) t ON true WHERE r.follow_index = :follow_index AND NOT r.confidential
+    ) t ON true
 """
-_FOLLOW = text(f"SELECT r.follow_ref, t.state, r.subject_id {_FOLLOWED} ORDER BY r.opened_at, r.request_id")
-_LOCK_FOLLOWED = text(f"SELECT r.request_id {_FOLLOWED} AND r.follow_ref = :follow_ref FOR UPDATE OF r")
-
-
-async def followed(session: AsyncSession, follow_index: bytes) -> list[tuple[UUID, str, UUID]]:
-    """Reference, state and subject of the requests that a follow code shows; confidential ones are none of them."""
-    return [(row[0], row[1], row[2]) for row in await session.execute(_FOLLOW, {"follow_index": follow_index})]
+BY_CODE = "r.follow_index = :index AND (NOT r.confidential OR r.safely_shown)"
+_LOCK_FOLLOWED = text(f"SELECT r.request_id {LIVE} WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR UPDATE OF r")
 
 
 async def lock_followed_task(session: AsyncSession, follow_index: bytes, follow_ref: UUID) -> TaskRow | None:
     """The live task of a request that a follow code shows; request and task are locked."""
-    found = await session.execute(_LOCK_FOLLOWED, {"follow_index": follow_index, "follow_ref": follow_ref})
+    found = await session.execute(_LOCK_FOLLOWED, {"index": follow_index, "follow_ref": follow_ref})
     request_id = found.scalar_one_or_none()
     return None if request_id is None else await _one(session, _LATEST, request_id=request_id)
 

@@ -324,11 +324,23 @@ class StationRequests(Answer):
     requests: tuple[StationRequest, ...]
 
 
+class Reached(Answer):
+    """By what a person is reached, in which hours of local time; neither the number nor the cover."""
+
+    channel: str
+    hours_from: str
+    hours_to: str
+
+
 class Followed(Answer):
-    """A request as its resident sees it from outside: a state, no content."""
+    """A request as its resident sees it from outside: a state, no content.
+
+    A confidential one is there alone if its person named a safe contact, and says by what and when they are reached.
+    """
 
     ref: UUID
     state: TaskState
+    reached_by: Reached | None = None
 
 
 class FollowedRequests(Answer):

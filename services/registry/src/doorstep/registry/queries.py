@@ -245,6 +245,13 @@ async def subject_of_code(session: AsyncSession, follow_index: bytes) -> tuple[U
     return (rows[0]["subject_id"], rows[0]["person_id"]) if rows else None
 
 
+async def mention_of_code(session: AsyncSession, follow_index: bytes) -> tuple[UUID, UUID] | None:
+    """File and subject of a follow code, by its index."""
+    query = "SELECT file_id, subject_id FROM subject WHERE follow_index = :follow_index"
+    rows = await run(session, query, {"follow_index": follow_index})
+    return (rows[0]["file_id"], rows[0]["subject_id"]) if rows else None
+
+
 async def person_of(session: AsyncSession, file_id: UUID, subject_id: UUID) -> UUID | None:
     """The person of whom a subject of the file is a mention; None if it is no person's."""
     query = "SELECT person_id FROM subject WHERE file_id = :file_id AND subject_id = :subject_id"

@@ -1,13 +1,14 @@
 """HTTP bodies of the registry."""
 
-from datetime import datetime
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import UUID7, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from doorstep.contracts.codes import BreakGlassFinding, BreakGlassReason, LegalBasis, SaidBy
+from doorstep.contracts.codes import BreakGlassFinding, BreakGlassReason, LegalBasis, ProxyScope, SaidBy
 from doorstep.contracts.facts import FactValue, SubjectKind
+from doorstep.contracts.intake import SafeContact
 
 
 class ProvenFact(BaseModel):
@@ -36,6 +37,8 @@ class FileSubject(BaseModel):
     phone: str | None = None
     address: str | None = None
     description: str | None = None
+    safe_contact: SafeContact | None = None
+    asks_for: tuple[str, ...] | None = None
     facts: tuple[ProvenFact, ...]
 
 
@@ -84,6 +87,61 @@ class ExclusionsKept(BaseModel):
     """How many are excluded from now on; told alike for a code that nobody has."""
 
     excluded: int
+
+
+PLACE = timezone(timedelta(hours=8), "Asia/Shanghai")
+LONGEST = timedelta(days=366)
+"""A proxy ends within a year."""
+
+
+def _one_at_least(scopes: tuple[ProxyScope, ...]) -> tuple[ProxyScope, ...]:
+    if not scopes:
+        raise ValueError("至少一项", "name one at least")
+    return scopes
+
+
+def _by_themselves(alone: bool) -> bool:
+    if not alone:
+        raise ValueError("代理须由本人单独确认", "a proxy is confirmed by the person alone")
+    return alone
+
+
+def _within_a_year(day: date) -> date:
+    today = datetime.now(PLACE).date()
+    if not today <= day <= today + LONGEST:
+        raise ValueError("须在今日至一年之内", "must lie between today and a year from now")
+    return day
+
+
+class ProxyGrantBody(BaseModel):
+    """What the proxy may do, the last day, and that the person confirms it with nobody else there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scopes: Annotated[tuple[ProxyScope, ...], AfterValidator(_one_at_least)]
+    until: Annotated[date, AfterValidator(_within_a_year)]
+    alone: Annotated[StrictBool, AfterValidator(_by_themselves)]
+
+    @property
+    def ends_at(self) -> datetime:
+        """The end of the last day at the station."""
+        return datetime.combine(self.until + timedelta(days=1), time(), PLACE)
+
+
+class ProxyBody(BaseModel):
+    """A proxy for the person of the code, in the place of the one before; without `proxy` there is none any more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: Annotated[str, Field(min_length=1, max_length=40)]
+    proxy: ProxyGrantBody | None
+
+
+class ProxyKept(BaseModel):
+    """The code of the proxy, shown this once, and until when it opens; told alike for a code that nobody has."""
+
+    proxy_code: str | None
+    until: datetime | None
 
 
 class ErasureAnswer(BaseModel):

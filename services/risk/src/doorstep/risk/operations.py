@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from doorstep.contracts.codes import Action, Decision, Purpose
 from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.needs import Need, is_reserved
 from doorstep.contracts.registry import AssertedSubject, FactsAsserted
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.kit import idempotency, intents, outbox
@@ -276,10 +277,17 @@ def _sealed(ring: KeyRing, subject_id: UUID, kind: SubjectKind, need_id: UUID, c
         need_id=need_id,
         subject_id=subject_id,
         kind=kind,
-        need=ring.seal(subject_id, content.finding.need),
+        need=ring.seal(subject_id, _told(content)),
         card=ring.seal(subject_id, content.card),
         facts=ring.seal(subject_id, StatedFacts(facts=content.finding.facts)),
     )
+
+
+def _told(content: NeedContent) -> Need:
+    """The need as it is published: one that is shown on no page says so."""
+    need = content.finding.need
+    reserved = is_reserved(need.need_type, content.card.safe_contact) or None
+    return need.model_copy(update={"reserved": reserved})
 
 
 def _gaps(ring: KeyRing, subject: AssessedSubjectRow) -> Gaps:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from doorstep.contracts.audit import AuditDetail
-from doorstep.contracts.codes import AGENCY_NAMES, STATION, Action, Department, LegalBasis, Purpose, Role
+from doorstep.contracts.codes import AGENCY_NAMES, OPEN_DEPARTMENTS, STATION, Action, LegalBasis, Purpose, Role
 
 NOTHING_SHOWN = "nothing-shown"
 _REFUSED = "refused:"
@@ -90,7 +90,15 @@ ACTIONS: dict[Action, Words] = {
 }
 """What was done to whom it concerns, in plain words. A try that was refused is told in other words."""
 
-LEFT_OUT = frozenset({Action.FOLLOW_REQUEST, Action.RATE_REQUEST, Action.SEE_WHO_LOOKED, Action.NAME_EXCLUSIONS})
+LEFT_OUT = frozenset(
+    {
+        Action.FOLLOW_REQUEST,
+        Action.RATE_REQUEST,
+        Action.SEE_WHO_LOOKED,
+        Action.NAME_EXCLUSIONS,
+        Action.NAME_PROXY,
+    }
+)
 """What residents do themselves: it is never shown, for it may have been somebody else of the household."""
 
 ABOUT_NOBODY = frozenset(
@@ -157,8 +165,6 @@ _ON_THE_TABLE = frozenset(
     }
 )
 """The station's own uses that concern everybody in a record or file alike."""
-OPEN_DEPARTMENTS = frozenset({Department.CIVIL_AFFAIRS, Department.FIRE, Department.LABOUR, Department.HOUSING})
-"""Departments whose name says nothing about violence, legal aid or health. One that is new is not among them."""
 
 
 def usages(seen: Iterable[Seen]) -> list[Usage]:

@@ -24,6 +24,7 @@ OF_A_SUBJECT: Final[Mapping[str, tuple[str, Key]]] = {
     "detail": ("subject", subject_index),
     "follower": ("subject", subject_index),
     "resident": ("subject", subject_index),
+    "proxy": ("subject", subject_index),
     "deferral": ("subject", subject_index),
     "inquiry": ("subject", subject_index),
 }

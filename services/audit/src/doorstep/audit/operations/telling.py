@@ -22,25 +22,32 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent, Record, concerned
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
-_FOLLOWED = text("SELECT holder FROM follower WHERE code = :code")
+_FOLLOWED = text(
+    """
+    SELECT holder, 'done' AS outcome FROM follower WHERE code = :code
+    UNION ALL SELECT holder, 'by-proxy' FROM proxy WHERE code = :code AND until > :now
+    """
+)
 _SINCE = text("SELECT min(hour) FROM detail")
 
 
 async def see_by_code(
     session: AsyncSession, *, vault: Vault, record: Record, code: bytes, now: datetime, log_unknown: bool = True
 ) -> list[Usage]:
-    """What whoever holds the follow code of this index may see, the newest first.
+    """What whoever holds the follow code, or the proxy's, of this index may see, the newest first.
 
     The look is logged under the code's person; that of a code which nobody has under nobody, unless not `log_unknown`.
     """
-    holder = (await session.scalars(_FOLLOWED, {"code": code})).first()
-    subject = uuid4() if holder is None else holder_of(vault, holder)
+    found = (await session.execute(_FOLLOWED, {"code": code, "now": now})).first()
+    subject = uuid4() if found is None else holder_of(vault, found.holder)
     own = await vault.ring([NOBODY], create=True)
     ring = await vault.ring([subject])
     seen = await _told(session, vault, ring, [subject], now)
     known = subject in ring
     if known or log_unknown:
-        intent = Intent(Action.SEE_WHO_LOOKED, [subject if known else NOBODY], Purpose.RESIDENT_REQUEST)
+        outcome = found.outcome if known and found is not None else "done"
+        about = [subject if known else NOBODY]
+        intent = Intent(Action.SEE_WHO_LOOKED, about, Purpose.RESIDENT_REQUEST, outcome=outcome)
         record(session, ring if known else own, intent)
     return usages_by_code(seen)
 

@@ -85,7 +85,7 @@ async def _live(service: Service, reading: Reading, fresh: list[StepShown]) -> A
     while not service.stopping.is_set() and time.monotonic() < ends:
         for one in fresh:
             data = journey_step(one).model_dump_json(exclude_none=True)
-            yield f"id: {one.position}\nevent: step\ndata: {data}\n\n"
+            yield f"id: {one.step_id}\nevent: step\ndata: {data}\n\n"
         if time.monotonic() > beat:
             beat = time.monotonic() + _BEAT
             yield ": still here\n\n"

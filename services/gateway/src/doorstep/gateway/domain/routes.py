@@ -10,6 +10,7 @@ _SERVICE_OF: dict[str, str] = {
     "files": "registry",
     "erasures": "registry",
     "exclusions": "registry",
+    "proxies": "registry",
     "break-glass": "registry",
     "assessments": "risk",
     "needs": "risk",

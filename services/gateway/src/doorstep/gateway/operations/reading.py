@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action
 from doorstep.contracts.envelope import Contract
+from doorstep.contracts.facts import ASKED_ALONE, CATALOGUE
 from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.needs import Need
 from doorstep.contracts.referral import Rating, RequestSummary, TransitionDetail
@@ -32,21 +33,21 @@ _CONTENTS: dict[str, type[Contract]] = {
 class StepShown:
     """A step with what it says; `content` is None where there is nothing, or its subject was erased."""
 
-    position: int
+    step_id: UUID
     step: Step
     content: dict[str, Any] | None
 
 
 @dataclass
 class Reading:
-    """Who reads a journey why, and what of it: the positions `sent`, the subjects whose reading was `logged`."""
+    """Who reads a journey why, and what of it: the steps `sent`, the subjects whose reading was `logged`."""
 
     record_id: UUID
     principal: Principal
     why: Why
     policies: tuple[str, ...]
     sight: Sight
-    sent: set[int] = field(default_factory=set)
+    sent: set[UUID] = field(default_factory=set)
     logged: set[UUID] = field(default_factory=set)
 
 
@@ -80,7 +81,8 @@ async def open_journey(
 async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> list[StepShown]:
     """The steps that were not sent yet; the read is logged once for each subject, and changes `reading`.
 
-    What is remembered is which positions were sent, not the last: positions can become visible out of their order.
+    What is remembered is which steps were sent, not the last: they can become visible out of their order. What is
+    reserved, or asked only alone, is shown on no page, and leaves no gap.
     Raises JourneyUnknown for whom somebody of the record excludes.
     """
     if await queries.excludes(session, reading.record_id, vault.pairwise(STAFF, reading.principal.subject)):
@@ -100,19 +102,27 @@ async def read_on(session: AsyncSession, *, vault: Vault, reading: Reading) -> l
         )
         intents.record(session, ring, intent, principal=reading.principal)
     reading.logged.update(fresh)
-    reading.sent.update(position for position, _ in found)
-    return [_shown(ring, reading.sight, position, step) for position, step in found]
+    reading.sent.update(step_id for step_id, _ in found)
+    shown = [_shown(ring, reading.sight, step_id, step) for step_id, step in found]
+    return [one for one in shown if one is not None]
 
 
-def _shown(ring: KeyRing, sight: Sight, position: int, step: Step) -> StepShown:
+def _shown(ring: KeyRing, sight: Sight, step_id: UUID, step: Step) -> StepShown | None:
     if step.sealed is None:
-        return StepShown(position, step, None)
+        return StepShown(step_id, step, None)
     model = _CONTENTS[step.sealed["context"]]
     sealed: Sealed[Contract] = Sealed.model_validate(step.sealed, strict=False)
     try:
         content = ring.open(sealed, model)
     except SubjectErased:
-        return StepShown(position, step, None)
+        return StepShown(step_id, step, None)
+    if isinstance(content, Need | RequestSummary | TransitionDetail) and content.reserved:
+        return None
     if isinstance(content, StatedFacts):
-        content = StatedFacts(facts=tuple(fact for fact in content.facts if sight.fact(fact.code)))
-    return StepShown(position, step, content.model_dump(mode="json", exclude_none=True))
+        content = StatedFacts(facts=tuple(fact for fact in content.facts if _on_a_page(sight, fact.code)))
+    told = content.model_dump(mode="json", exclude_none=True, exclude={"reserved"})
+    return StepShown(step_id, step, told)
+
+
+def _on_a_page(sight: Sight, code: str) -> bool:
+    return sight.fact(code) and code != ASKED_ALONE and not CATALOGUE[code].alone

@@ -13,6 +13,7 @@ const actions = {
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "name-exclusions": ["指定回避人员", "name exclusions"],
+  "name-proxy": ["指定代理人", "name a proxy"],
   "break-glass": ["紧急授权", "break the glass"], "list-break-glass": ["列出紧急授权", "list emergency accesses"],
   "acknowledge-break-glass": ["知悉紧急授权", "acknowledge an emergency access"], "review-break-glass": ["复核紧急授权", "review an emergency access"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],

@@ -29,7 +29,7 @@ const query = `?purpose=follow-up&case=${encodeURIComponent(record)}`;
 const steps = new Map();
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
 
-const inTime = (a, b) => a.at.localeCompare(b.at) || a.position - b.position;
+const inTime = (a, b) => a.at.localeCompare(b.at) || (a.detail.version || 0) - (b.detail.version || 0);
 const word = (code) => (words[code] || [code, code])[language];
 const text = (name) => texts[name][language];
 const named = (thing) => (thing ? (language ? thing.en : thing.zh) : "");
@@ -130,7 +130,7 @@ async function begin() {
   if (answer.status === 403) { notice("refused", true); return; }
   if (!answer.ok) { notice("unknown"); setTimeout(begin, 2000); return; }
   notice(null);
-  for (const step of (await answer.json()).steps) steps.set(step.position, step);
+  for (const step of (await answer.json()).steps) steps.set(step.step_id, step);
   draw();
   listen();
 }
@@ -139,7 +139,7 @@ function listen() {
   const source = new EventSource(`${address}/events${query}`);
   source.addEventListener("step", (message) => {
     const step = JSON.parse(message.data);
-    steps.set(step.position, step);
+    steps.set(step.step_id, step);
     draw();
   });
   source.onopen = () => notice(null);

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from doorstep.contracts.codes import Channel, SaidBy
-from doorstep.contracts.facts import CATALOGUE, SEALING, Fact, FactType, SubjectKind
-from doorstep.contracts.intake import Card
+from doorstep.contracts.codes import Channel, SafeChannel, SaidBy
+from doorstep.contracts.facts import ASKED_ALONE, CATALOGUE, SEALING, Fact, FactKind, FactType, SubjectKind
+from doorstep.contracts.intake import Card, SafeContact
 
 AHEAD = timedelta(minutes=5)
 """How far the clock of a phone may be ahead."""
 
 _CARD_FIELDS: dict[SubjectKind, frozenset[str]] = {
-    SubjectKind.PERSON: frozenset({"name", "document_kind", "document_number", "phone"}),
+    SubjectKind.PERSON: frozenset({"name", "document_kind", "document_number", "phone", "safe_contact", "asks_for"}),
     SubjectKind.DWELLING: frozenset({"address"}),
     SubjectKind.PLACE: frozenset({"description"}),
 }
@@ -33,6 +33,11 @@ class Subject:
     card: Card
     facts: tuple[Fact, ...]
 
+    @property
+    def asked_alone(self) -> bool:
+        """Whether the record says that nobody else was there."""
+        return any(fact.code == ASKED_ALONE and fact.value is True for fact in self.facts)
+
 
 @dataclass(frozen=True)
 class Record:
@@ -51,6 +56,13 @@ class Record:
         return tuple(subject for subject in self.subjects if subject.kind is SubjectKind.PERSON)
 
     @property
+    def kinds(self) -> list[FactKind]:
+        """The kinds of fact that are stated; a safe contact is one of contact."""
+        stated = {CATALOGUE[fact.code].kind for one in self.subjects for fact in one.facts}
+        contact = {FactKind.CONTACT} if any(one.card.safe_contact is not None for one in self.subjects) else set()
+        return sorted(stated | contact)
+
+    @property
     def seals_address(self) -> bool:
         """Whether somebody asks that the address stays at the station."""
         return any(fact.code in SEALING and fact.value is True for one in self.subjects for fact in one.facts)
@@ -63,6 +75,13 @@ class Flaw:
     path: tuple[str | int, ...]
     zh: str
     en: str
+
+
+_NOT_ALONE = Flaw(
+    (),
+    "只可在本人单独在场时询问；记录须以 contact.asked-alone 注明",
+    "is asked only alone; the record has to say that it was (contact.asked-alone)",
+)
 
 
 def flaws(record: Record, *, now: datetime) -> list[Flaw]:
@@ -95,9 +114,43 @@ def _wrong_subject(path: tuple[str | int, ...], subject: Subject, now: datetime)
         yield Flaw((*path, _NEEDED[subject.kind]), "缺少此项", "is missing")
     if ("document_kind" in given) != ("document_number" in given) and given.get("document_kind") != "none":
         yield Flaw((*path, "document_number"), "证件种类与号码须同时填写", "give the paper's kind and number together")
+    yield from _heard_by_nobody_else(path, subject)
+    yield from _unsafe_contact((*path, "safe_contact"), subject.card.safe_contact)
     yield from _repeated((*path, "facts"), "code", [fact.code for fact in subject.facts])
     for index, fact in enumerate(subject.facts):
         yield from _wrong_fact((*path, "facts", index), subject.kind, fact, now)
+
+
+def _heard_by_nobody_else(path: tuple[str | int, ...], subject: Subject) -> Iterator[Flaw]:
+    """What is asked only alone is refused unless the record says that it was."""
+    said = [("facts", place) for place, fact in enumerate(subject.facts) if _only_alone(fact)]
+    if subject.card.asks_for is not None and not said:
+        yield Flaw((*path, "asks_for"), "仅用于反家庭暴力保护请求", "belongs to a wish for protection from violence")
+    if subject.asked_alone:
+        return
+    for name in ("safe_contact", "asks_for"):
+        if getattr(subject.card, name) is not None:
+            yield Flaw((*path, name), _NOT_ALONE.zh, _NOT_ALONE.en)
+    for where in said:
+        yield Flaw((*path, *where, "code"), _NOT_ALONE.zh, _NOT_ALONE.en)
+
+
+def _only_alone(fact: Fact) -> bool:
+    entry = CATALOGUE.get(fact.code)
+    return entry is not None and entry.alone
+
+
+def _unsafe_contact(path: tuple[str | int, ...], contact: SafeContact | None) -> Iterator[Flaw]:
+    if contact is None:
+        return
+    at_station = contact.channel == SafeChannel.AT_STATION
+    if at_station != (contact.number is None):
+        zh, en = (
+            ("本人来站时不填号码", "is not given where the person comes") if at_station else ("缺少此项", "is missing")
+        )
+        yield Flaw((*path, "number"), zh, en)
+    if contact.hours_from == contact.hours_to:
+        yield Flaw((*path, "hours_to"), "须与开始时间不同", "must differ from hours_from")
 
 
 def _wrong_fact(path: tuple[str | int, ...], kind: SubjectKind, fact: Fact, now: datetime) -> Iterator[Flaw]:

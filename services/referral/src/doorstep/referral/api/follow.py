@@ -6,26 +6,28 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from doorstep.contracts.codes import Role
+from doorstep.contracts.intake import SafeContact
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
 from doorstep.referral.api.commands import digest
-from doorstep.referral.operations import reading
+from doorstep.referral.operations import following
 from doorstep.referral.operations.access import follower
+from doorstep.referral.operations.following import FollowedRow
 from doorstep.referral.operations.ratings import rate_request
-from doorstep.referral.schemas import Followed, FollowedRequests, RatingAnswer, RatingBody
+from doorstep.referral.schemas import Followed, FollowedRequests, RatingAnswer, RatingBody, Reached
 
 router = APIRouter(prefix="/api/follow", tags=["residents"])
 
 Code = Annotated[str, Path(description="The code on the receipt.")]
 
 
-@router.get("/{code}")
+@router.get("/{code}", response_model_exclude_none=True)
 @visible_to(Visibility.SUBJECT)
 async def follow(code: Code, service: ServiceDep, session: SessionDep) -> FollowedRequests:
     """The states of the code's requests, without content. An unknown code has none, likewise."""
-    found = await reading.follow(session, vault=service.vault, follow_index=service.vault.follow_index(code))
-    return FollowedRequests(requests=tuple(Followed(ref=ref, state=state) for ref, state in found))
+    found = await following.follow(session, vault=service.vault, follow_index=service.vault.follow_index(code))
+    return FollowedRequests(requests=tuple(_followed(row, safe) for row, safe in found))
 
 
 @router.post("/{code}/ratings")
@@ -49,3 +51,10 @@ async def rate(code: Code, body: RatingBody, service: ServiceDep, session: Sessi
     answer = RatingAnswer(ref=body.ref, reopened=rated.reopened)
     await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     return answer
+
+
+def _followed(row: FollowedRow, safe: SafeContact | None) -> Followed:
+    reached = None
+    if safe is not None:
+        reached = Reached(channel=safe.channel, hours_from=safe.hours_from, hours_to=safe.hours_to)
+    return Followed(ref=row.ref, state=row.state, reached_by=reached)

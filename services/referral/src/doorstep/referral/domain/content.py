@@ -1,14 +1,15 @@
 """What a request is about, and what of it one department may see."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from doorstep.contracts.codes import Department, LegalBasis, Urgency
+from doorstep.contracts.codes import Barred, Department, LegalBasis, Urgency
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import CATALOGUE, Fact
 from doorstep.contracts.feeds import FEEDS, Offer, OfferedFact
 from doorstep.contracts.intake import Card
-from doorstep.contracts.needs import NEED_TYPES, Need
+from doorstep.contracts.needs import NEED_TYPES, Need, is_reserved
 from doorstep.referral.domain.deadlines import DueTimes, whole_minute
 
 #: Clock hours until the first response, by urgency.
@@ -25,6 +26,11 @@ class Content(Contract):
     card: Card
     facts: tuple[Fact, ...]
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it is shown on no page."""
+        return is_reserved(self.need.need_type, self.card.safe_contact)
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -34,6 +40,7 @@ class Terms:
     completion_days: int
     confidential: bool
     legal_basis: LegalBasis
+    guarded: bool = False
 
 
 def terms(content: Content) -> Terms:
@@ -44,19 +51,29 @@ def terms(content: Content) -> Terms:
         stated = content.facts[0].legal_basis if content.facts else LegalBasis.CONSENT
         return Terms(hours, UNKNOWN_NEED_DAYS, confidential=True, legal_basis=stated)
     return Terms(
-        min(hours, need_type.respond_hours), need_type.complete_days, need_type.confidential, need_type.legal_basis
+        min(hours, need_type.respond_hours),
+        need_type.complete_days,
+        need_type.confidential,
+        need_type.legal_basis,
+        need_type.guarded,
     )
 
 
 def project(department: Department, content: Content, *, ref: UUID, subject_ref: UUID, due: DueTimes) -> Offer:
-    """The request as this department may see it; `ref` and `subject_ref` are its own pairwise ids."""
-    feed = FEEDS[department]
-    card = {
-        "name": content.card.name,
-        "phone": content.card.phone,
-        "address": content.card.address,
-        "place": content.card.description,
-        "document_number": content.card.document_number,
+    """The request as this department may see it; `ref` and `subject_ref` are its own pairwise ids.
+
+    The phone at home, which somebody else may answer, is in none that is guarded or has a safe contact.
+    """
+    feed, on, card = FEEDS[department], terms(content), content.card
+    safely = card.safe_contact if on.confidential else None
+    fields: dict[str, Any] = {
+        "name": card.name,
+        "phone": None if on.guarded or safely is not None else card.phone,
+        "address": card.address,
+        "place": card.description,
+        "document_number": card.document_number,
+        "safe_contact": safely,
+        "barred": _barred(card) if on.guarded else None,
     }
     return Offer(
         ref=ref,
@@ -70,5 +87,9 @@ def project(department: Department, content: Content, *, ref: UUID, subject_ref:
             for fact in content.facts
             if fact.code in CATALOGUE and CATALOGUE[fact.code].kind in feed.fact_kinds
         ),
-        **{field: value for field, value in card.items() if field in feed.fields},
+        **{field: value for field, value in fields.items() if field in feed.fields},
     )
+
+
+def _barred(card: Card) -> tuple[Barred, ...]:
+    return tuple(one for one in Barred if one not in (card.asks_for or ()))

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from uuid_utils.compat import uuid7
 
 from doorstep.contracts.codes import Action, LegalBasis, TaskState
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
@@ -88,7 +87,7 @@ async def hand_on_request(
 def _opening(vault: Vault, ring: KeyRing, task: TaskRow, assignment: Assignment, now: datetime) -> Opening:
     """The request as the department is to get it: a draft keeps its task, a rejected one gets another."""
     content = open_content(ring, task.subject_id, task.request_id, task.content)
-    task_id = task.task_id if task.state is TaskState.DRAFT else uuid7()
+    task_id = task.task_id if task.state is TaskState.DRAFT else uuid4()
     return Opening(
         request_id=task.request_id,
         task_id=task_id,
@@ -155,7 +154,10 @@ def _announce(
             to_state=TaskState.REQUESTED,
             version=task.version + 1,
             at=opening.opened_at,
-            detail=ring.seal(task.subject_id, TransitionDetail(department=assignment.department)),
+            detail=ring.seal(
+                task.subject_id,
+                TransitionDetail(department=assignment.department, reserved=opening.content.reserved or None),
+            ),
         )
         outbox.add(session, event, key=task.file_id, subject=task.subject_id)
     if opening.ref is not None:

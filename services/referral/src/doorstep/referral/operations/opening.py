@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from uuid_utils.compat import uuid4, uuid7
 
 from doorstep.contracts.codes import Action, BusinessStatus, Department, LegalBasis, Purpose, TaskState
 from doorstep.contracts.feeds import FEED_DAYS, FEEDS, RequestOffered
@@ -63,21 +62,21 @@ _OPEN = """
             CAST(:record_ids AS uuid[]), CAST(:file_ids AS uuid[]), CAST(:subject_ids AS uuid[]),
             CAST(:stations AS text[]), CAST(:opened_ats AS timestamptz[]), CAST(:continues AS uuid[]),
             CAST(:follow_refs AS uuid[]), CAST(:follow_indexes AS bytea[]), CAST(:confidentials AS boolean[]),
-            CAST(:legal_bases AS text[]), CAST(:contents AS bytea[]), CAST(:departments AS text[]),
-            CAST(:refs AS uuid[]), CAST(:states AS text[]), CAST(:statuses AS text[]),
+            CAST(:safes AS boolean[]), CAST(:legal_bases AS text[]), CAST(:contents AS bytea[]),
+            CAST(:departments AS text[]), CAST(:refs AS uuid[]), CAST(:states AS text[]), CAST(:statuses AS text[]),
             CAST(:respond_bys AS timestamptz[]), CAST(:complete_bys AS timestamptz[]), CAST(:provisionals AS boolean[])
         ) AS r (
             request_id, task_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, legal_basis, content, department, ref, state, business_status, respond_by,
-            complete_by, provisional
+            follow_index, confidential, safely_shown, legal_basis, content, department, ref, state, business_status,
+            respond_by, complete_by, provisional
         )
     ), opened AS (
         INSERT INTO request (
             request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, legal_basis, content
+            follow_index, confidential, safely_shown, legal_basis, content
         )
         SELECT request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, legal_basis, content
+            follow_index, confidential, safely_shown, legal_basis, content
         FROM rows WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = rows.subject_id)
         ON CONFLICT DO NOTHING RETURNING request_id
     ), tasks AS (
@@ -128,11 +127,11 @@ def prepare(
     department: Department | None,
     now: datetime,
 ) -> Opening:
-    """A request for this need, with fresh ids and its due times."""
-    task_id = uuid7()
+    """A request for this need, with fresh ids, which tell neither time nor order, and its due times."""
+    task_id = uuid4()
     on = terms(content)
     return Opening(
-        request_id=uuid7(),
+        request_id=uuid4(),
         task_id=task_id,
         need_id=need_id,
         origin=origin,
@@ -177,6 +176,7 @@ def _columns(vault: Vault, ring: KeyRing, openings: Iterable[Opening]) -> dict[s
             "follow_refs": uuid4(),
             "follow_indexes": None if code is None else vault.follow_index(code),
             "confidentials": terms(one.content).confidential,
+            "safes": one.content.card.safe_contact is not None,
             "legal_bases": one.legal_basis.value,
             "contents": seal_content(ring, one.subject_id, one.request_id, one.content),
             "departments": one.department,
@@ -219,6 +219,7 @@ def announce_opened(session: AsyncSession, ring: KeyRing, opening: Opening, depa
         urgency=opening.content.need.urgency,
         respond_by=opening.due.response,
         complete_by=opening.due.completion,
+        reserved=opening.content.reserved or None,
     )
     event = RequestOpened(
         request_id=opening.request_id,

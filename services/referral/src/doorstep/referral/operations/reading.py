@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, TaskState
+from doorstep.contracts.codes import Action, Department, LegalBasis, TaskState
 from doorstep.contracts.feeds import Offer
 from doorstep.contracts.needs import Need
 from doorstep.kit import intents
@@ -150,20 +150,6 @@ async def list_queue(
     tasks = await queries.queue(session, station, state)
     history = await queries.history(session, [task.task_id for task in tasks])
     return await _list(session, vault, access, tasks, _View(now, None, history), case=None)
-
-
-async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes) -> list[tuple[UUID, TaskState]]:
-    """Reference and state of the requests of a follow code; an unknown code has none, nor has an erased subject's."""
-    found = await queries.followed(session, follow_index)
-    subjects = intents.distinct(subject_id for _, _, subject_id in found)
-    if subjects:
-        ring = await vault.ring(subjects)
-        intent = intents.Intent(Action.FOLLOW_REQUEST, subjects, purpose=Purpose.RESIDENT_REQUEST)
-        try:
-            intents.record(session, ring, intent)
-        except SubjectErased:
-            return []
-    return [(ref, TaskState(state)) for ref, state, _ in found]
 
 
 async def _list(

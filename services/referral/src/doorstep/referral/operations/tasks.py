@@ -21,7 +21,7 @@ from doorstep.kit import intents, outbox
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
-from doorstep.referral.columns import Detail, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.columns import Detail, open_content, open_proposal, seal_detail, seal_proposal
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import RequestUnknown, VersionStale
@@ -189,6 +189,7 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, af
         business_status=after.business_status,
         reason=Reason(step.reason) if told and step.reason else None,
         outcome=Outcome(step.outcome) if told and step.outcome else None,
+        reserved=open_content(ring, task.subject_id, task.request_id, task.content).reserved or None,
     )
     event = TaskTransitioned(
         request_id=task.request_id,

@@ -1,0 +1,76 @@
+"""Following: the states of requests for whoever holds a follow code, or the code of a proxy.
+
+Invariants: of what is confidential a follow code shows that alone whose person named a safe contact; a proxy's shows
+none of it, and nothing that a department with a telling name ever had; both are answered alike where there is nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import OPEN_DEPARTMENTS, Action, Purpose, TaskState
+from doorstep.contracts.intake import SafeContact
+from doorstep.kit import intents
+from doorstep.kit.db import run
+from doorstep.kit.vault import KeyRing, SubjectErased, Vault
+from doorstep.referral.columns import open_content
+from doorstep.referral.queries import BY_CODE, LIVE
+
+_SHOWN = "SELECT r.follow_ref, t.state, r.subject_id, r.confidential, r.request_id, r.content"
+_FOLLOW = f"{_SHOWN} {LIVE} WHERE {BY_CODE} ORDER BY r.opened_at, r.follow_ref"
+_FOLLOW_FOR = f"""
+    {_SHOWN} {LIVE} JOIN proxy p USING (subject_id)
+    WHERE p.code = :index AND p.until > now() AND NOT r.confidential AND NOT EXISTS (
+        SELECT FROM task o WHERE o.request_id = r.request_id
+        AND coalesce(o.department, '') <> ALL(CAST(:departments AS text[]))
+    )
+    ORDER BY r.opened_at, r.follow_ref
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedRow:
+    """A request that a code shows."""
+
+    ref: UUID
+    state: TaskState
+    subject_id: UUID
+    confidential: bool
+    request_id: UUID
+    content: bytes
+
+
+async def follow(
+    session: AsyncSession, *, vault: Vault, follow_index: bytes
+) -> list[tuple[FollowedRow, SafeContact | None]]:
+    """The requests of a code, a confidential one with the safe contact that its person named.
+
+    An unknown code has none, nor has an erased subject's.
+    """
+    outcome, found = "done", _followed(await run(session, _FOLLOW, {"index": follow_index}))
+    if not found:
+        values = {"index": follow_index, "departments": sorted(OPEN_DEPARTMENTS)}
+        outcome, found = "by-proxy", _followed(await run(session, _FOLLOW_FOR, values))
+    subjects = intents.distinct(row.subject_id for row in found)
+    if not subjects:
+        return []
+    ring = await vault.ring(subjects)
+    intent = intents.Intent(Action.FOLLOW_REQUEST, subjects, purpose=Purpose.RESIDENT_REQUEST, outcome=outcome)
+    try:
+        intents.record(session, ring, intent)
+    except SubjectErased:
+        return []
+    return [(row, _safe_contact(ring, row)) for row in found]
+
+
+def _followed(rows: Iterable[Any]) -> list[FollowedRow]:
+    return [FollowedRow(row[0], TaskState(row[1]), *list(row)[2:]) for row in rows]
+
+
+def _safe_contact(ring: KeyRing, row: FollowedRow) -> SafeContact | None:
+    if not row.confidential:
+        return None
+    return open_content(ring, row.subject_id, row.request_id, row.content).card.safe_contact
