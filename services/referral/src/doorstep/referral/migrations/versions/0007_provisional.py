@@ -5,8 +5,8 @@ All that was counted so far left shifted days out, and is counted anew when a wo
 
 from alembic import op
 
-revision = "referral_0006"
-down_revision = "referral_0005"
+revision = "referral_0007"
+down_revision = "referral_0006"
 branch_labels = None
 depends_on = None
 
