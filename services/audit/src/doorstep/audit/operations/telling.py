@@ -22,25 +22,32 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent, Record, concerned
 from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
-_FOLLOWED = text("SELECT holder FROM follower WHERE code = :code")
+_FOLLOWED = text("SELECT holder FROM follower WHERE code = ANY(CAST(:codes AS bytea[])) ORDER BY code")
 _SINCE = text("SELECT min(hour) FROM detail")
 
 
-async def see_by_code(
-    session: AsyncSession, *, vault: Vault, record: Record, code: bytes, now: datetime, log_unknown: bool = True
+async def see_by_codes(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    record: Record,
+    codes: Sequence[bytes],
+    now: datetime,
+    log_unknown: bool = True,
 ) -> list[Usage]:
-    """What whoever holds the follow code of this index may see, the newest first.
+    """What whoever holds the follow codes of these indexes may see, the newest first.
 
-    The look is logged under the code's person; that of a code which nobody has under nobody, unless not `log_unknown`.
+    What hides something of one hides it of all. The look is logged under whose codes they are; that of codes which
+    nobody has under nobody, unless not `log_unknown`.
     """
-    holder = (await session.scalars(_FOLLOWED, {"code": code})).first()
-    subject = uuid4() if holder is None else holder_of(vault, holder)
+    holders = (await session.scalars(_FOLLOWED, {"codes": list(codes)})).all()
+    subjects = [holder_of(vault, holder) for holder in holders] or [uuid4()]
     own = await vault.ring([NOBODY], create=True)
-    ring = await vault.ring([subject])
-    seen = await _told(session, vault, ring, [subject], now)
-    known = subject in ring
+    ring = await vault.ring(subjects)
+    seen = await _told(session, vault, ring, subjects, now)
+    known = [subject for subject in subjects if subject in ring]
     if known or log_unknown:
-        intent = Intent(Action.SEE_WHO_LOOKED, [subject if known else NOBODY], Purpose.RESIDENT_REQUEST)
+        intent = Intent(Action.SEE_WHO_LOOKED, known or [NOBODY], Purpose.RESIDENT_REQUEST)
         record(session, ring if known else own, intent)
     return usages_by_code(seen)
 
