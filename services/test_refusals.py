@@ -194,9 +194,10 @@ async def test_police_political_legal_and_petition_agencies_get_nothing_from_any
 
 async def test_a_resident_with_a_token_gets_nothing_from_any_route(walk: Walk) -> None:
     """An account of the issuer is good for signing in alone: whose it is only the front door knows."""
-    for (path, method, asks), purpose in itertools.product(walk.routes(), Purpose):
-        answer = await walk.ask(method, path, "resident@resident", f"resident-{path}", str(purpose) if asks else None)
-        assert answer.status == 403, f"{method} {path} {purpose}"
+    for path, method, asks in walk.routes():
+        for purpose in [str(one) for one in Purpose] if asks else [None]:
+            answer = await walk.ask(method, path, "resident@resident", "resident", purpose)
+            assert answer.status == 403, f"{method} {path} {purpose}"
 
 
 async def test_no_feed_is_theirs(new_desk: Any) -> None:
