@@ -57,7 +57,7 @@ async def _on_facts_asserted(session: AsyncSession, received: Received) -> None:
             event.file_id,
             one.person_id,
             event.asserted_at,
-            one.card.model_dump_json(),
+            one.card.model_dump_json().encode(),
         )
         for one in event.subjects
         if one.person_id is not None

@@ -33,7 +33,7 @@ class Mention:
     file_id: UUID
     person_id: UUID
     asserted_at: datetime
-    card: str | None
+    card: bytes | None
 
 
 MOST_MENTIONS = 50
@@ -73,10 +73,10 @@ _FORGET_CARDS = """
 """
 _MENTION = """
     INSERT INTO mention (subject_id, record_id, file_id, person_id, asserted_at, card)
-    SELECT DISTINCT ON (subject_id) subject_id, record_id, file_id, person_id, asserted_at, CAST(card AS jsonb)
+    SELECT DISTINCT ON (subject_id) subject_id, record_id, file_id, person_id, asserted_at, card
     FROM unnest(
         CAST(:subjects AS uuid[]), CAST(:records AS uuid[]), CAST(:files AS uuid[]), CAST(:persons AS uuid[]),
-        CAST(:times AS timestamptz[]), CAST(:cards AS text[])
+        CAST(:times AS timestamptz[]), CAST(:cards AS bytea[])
     ) WITH ORDINALITY AS u (subject_id, record_id, file_id, person_id, asserted_at, card, i)
     WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = u.subject_id) ORDER BY subject_id, i DESC
     ON CONFLICT (subject_id) DO UPDATE SET person_id = excluded.person_id
@@ -163,7 +163,7 @@ async def seal_file(session: AsyncSession, file_id: UUID) -> None:
 async def mention(session: AsyncSession, record_id: UUID, subject_id: UUID) -> Mention | None:
     """A person's mention in a record; None if the record has no such person."""
     query = (
-        "SELECT subject_id, record_id, file_id, person_id, asserted_at, CAST(card AS text) FROM mention"
+        "SELECT subject_id, record_id, file_id, person_id, asserted_at, card FROM mention"
         " WHERE record_id = :record_id AND subject_id = :subject_id"
     )
     rows = await run(session, query, {"record_id": record_id, "subject_id": subject_id})

@@ -19,7 +19,7 @@ STATEMENTS = (
         file_id uuid NOT NULL,
         person_id uuid NOT NULL,
         asserted_at timestamptz NOT NULL,
-        card jsonb
+        card bytea
     )
     """,
     "CREATE INDEX mention_person ON mention (person_id)",
