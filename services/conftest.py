@@ -1,8 +1,10 @@
 """What tests of several services share: an edge to call without a network, and the records that they are given."""
 
+import asyncio
 import base64
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +14,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
 
@@ -40,6 +43,7 @@ from doorstep.kit.policy import Policy
 from doorstep.kit.service import Service
 from doorstep.kit.testing import KIT_TABLES, Databases
 from doorstep.kit.vault import Vault
+from doorstep.local.ports import free_ports
 from doorstep.referral.app import new_app as referral
 from doorstep.referral.consumers import handlers as referral_handlers
 from doorstep.registry.app import new_app as registry
@@ -349,3 +353,22 @@ async def estate(new_desk: NewDesk) -> Estate:
         },
     }
     return Estate(desks, handlers)
+
+
+@pytest.fixture(scope="module")
+async def front(estate: Estate) -> AsyncIterator[None]:
+    """The services that the gateway itself asks for residents, really listening."""
+    servers, running = [], []
+    for name in ("audit", "registry"):
+        [port] = free_ports(1)
+        config = uvicorn.Config(estate.desks[name].call.app, port=port, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        servers.append(server)
+        listening = socket.create_server(("127.0.0.1", port))
+        running.append(asyncio.create_task(server._serve([listening])))  # noqa: SLF001
+        setattr(estate.desks["gateway"].service.settings, f"{name}_url", f"http://127.0.0.1:{port}")
+    yield
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*running)

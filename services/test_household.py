@@ -5,6 +5,7 @@ doctor, and was served. Each other member walks every operation of the OpenAPI d
 hold; to be answered otherwise in the first household than in the second would tell.
 """
 
+import json
 import re
 import runpy
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ OTHERS = tuple(name for name in AGES if name != "adult")
 LONG = {"{record_id}/events"}  # would be open for as long as it is read
 _CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"(?<=doorstep_session=)[\w-]{43}"), "<cookie>"),
+    (re.compile(r"(?<=expires=)[^;]+"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "<time>"),
 )
 
@@ -119,11 +122,11 @@ async def worlds(estate: Any) -> tuple[World, World]:
     return told, quiet
 
 
-def operations(estate: Any) -> list[tuple[str, str, str | None]]:
+def operations(estate: Any, *services: str) -> list[tuple[str, str, str | None]]:
     """Method and path, at the front door, of every operation that a service publishes, and the token that it needs."""
     return [
         (method.upper(), outside(name, path), "resident" if "'authorization'" in str(operation) else None)
-        for name in SERVICES
+        for name in services or SERVICES
         for path, methods in estate.desks[name].call.app.openapi()["paths"].items()
         for method, operation in methods.items()
         if not any(path.endswith(one) for one in LONG)
@@ -138,6 +141,8 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
         return {"code": code, "staff": ["nobody-9"]}
     if path == "/api/proxies":
         return {"code": code, "proxy": None}
+    if path in ("/api/resident/session", "/api/resident/account") and method != "DELETE":
+        return {"code": str(uuid4())[:9]}
     if path.endswith("/ratings"):
         return {"id": str(uuid7()), "ref": thing, "solved": False, "stars": 1}
     return BODY_FOR(method.lower(), path)
@@ -145,11 +150,43 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
 
 def what(answer: Any) -> tuple[int, tuple[tuple[str, str], ...], str]:
     """All of an answer but what differs from one answer to the next."""
-    text = answer.raw.decode()
+    text, cookie = answer.raw.decode(), answer.headers.get("set-cookie", "")
     for pattern, name in _CHANGING:
-        text = pattern.sub(name, text)
+        text, cookie = pattern.sub(name, text), pattern.sub(name, cookie)
     kept = {name: value for name, value in answer.headers.items() if name not in ("date", "traceparent")}
-    return answer.status, tuple(sorted(kept.items())), text
+    return answer.status, tuple(sorted((kept | {"set-cookie": cookie}).items())), text
+
+
+async def session_of(estate: Any, world: World, who: str) -> dict[str, str]:
+    """The headers of a browser in which somebody signed in with a one-time code; of one too young to have a code."""
+    record = world.known[0 if who == "former" else len(AGES) + 2]
+    path = f"/api/sign-in-codes/{record}/subjects/{world.subjects[who]}"
+    body = {"id": str(uuid7()), "alone": True}
+    drawn = await estate.ask("POST", path, "collector", body, doorstep_purpose="resident-request")
+    ours = {"sec_fetch_site": "same-origin"}
+    if who == "small":
+        assert drawn.body["type"].endswith("too-young")
+        return ours
+    opened = await estate.ask("POST", "/api/resident/session", None, {"code": drawn.body["code"]}, **ours)
+    assert opened.status == 201
+    ours["cookie"] = opened.headers["set-cookie"].partition(";")[0]
+    answer = await estate.ask("GET", "/api/session", **ours)
+    return ours | {"doorstep_request_token": answer.headers["doorstep-request-token"]}
+
+
+async def walk_signed_in(estate: Any, world: World, who: str) -> list[Any]:
+    """What somebody is answered by what the front door answers itself, each time in a session of their own."""
+    found: list[Any] = []
+    more = await session_of(estate, world, who)
+    for method, path, _ in operations(estate, "gateway"):
+        for thing in known(world) if "{" in path else [""]:
+            asked = re.sub(r"{\w+}", thing, path)
+            if path.startswith("/api/resident/"):  # some end the session
+                more = await session_of(estate, world, who)
+            body = bodies(method, path, "", thing)
+            answer = await estate.ask(method, asked, None, body, **more, doorstep_purpose="resident-request")
+            found.append((method, path, what(answer)))
+    return found
 
 
 def known(world: World) -> list[str]:
@@ -190,6 +227,29 @@ async def test_no_answer_to_a_member_differs_by_what_concerns_another(
     assert [(one, other) for one, other in zip(told, quiet, strict=True) if one != other] == []
     spoken = "".join(str(one[-1]) for one in told)
     assert worlds[0].people["adult"].name not in spoken
+
+
+@pytest.mark.usefixtures("front")
+@pytest.mark.parametrize("who", AGES)
+async def test_no_answer_to_a_signed_in_member_differs_by_what_concerns_another(
+    estate: Any, worlds: tuple[World, World], who: str
+) -> None:
+    """Also to the adult: a session shows what a code shows, for whoever sits beside looks at the same page."""
+    told, quiet = [await walk_signed_in(estate, world, who) for world in worlds]
+    assert [(one, other) for one, other in zip(told, quiet, strict=True) if one != other] == []
+    answered = {path: answer for method, path, answer in told}
+    usages = json.loads(answered["/api/resident/usage"][-1])
+    assert (
+        answered["/api/resident/usage"][0]
+        == answered["/api/resident/exclusions"][0]
+        == (401 if who == "small" else 200)
+    )
+    assert {answer[0] for path, answer in answered.items() if not path.startswith("/api/resident/")} == {401}
+    if who == "small":
+        return
+    by_code = await estate.ask("POST", "/api/usage", None, {"code": worlds[0].codes[f"{who} {who != 'former'}"]})
+    assert len(usages["usages"]) >= len(by_code.body["usages"]) > 0
+    assert who == "former" or len(usages["usages"]) > len(by_code.body["usages"])  # those of two records
 
 
 async def test_the_member_whose_matters_they_are_is_answered_otherwise(

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from doorstep.audit.app import new_app as audit
 from doorstep.audit.operations.submitting import subject_index, submit_own
-from doorstep.contracts.codes import Action, Department, Role
+from doorstep.contracts.codes import Action, Department, Purpose, Role
 from doorstep.contracts.topics import SERVICES, TOPICS
 from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.domain.routes import outside
@@ -42,6 +42,8 @@ OPEN = {
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
     "/api/exclusions", "/api/proxies",
+    "/api/exclusions",
+    "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
 KINDS = [
@@ -92,6 +94,10 @@ def body_for(method: str, path: str) -> Any:
         "/confirmation": lambda: {"id": str(uuid7())},
         "/exclusions": lambda: {"staff": ["reviewer-5"]},
         "/proxies": lambda: {"code": "0000-0000-0000-0000", "proxy": None},
+        "/subjects/{subject_id}": lambda: {"id": str(uuid7()), "alone": True},
+        "/resident/session": lambda: {"code": "0000-0000"},
+        "/resident/account": lambda: {"code": "0000-0000"},
+        "/resident/usage": lambda: {},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()
@@ -186,6 +192,14 @@ async def test_police_political_legal_and_petition_agencies_get_nothing_from_any
         if answer.status != 403:
             answered.append(f"{method} {path} {role}@{agency}: {answer.status}")
     assert answered == []
+
+
+async def test_a_resident_with_a_token_gets_nothing_from_any_route(walk: Walk) -> None:
+    """An account of the issuer is good for signing in alone: whose it is only the front door knows."""
+    for path, method, asks in walk.routes():
+        for purpose in [str(one) for one in Purpose] if asks else [None]:
+            answer = await walk.ask(method, path, "resident@resident", "resident", purpose)
+            assert answer.status == 403, f"{method} {path} {purpose}"
 
 
 async def test_no_feed_is_theirs(new_desk: Any) -> None:

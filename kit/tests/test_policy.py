@@ -31,6 +31,7 @@ NAMED = (
     " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
+    " draw-sign-in-code"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -98,6 +99,10 @@ PERMITTED = [
     (
         STAFF[Role.REVIEWER], "name-exclusions", Resource("file"), Purpose.RESIDENT_REQUEST, None, None,
         "reviewer-names-exclusions",
+    ),
+    (
+        STAFF[Role.COLLECTOR], "draw-sign-in-code", Resource("sign-in-code", own_record=True),
+        Purpose.RESIDENT_REQUEST, None, None, "collector-draws-sign-in-codes",
     ),
     *(
         (STAFF[Role.AUDITOR], action, Resource("log"), AUDIT, None, None, "auditor-asks-the-log")

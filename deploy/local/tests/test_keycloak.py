@@ -311,8 +311,8 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
         for one in json.loads(profile)["attributes"]
         if "options" in one["validations"]
     }
-    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.RESIDENT, Role.SERVICE}
-    assert options["agency"] == {"station", *Department}
+    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.SERVICE}
+    assert options["agency"] == {"station", "resident", *Department}
     assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
 
 

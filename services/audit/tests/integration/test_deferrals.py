@@ -9,7 +9,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from doorstep.audit.domain.usage import Usage
-from doorstep.audit.operations.telling import see_by_code, see_by_paper
+from doorstep.audit.operations.telling import see_by_codes, see_by_paper
 from doorstep.contracts.codes import Action
 from doorstep.kit.intents import staff_subject
 
@@ -34,11 +34,11 @@ async def approve(house, deferral: str, who: str = AUDITOR):
 async def shown(house, subject: UUID, *, days: int = 0) -> list[Usage]:
     """What the code shows so many days from now."""
     async with house.desk.database.transaction() as session:
-        return await see_by_code(
+        return await see_by_codes(
             session,
             vault=house.vault,
             record=house.desk.service.record,
-            code=house.vault.follow_index(house.vault.follow_code(subject)),
+            codes=[house.vault.follow_index(house.vault.follow_code(subject))],
             now=datetime.now(UTC) + timedelta(days=days),
         )
 

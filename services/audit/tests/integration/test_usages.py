@@ -212,3 +212,24 @@ async def test_times_are_exact_and_in_utc(house):
     times = [datetime.fromisoformat(one["at"]) for one in (await house.by_code(person)).body["usages"]]
     assert all(before <= one <= datetime.now(UTC) for one in times)
     assert max(times) - min(times) < timedelta(minutes=5)
+
+
+async def test_the_codes_of_one_person_show_their_records_together_and_hide_what_one_hides(house):
+    first, second, wife = uuid4(), uuid4(), uuid4()
+    record = await a_record(house, first, wife)
+    await a_request(house, first, "justice", record)
+    await a_record(house, second)
+    code, other, hers = (house.vault.follow_code(one) for one in (first, second, wife))
+
+    async def shown(**body: object) -> list[dict[str, str]]:
+        answer = await house.desk.call("POST", "/api/usage", None, body)
+        assert answer.status == 200
+        return list(answer.body["usages"])
+
+    alone = await shown(code=code) + await shown(code=other)
+    together = await shown(code=code, others=[other, UNKNOWN])
+    assert together == sorted(alone, key=lambda one: (one["at"], one["entry_id"]), reverse=True)
+    assert len(together) == 10
+    assert await shown(code=code, others=[other, hers]) == together  # an entry about two stands there once
+    assert await shown(code=UNKNOWN, others=[other]) == await shown(code=other)
+    assert (await house.desk.call("POST", "/api/usage", None, {"code": code, "others": [other] * 50})).status == 422

@@ -1,5 +1,6 @@
 """The gateway over a real database; nobody answers behind it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookies import SimpleCookie
@@ -22,11 +23,14 @@ from doorstep.contracts.registry import AssertedSubject, FactsAsserted
 from doorstep.gateway.app import new_app
 from doorstep.gateway.consumers import HANDLERS
 from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.auth import Authenticator
 from doorstep.kit.consumer import Received
 from doorstep.kit.testing import KIT_TABLES
+from doorstep.local.issuer import AUDIENCE, Issuer
 from doorstep.local.ports import free_ports
 
 STATION = "station-7"
+PUBLIC = "http://127.0.0.1:8600"
 
 
 def settings(profile: str = "embedded", **more: Any) -> GatewaySettings:
@@ -268,3 +272,29 @@ async def way(desk: Any) -> Way:
     found = Way(desk, uuid7(), uuid7(), uuid4(), uuid4())
     await found.taken()
     return found
+
+
+@pytest.fixture(scope="module")
+async def issuer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Issuer]:
+    """The development issuer, really running."""
+    folder: Path = tmp_path_factory.mktemp("issuer")
+    issuer = Issuer(folder / "issuer.json", free_ports(1)[0])
+    await issuer.start()
+    yield issuer
+    await issuer.stop()
+
+
+@pytest.fixture(scope="module")
+async def door(new_desk: Any, issuer: Issuer) -> Any:
+    """The gateway, which takes the tokens of that issuer."""
+    made = await new_desk(
+        "gateway",
+        new_app,
+        settings(issuer=issuer.url, jwks_url=issuer.key_set_url, public_url=PUBLIC),
+        KIT_TABLES,
+        "doorstep.gateway:migrations",
+    )
+    made.service.authenticator = Authenticator(
+        issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE, development=True
+    )
+    return made

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,41 +14,13 @@ from pydantic import ValidationError
 
 from doorstep.gateway.app import new_app
 from doorstep.gateway.settings import GatewaySettings
-from doorstep.kit.auth import Authenticator
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.local import sign_in as development
-from doorstep.local.issuer import AUDIENCE, Issuer
-from doorstep.local.ports import free_ports
+from doorstep.local.issuer import AUDIENCE
 
 PUBLIC = "http://127.0.0.1:8600"
 OURS = {"origin": PUBLIC, "sec_fetch_site": "same-origin"}
 PASS_OVER = {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1}
-
-
-@pytest.fixture(scope="module")
-async def issuer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Issuer]:
-    """The development issuer, really running."""
-    folder: Path = tmp_path_factory.mktemp("issuer")
-    issuer = Issuer(folder / "issuer.json", free_ports(1)[0])
-    await issuer.start()
-    yield issuer
-    await issuer.stop()
-
-
-@pytest.fixture(scope="module")
-async def door(new_desk: Any, settings_for: Any, issuer: Issuer) -> Any:
-    """The gateway, which takes the tokens of that issuer."""
-    made = await new_desk(
-        "gateway",
-        new_app,
-        settings_for(issuer=issuer.url, jwks_url=issuer.key_set_url, public_url=PUBLIC),
-        KIT_TABLES,
-        "doorstep.gateway:migrations",
-    )
-    made.service.authenticator = Authenticator(
-        issuer=issuer.url, jwks_url=issuer.key_set_url, audience=AUDIENCE, development=True
-    )
-    return made
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ KEY_ID_PREFIX = DEVELOPMENT_KEYS
 """Every key id begins so; an authenticator outside the embedded profile refuses such keys."""
 
 _PORTAL = "national-portal"
-_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, *(str(department) for department in Department)})
+_RESIDENT = "resident"
+_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, _RESIDENT, *(str(department) for department in Department)})
 
 
 class UnknownClaim(ValueError):

@@ -34,6 +34,10 @@ _ROLES = {
     Role.AUDITOR: "审计员 auditor",
     Role.OPERATOR: "运维员 operator",
 }
+_RESIDENTS = {
+    "resident": "居民（账户一） resident, first account",
+    "resident-2": "居民（账户二） resident, second account",
+}
 _PAGE = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>登录 Sign in</title><style>body{{font:16px/1.6 system-ui,sans-serif;max-width:30rem;margin:3rem auto}}
 button{{display:block;width:100%;padding:.6rem;margin:.4rem 0;font:inherit;text-align:left}}</style>
@@ -48,16 +52,19 @@ class Person:
     role: str
     agency: str
     station: str | None
+    account: str = ""
 
     @property
     def subject(self) -> str:
-        """Their staff id."""
-        return str(uuid5(NAMESPACE_URL, f"doorstep:{self.role}/{self.agency}"))
+        """What the issuer calls them."""
+        return str(uuid5(NAMESPACE_URL, f"doorstep:{self.role}/{self.agency}{self.account}"))
 
 
-PEOPLE = {f"{role}": Person(role, "station", _FIRST_STATION) for role in _ROLES} | {
-    f"officer-{one}": Person(Role.OFFICER, one, None) for one in Department
-}
+PEOPLE = (
+    {f"{role}": Person(role, "station", _FIRST_STATION) for role in _ROLES}
+    | {f"officer-{one}": Person(Role.OFFICER, one, None) for one in Department}
+    | {name: Person(Role.RESIDENT, "resident", None, name) for name in _RESIDENTS}
+)
 
 
 @dataclass(frozen=True)
@@ -228,4 +235,4 @@ def _title(person: Person) -> str:
     if person.role == Role.OFFICER:
         zh, en = AGENCY_NAMES[person.agency]
         return f"{zh}经办人 officer, {en.lower()}"
-    return _ROLES[Role(person.role)]
+    return _RESIDENTS.get(person.account) or _ROLES[Role(person.role)]

@@ -313,9 +313,13 @@ class Behind(BaseModel):
 
 
 class UsageBody(Body):
-    """The code on the receipt; `before` is `next` of an answer, to read on where it ended."""
+    """The code on the receipt; `before` is `next` of an answer, to read on where it ended.
+
+    `others` are codes of the same person's other records: what is shown is shown of all of them together.
+    """
 
     code: Annotated[str, Field(min_length=1, max_length=64)]
+    others: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=49)] = ()
     before: Behind | None = None
 
 

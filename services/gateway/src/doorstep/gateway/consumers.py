@@ -15,7 +15,7 @@ from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.wire import format_time
 from doorstep.gateway import queries
 from doorstep.gateway.domain.journey import Step, StepKind
-from doorstep.gateway.queries import Journey
+from doorstep.gateway.queries import Journey, Mention
 from doorstep.kit.consumer import Handler, Received
 
 
@@ -48,6 +48,21 @@ async def _on_facts_asserted(session: AsyncSession, received: Received) -> None:
         for one in event.subjects
     ]
     await queries.append(session, event.record_id, found)
+    if event.address_sealed:
+        await queries.seal_file(session, event.file_id)
+    people = [
+        Mention(
+            one.subject_id,
+            event.record_id,
+            event.file_id,
+            one.person_id,
+            event.asserted_at,
+            one.card.model_dump_json().encode(),
+        )
+        for one in event.subjects
+        if one.person_id is not None
+    ]
+    await queries.add_mentions(session, people)
 
 
 async def _on_needs_assessed(session: AsyncSession, received: Received) -> None:

@@ -1,9 +1,10 @@
 """HTTP bodies of the gateway."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import UUID7, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
 from doorstep.contracts.facts import CATALOGUE, SubjectKind
@@ -82,3 +83,57 @@ def _fact(fact: dict[str, Any]) -> FactNamed:
     code, known = fact["code"], CATALOGUE.get(fact["code"])
     zh, en = (known.zh, known.en) if known else (code, code)
     return FactNamed(code=code, zh=zh, en=en, value=fact.get("value"))
+
+
+class Body(BaseModel):
+    """A body that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DrawCodeBody(Body):
+    """A wish for a one-time code; `id` is made by the client. The collector is alone with the person, and says so."""
+
+    id: UUID7
+    alone: Literal[True]
+
+
+class CodeDrawn(BaseModel):
+    """A one-time code, to be read aloud to its person and nobody besides, and until when it can be used."""
+
+    code: str
+    valid_until: datetime
+
+
+class CodeBody(Body):
+    """A one-time code, however it is typed."""
+
+    code: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class ResidentSession(BaseModel):
+    """A resident's session was opened: in how many seconds it ends at the latest."""
+
+    ends_in: int
+
+
+class Behind(Body):
+    """The place in a list behind the usage of this time and entry."""
+
+    at: AwareDatetime
+    entry_id: UUID
+
+
+class OwnUsageBody(Body):
+    """`before` is `next` of an answer, to read on where it ended."""
+
+    before: Behind | None = None
+
+
+StaffId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class OwnExclusionsBody(Body):
+    """All staff, by the number that their badge shows, who must not handle your matter; nobody if empty."""
+
+    staff: Annotated[tuple[StaffId, ...], Field(max_length=20)]

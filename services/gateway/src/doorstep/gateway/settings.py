@@ -13,7 +13,8 @@ class GatewaySettings(Settings):
     """Where the others are; how browsers sign in; how much one caller may ask.
 
     `public_url` is the front door's origin as browsers know it; without it nobody signs in here. `session_idle` and
-    `session_ends` are seconds. `trusted_proxies` are networks, with commas, whose X-Forwarded-For is believed. Limits
+    `session_ends` are seconds, `resident_idle` and `resident_ends` those of residents; a one-time code holds for
+    `sign_in_code_holds` seconds. `trusted_proxies` are networks, with commas, whose X-Forwarded-For is believed. Limits
     are requests a minute, counted at each process.
     """
 
@@ -27,9 +28,13 @@ class GatewaySettings(Settings):
     page_client_secret: SecretStr = SecretStr("")
     session_idle: int = 1800
     session_ends: int = 36_000
+    resident_idle: int = 600
+    resident_ends: int = 1800
+    sign_in_code_holds: int = Field(default=900, ge=60, le=3600)
     trusted_proxies: str = ""
     limit_per_address: int = Field(default=120_000, ge=1)
     limit_per_principal: int = Field(default=120_000, ge=1)
+    limit_codes_per_address: int = Field(default=20, ge=1)
 
     @field_validator("public_url")
     @classmethod

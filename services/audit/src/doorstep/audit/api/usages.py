@@ -6,7 +6,7 @@ from itertools import islice
 from fastapi import APIRouter, Request
 
 from doorstep.audit.operations.pacing import Pace
-from doorstep.audit.operations.telling import see_by_code
+from doorstep.audit.operations.telling import see_by_codes
 from doorstep.audit.schemas import Behind, UsageBody, UsageShown, UsagesShown
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
@@ -29,11 +29,11 @@ async def see_usages(body: UsageBody, request: Request, service: ServiceDep, ses
     if seconds:
         zh, en = "查询过于频繁，请稍后再试。", "Too often; try again later."
         raise Problem(429, "too-often", zh, en, headers={"Retry-After": str(seconds)})
-    found = await see_by_code(
+    found = await see_by_codes(
         session,
         vault=service.vault,
         record=service.record,
-        code=code,
+        codes=[code, *(service.vault.follow_index(one) for one in body.others)],
         now=datetime.now(UTC),
         log_unknown=pace.quiet,
     )

@@ -26,6 +26,8 @@ DEEDS: dict[str, str] = {
     Action.READ_FEED_SETTINGS: "查看推送设置", Action.READ_FEED: "取走推送", Action.ACKNOWLEDGE_ERASURE: "确认删除",
     Action.LIST_UNERASED: "列出未确认删除", Action.NAME_EXCLUSIONS: "指定回避人员",
     Action.NAME_PROXY: "指定代理人",
+    Action.DRAW_SIGN_IN_CODE: "生成登录码", Action.SIGN_IN: "居民登录",
+    Action.LINK_ACCOUNT: "关联居民账户", Action.UNLINK_ACCOUNT: "解除居民账户关联",
     Action.BREAK_GLASS: "紧急授权", Action.LIST_BREAK_GLASS: "列出紧急授权",
     Action.ACKNOWLEDGE_BREAK_GLASS: "知悉紧急授权", Action.REVIEW_BREAK_GLASS: "复核紧急授权",
     Action.ACTIVATE_POLICY: "启用策略", Action.ACTIVATE_RULES: "启用规则", Action.ACTIVATE_KEYS: "启用密钥",

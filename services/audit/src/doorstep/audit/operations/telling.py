@@ -24,30 +24,38 @@ from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
 _FOLLOWED = text(
     """
-    SELECT holder, 'done' AS outcome FROM follower WHERE code = :code
-    UNION ALL SELECT holder, 'by-proxy' FROM proxy WHERE code = :code AND until > :now
+    SELECT code, holder, 'done' AS outcome FROM follower WHERE code = ANY(CAST(:codes AS bytea[]))
+    UNION ALL
+    SELECT code, holder, 'by-proxy' FROM proxy WHERE code = ANY(CAST(:codes AS bytea[])) AND until > :now
+    ORDER BY code
     """
 )
 _SINCE = text("SELECT min(hour) FROM detail")
 
 
-async def see_by_code(
-    session: AsyncSession, *, vault: Vault, record: Record, code: bytes, now: datetime, log_unknown: bool = True
+async def see_by_codes(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    record: Record,
+    codes: Sequence[bytes],
+    now: datetime,
+    log_unknown: bool = True,
 ) -> list[Usage]:
-    """What whoever holds the follow code, or the proxy's, of this index may see, the newest first.
+    """What whoever holds the follow codes, or those of proxies, of these indexes may see, the newest first.
 
-    The look is logged under the code's person; that of a code which nobody has under nobody, unless not `log_unknown`.
+    What hides something of one hides it of all. The look is logged under whose codes they are; that of codes which
+    nobody has under nobody, unless not `log_unknown`.
     """
-    found = (await session.execute(_FOLLOWED, {"code": code, "now": now})).first()
-    subject = uuid4() if found is None else holder_of(vault, found.holder)
+    found = (await session.execute(_FOLLOWED, {"codes": list(codes), "now": now})).all()
+    subjects = [holder_of(vault, row.holder) for row in found] or [uuid4()]
     own = await vault.ring([NOBODY], create=True)
-    ring = await vault.ring([subject])
-    seen = await _told(session, vault, ring, [subject], now)
-    known = subject in ring
+    ring = await vault.ring(subjects)
+    seen = await _told(session, vault, ring, subjects, now)
+    known = [subject for subject in subjects if subject in ring]
     if known or log_unknown:
-        outcome = found.outcome if known and found is not None else "done"
-        about = [subject if known else NOBODY]
-        intent = Intent(Action.SEE_WHO_LOOKED, about, Purpose.RESIDENT_REQUEST, outcome=outcome)
+        outcome = "by-proxy" if any(row.outcome == "by-proxy" for row in found) else "done"
+        intent = Intent(Action.SEE_WHO_LOOKED, known or [NOBODY], Purpose.RESIDENT_REQUEST, outcome=outcome)
         record(session, ring if known else own, intent)
     return usages_by_code(seen)
 

@@ -40,6 +40,11 @@ async def forward(request: Request) -> Response:
     if found is None:
         raise Problem(404, "no-such-path", "没有这个地址，见 /openapi.json。", "No such address; see /openapi.json.")
     service, inner = found
+    return await hand_on(request, service, inner, await request.body())
+
+
+async def hand_on(request: Request, service: str, inner: str, body: bytes) -> Response:
+    """Ask a service behind, as `request` asks, for `inner` with this body, and hand back what it answers."""
     settings: GatewaySettings = request.app.state.service.settings
     client: aiohttp.ClientSession = request.app.state.client()
     url = URL(settings.address_of(service) + inner, encoded=True).with_query(request.query_params.multi_items())
@@ -47,7 +52,6 @@ async def forward(request: Request) -> Response:
     parent = current_traceparent()
     if parent is not None:
         headers["traceparent"] = parent
-    body = await request.body()
     wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) else client.timeout
     try:
         answer = await client.request(

@@ -2,7 +2,8 @@
 
 A browser cannot send a token: its session's cookie becomes the token that the issuer gave for it. Invariants: what
 changes something by a cookie comes from a page of ours, which says the session's request token, or is refused; a
-cookie counts for nobody else's page; where a token is sent, no cookie is looked at. An event source cannot send a
+cookie counts for nobody else's page; where a token is sent, no cookie is looked at; a resident's session becomes no
+token, and opens nothing but what is for residents. An event source cannot send a
 header: its purpose and case stand in the address. No answer is kept by caches unless its service says so, or taken for
 another type than it names.
 """
@@ -23,10 +24,10 @@ from doorstep.contracts.codes import Purpose
 from doorstep.gateway.api.issuer import Issuer
 from doorstep.gateway.domain.addresses import caller_address, networks
 from doorstep.gateway.domain.pace import Pace
-from doorstep.gateway.domain.session import SAFE, of_our_pages
+from doorstep.gateway.domain.session import SAFE, Tokens, of_our_pages
 from doorstep.gateway.errors import IssuerAway, NoSignIn, SignInRefused
 from doorstep.gateway.operations import sessions
-from doorstep.gateway.operations.sessions import Open
+from doorstep.gateway.operations.sessions import Idle, Open, Opening
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.auth import NotAuthenticated
 from doorstep.kit.db import DATABASE_ERRORS
@@ -37,6 +38,8 @@ from doorstep.kit.telemetry import REFUSALS, REQUESTS
 
 SESSION = "session"
 REQUEST_TOKEN = "doorstep-request-token"  # noqa: S105 — a header's name
+ADDRESS, RESIDENT = "address", "resident"
+"""Under these names a request's state has from where it comes, and a resident's open session."""
 
 _API = "/api/"
 _JOURNEYS = "/api/journeys/"
@@ -66,19 +69,30 @@ class Sessions:
     settings: GatewaySettings
     issuer: Issuer
 
+    def opening(self, headers: Headers, *, resident: bool) -> Opening:
+        """How a session of this browser is opened."""
+        ends = self.settings.resident_ends if resident else self.settings.session_ends
+        return Opening(cookie_of(headers, self.settings.cookie(SESSION)) or "", ends, self._idle)
+
+    @property
+    def _idle(self) -> Idle:
+        return Idle(self.settings.session_idle, self.settings.resident_idle)
+
     async def find(self, value: str) -> Open | None:
-        """The open session of a cookie, its tokens still good for a while; None if there is none any more.
+        """The open session of a cookie, a staff's tokens still good for a while; None if there is none any more.
 
         Raises IssuerAway, one of DATABASE_ERRORS.
         """
         for _ in range(_LOOKS):
             found = await self._find(value)
-            if found is None or found.tokens.expires_at - time.time() > _RENEWED_BEFORE:
+            if found is None or found.resident or found.tokens is None:
+                return found
+            if found.tokens.expires_at - time.time() > _RENEWED_BEFORE:
                 return found
             async with self.service.database.transaction() as session:
                 claimed = await sessions.claim_renewal(session, found=found)
             if claimed:
-                return await self._renewed(value, found)
+                return await self._renewed(value, found, found.tokens)
             if found.tokens.expires_at > time.time():
                 return found  # somebody else is renewing it, and it still serves
             await asyncio.sleep(_LOOK)
@@ -86,15 +100,13 @@ class Sessions:
 
     async def _find(self, value: str) -> Open | None:
         async with self.service.database.transaction() as session:
-            return await sessions.find_session(
-                session, vault=self.service.vault, value=value, idle=self.settings.session_idle
-            )
+            return await sessions.find_session(session, vault=self.service.vault, value=value, idle=self._idle)
 
-    async def _renewed(self, value: str, found: Open) -> Open | None:
+    async def _renewed(self, value: str, found: Open, old: Tokens) -> Open | None:
         try:
-            tokens = await self.issuer.renewed(found.tokens)
+            tokens = await self.issuer.renewed(old)
         except (IssuerAway, NoSignIn):
-            if found.tokens.expires_at > time.time():
+            if old.expires_at > time.time():
                 return found
             raise IssuerAway from None
         except SignInRefused:  # signed out at the issuer, or the token was used already by somebody who then died
@@ -105,15 +117,15 @@ class Sessions:
             await sessions.renew_session(session, vault=self.service.vault, found=found, tokens=tokens)
         return Open(found.id, tokens, found.version + 1)
 
-    def check_sent_by_our_page(self, method: str, headers: Headers, value: str) -> None:
-        """Refuse what another site has a browser send with its cookie. Raises Problem."""
+    def check_sent_by_our_page(self, method: str, headers: Headers, value: str | None) -> None:
+        """Refuse what another site has a browser send with its cookie, or to have one set. Raises Problem."""
         safe = method in SAFE
         ours = of_our_pages(
             self.settings.public_url, origin=headers.get("origin"), fetch_site=headers.get("sec-fetch-site"), safe=safe
         )
-        token = sessions.request_token(self.service.vault, value)
         told = headers.get(REQUEST_TOKEN, "").encode("latin-1")
-        if not ours or not (safe or hmac.compare_digest(told, token.encode())):
+        token = "" if value is None else sessions.request_token(self.service.vault, value)
+        if not ours or not (safe or value is None or hmac.compare_digest(told, token.encode())):
             zh, en = "请从本站页面发起操作。", "Do this from a page of this site."
             raise Problem(403, "cross-site", zh, en)
 
@@ -160,17 +172,18 @@ class Front:
         check_headers(headers)
         if scope.get("client"):
             address = caller_address(scope["client"][0], headers.getlist("x-forwarded-for"), self._proxies)
+            scope.setdefault("state", {})[ADDRESS] = address
             self._count(self._addresses, address)
         if not scope["path"].startswith(_API):
             return
         value = cookie_of(headers, self._settings.cookie(SESSION))
         if value and "authorization" not in headers:
-            await self._by_cookie(scope["method"], headers, value)
+            await self._by_cookie(scope, headers, value)
         await self._count_principal(headers.get("authorization", ""))
         if scope["method"] == "GET" and scope["path"].startswith(_JOURNEYS):
             _say_why(headers, scope["query_string"].decode("latin-1"))
 
-    async def _by_cookie(self, method: str, headers: MutableHeaders, value: str) -> None:
+    async def _by_cookie(self, scope: Scope, headers: MutableHeaders, value: str) -> None:
         try:
             found = await self._sessions.find(value)
         except IssuerAway:
@@ -179,8 +192,13 @@ class Front:
         except DATABASE_ERRORS:
             zh, en = "数据库暂时没有回应，请稍后再试。", "The database does not answer now; try again in a moment."
             raise Problem(503, "database-away", zh, en, headers={"Retry-After": "1"}) from None
-        if found is not None:
-            self._sessions.check_sent_by_our_page(method, headers, value)
+        if found is None:
+            return
+        self._sessions.check_sent_by_our_page(scope["method"], headers, value)
+        if found.resident:
+            scope.setdefault("state", {})[RESIDENT] = found
+            self._count(self._principals, found.id.hex())
+        elif found.tokens is not None:
             headers["authorization"] = f"Bearer {found.tokens.access}"
 
     async def _count_principal(self, authorization: str) -> None:

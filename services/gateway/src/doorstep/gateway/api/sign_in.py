@@ -7,13 +7,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from doorstep.contracts.codes import Role
-from doorstep.gateway.api.front import REQUEST_TOKEN, SESSION, Sessions, cookie_of
-from doorstep.gateway.domain.session import PAGE, Beginning
+from doorstep.gateway.api.front import REQUEST_TOKEN, RESIDENT, SESSION, Sessions, cookie_of
+from doorstep.gateway.domain.session import PAGE, Beginning, Tokens
 from doorstep.gateway.errors import IssuerAway, NoSignIn, SignInRefused
 from doorstep.gateway.operations import sessions
+from doorstep.gateway.operations.residents import account_of, sign_in_by_account
+from doorstep.gateway.operations.sessions import Open
+from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.auth import NotAuthenticated
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
@@ -32,6 +36,13 @@ class WhoIsSignedIn(BaseModel):
     role: Role
     agency: str
     station: str | None
+
+
+class ResidentSignedIn(WhoIsSignedIn):
+    """The same of a resident: whether it is known who they are, and whether they signed in with an account."""
+
+    known: bool
+    account: bool
 
 
 @router.get("/sign-in")
@@ -81,19 +92,31 @@ async def callback(
         raise Problem(403, "sign-in-refused", zh, en) from None
     except IssuerAway:
         raise _away() from None
-    value = await sessions.open_session(
-        session,
-        vault=asked.service.vault,
-        tokens=tokens,
-        replaced=cookie_of(request.headers, asked.settings.cookie(SESSION)) or "",
-        idle=asked.settings.session_idle,
-        ends=asked.settings.session_ends,
-    )
+    value = await _open(asked, session, request, tokens)
     response = RedirectResponse(beginning.page, status_code=303)
+    set_session(response, asked.settings, value)
     secure = asked.settings.secure
-    response.set_cookie(asked.settings.cookie(SESSION), value, httponly=True, secure=secure, samesite="strict")
     response.delete_cookie(asked.settings.cookie(BEGINNING), httponly=True, secure=secure, samesite="lax")
     return response
+
+
+async def _open(asked: Sessions, session: AsyncSession, request: Request, tokens: Tokens) -> str:
+    """Open a session of whom the tokens name; of a resident, of whom their account is linked to."""
+    vault, principal = asked.service.vault, await asked.service.authenticator.verify(tokens.access)
+    opening = asked.opening(request.headers, resident=principal.role is Role.RESIDENT)
+    if principal.role is not Role.RESIDENT:
+        return await sessions.open_session(session, vault=vault, opening=opening, tokens=tokens)
+    account = account_of(vault, asked.settings.issuer, principal.subject, tokens)
+    return await sign_in_by_account(session, vault=vault, account=account, opening=opening)
+
+
+def set_session(response: Response, settings: GatewaySettings, value: str | None) -> None:
+    """Give the browser the cookie of its session, or take it away."""
+    name = settings.cookie(SESSION)
+    if value is None:
+        response.delete_cookie(name, httponly=True, secure=settings.secure, samesite="strict")
+    else:
+        response.set_cookie(name, value, httponly=True, secure=settings.secure, samesite="strict")
 
 
 @router.post("/sign-out")
@@ -108,9 +131,7 @@ async def sign_out(request: Request, session: SessionDep) -> Response:
         tokens = await sessions.end_session(session, vault=asked.service.vault, value=value)
         onward = None if tokens is None else await _onward(asked, tokens.identity)
     response = JSONResponse({"continue": onward})
-    response.delete_cookie(
-        asked.settings.cookie(SESSION), httponly=True, secure=asked.settings.secure, samesite="strict"
-    )
+    set_session(response, asked.settings, None)
     return response
 
 
@@ -129,14 +150,22 @@ async def who_is_signed_in(
 ) -> Response:
     """Who is signed in, and in a header what their pages say when they change something."""
     asked: Sessions = request.app.state.sessions
+    resident: Open | None = getattr(request.state, RESIDENT, None)
+    if resident is not None:
+        known, account = resident.subject_id is not None, resident.account is not None
+        who = ResidentSignedIn(role=Role.RESIDENT, agency="resident", station=None, known=known, account=account)
+        return _told(asked, request, who)
     try:
         principal = await service.authenticator.verify(authorization.partition(" ")[2])
     except NotAuthenticated:
         await _offered(asked)
         raise Problem(401, "not-signed-in", "请先登录。", "Sign in first.", refusal=False) from None
-    who = WhoIsSignedIn(role=principal.role, agency=principal.agency, station=principal.station)
+    return _told(asked, request, WhoIsSignedIn(role=principal.role, agency=principal.agency, station=principal.station))
+
+
+def _told(asked: Sessions, request: Request, who: WhoIsSignedIn) -> Response:
     value = cookie_of(request.headers, asked.settings.cookie(SESSION))
-    headers = {REQUEST_TOKEN: sessions.request_token(service.vault, value)} if value else None
+    headers = {REQUEST_TOKEN: sessions.request_token(asked.service.vault, value)} if value else None
     return JSONResponse(who.model_dump(mode="json"), headers=headers)
 
 

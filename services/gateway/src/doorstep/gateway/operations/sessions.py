@@ -2,11 +2,13 @@
 
 Invariants: the cookie's value is nowhere stored, its keyed index is; tokens are sealed for that session alone, under a
 key that the keyset wraps; a session ends when it was not used for a while, and at the latest at its end, whatever runs
-or dies; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies.
+or dies; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies. A
+resident's session names a subject, or an account that is linked to none yet; its tokens serve for signing out alone.
 """
 
 import secrets
 from dataclasses import dataclass
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,16 +22,17 @@ RENEWING_LAPSES = 10
 _FIELD = "browser-session"
 _NOTED_EVERY = 60
 _OPEN = """
-    INSERT INTO browser_session (id, tokens, ends_at) VALUES (:id, :tokens, now() + make_interval(secs => :ends))
+    INSERT INTO browser_session (id, tokens, ends_at, resident, subject_id, account)
+    VALUES (:id, :tokens, now() + make_interval(secs => :ends), :resident, :subject_id, :account)
 """
-_SWEEP = """
-    DELETE FROM browser_session
-    WHERE ends_at <= now() OR used_at <= now() - make_interval(secs => :idle) OR id = :replaced
+_IDLE = """
+    now() - CASE WHEN resident THEN make_interval(secs => :resident_idle) ELSE make_interval(secs => :idle) END
 """
-_FIND = """
-    SELECT tokens, version, used_at < now() - make_interval(secs => :noted) AS stale FROM browser_session
-    WHERE id = :id AND ends_at > now() AND used_at > now() - make_interval(secs => :idle)
-"""
+_SWEEP = f"DELETE FROM browser_session WHERE ends_at <= now() OR used_at <= {_IDLE} OR id = :replaced"  # noqa: S608
+_FIND = f"""
+    SELECT tokens, version, used_at < now() - make_interval(secs => :noted) AS stale, resident, subject_id, account
+    FROM browser_session WHERE id = :id AND ends_at > now() AND used_at > {_IDLE}
+"""  # noqa: S608
 _USE = "UPDATE browser_session SET used_at = now() WHERE id = :id"
 _CLAIM = """
     UPDATE browser_session SET renewing_until = now() + make_interval(secs => :lapses)
@@ -43,36 +46,81 @@ _END = "DELETE FROM browser_session WHERE id = :id RETURNING tokens"
 
 
 @dataclass(frozen=True)
+class Idle:
+    """After how many seconds without use sessions end: those of staff, and those of residents."""
+
+    staff: int
+    residents: int
+
+    @property
+    def values(self) -> dict[str, float]:
+        """As the statements take them."""
+        return {"idle": float(self.staff), "resident_idle": float(self.residents)}
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a session is opened: the cookie that it replaces, in how many seconds it ends at the latest, what is idle."""
+
+    replaced: str
+    ends: int
+    idle: Idle
+
+
+@dataclass(frozen=True)
 class Open:
-    """A session that is open, as it was found."""
+    """A session that is open, as it was found; only one that a resident opened by a code has no tokens."""
 
     id: bytes
-    tokens: Tokens
+    tokens: Tokens | None
     version: int
+    resident: bool = False
+    subject_id: UUID | None = None
+    account: bytes | None = None
 
 
 async def open_session(
-    session: AsyncSession, *, vault: Vault, tokens: Tokens, replaced: str, idle: int, ends: int
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    opening: Opening,
+    tokens: Tokens | None,
+    subject_id: UUID | None = None,
+    account: bytes | None = None,
 ) -> str:
-    """Open a session; gives the cookie's value. The browser's session before, and those that are over, are deleted."""
+    """Open a session; gives the cookie's value. The browser's session before, and those that are over, are deleted.
+
+    With a subject or an account it is a resident's.
+    """
     value = secrets.token_urlsafe(32)
     found = vault.blind_index(_FIELD, value)
-    sealed = await _sealed(vault, found, tokens)
-    await run(session, _SWEEP, {"idle": float(idle), "replaced": vault.blind_index(_FIELD, replaced)})
-    await run(session, _OPEN, {"id": found, "tokens": sealed, "ends": float(ends)})
+    replaced = vault.blind_index(_FIELD, opening.replaced)
+    await run(session, _SWEEP, {**opening.idle.values, "replaced": replaced})
+    values = {
+        "id": found,
+        "tokens": None if tokens is None else await _sealed(vault, found, tokens),
+        "ends": float(opening.ends),
+        "resident": subject_id is not None or account is not None,
+        "subject_id": subject_id,
+        "account": account,
+    }
+    await run(session, _OPEN, values)
     return value
 
 
-async def find_session(session: AsyncSession, *, vault: Vault, value: str, idle: int) -> Open | None:
+async def find_session(session: AsyncSession, *, vault: Vault, value: str, idle: Idle) -> Open | None:
     """The open session of a cookie, noted as used; None if there is none any more."""
     found = vault.blind_index(_FIELD, value)
-    rows = await run(session, _FIND, {"id": found, "idle": float(idle), "noted": float(_NOTED_EVERY)})
+    rows = await run(session, _FIND, {"id": found, "noted": float(_NOTED_EVERY), **idle.values})
     if not rows:
         return None
-    if rows[0]["stale"]:
+    row = rows[0]
+    if row["stale"]:
         await run(session, _USE, {"id": found})
-    tokens = await _opened(vault, found, rows[0]["tokens"])
-    return None if tokens is None else Open(found, tokens, rows[0]["version"])
+    tokens = None if row["tokens"] is None else await _opened(vault, found, row["tokens"])
+    if tokens is None and row["tokens"] is not None:
+        return None
+    return Open(found, tokens, row["version"], row["resident"], row["subject_id"], row["account"])
 
 
 async def claim_renewal(session: AsyncSession, *, found: Open) -> bool:
@@ -88,10 +136,11 @@ async def renew_session(session: AsyncSession, *, vault: Vault, found: Open, tok
 
 
 async def end_session(session: AsyncSession, *, vault: Vault, value: str) -> Tokens | None:
-    """End the session of a cookie; gives its last tokens, None if there was none."""
+    """End the session of a cookie; gives its last tokens, None if there were none."""
     found = vault.blind_index(_FIELD, value)
     rows = await run(session, _END, {"id": found})
-    return await _opened(vault, found, rows[0]["tokens"]) if rows else None
+    tokens = rows[0]["tokens"] if rows else None
+    return None if tokens is None else await _opened(vault, found, tokens)
 
 
 def request_token(vault: Vault, value: str) -> str:

@@ -14,6 +14,8 @@ const actions = {
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "name-exclusions": ["指定回避人员", "name exclusions"],
   "name-proxy": ["指定代理人", "name a proxy"],
+  "draw-sign-in-code": ["生成登录码", "draw a one-time code"], "sign-in": ["居民登录", "sign in"],
+  "link-account": ["关联居民账户", "link an account"], "unlink-account": ["解除居民账户关联", "unlink an account"],
   "break-glass": ["紧急授权", "break the glass"], "list-break-glass": ["列出紧急授权", "list emergency accesses"],
   "acknowledge-break-glass": ["知悉紧急授权", "acknowledge an emergency access"], "review-break-glass": ["复核紧急授权", "review an emergency access"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],

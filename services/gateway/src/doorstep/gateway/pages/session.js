@@ -8,6 +8,7 @@ const signedIn = (() => {
   const agencies = {
     "station": ["服务站", "station"], "civil-affairs": ["民政", "civil affairs"], "health": ["卫健", "health"], "justice": ["司法", "justice"],
     "fire": ["消防", "fire"], "labour": ["人社", "labour"], "housing": ["住建", "housing"],
+    "resident": ["", ""],
   };
   const texts = { signIn: ["登录", "Sign in"], another: ["换一个身份登录", "Sign in as somebody else"], signOut: ["退出", "Sign out"] };
   let who = null, token = null, offers = false;
@@ -46,5 +47,5 @@ const signedIn = (() => {
     return anchor;
   }
 
-  return { look, draw, link, offered: () => offers };
+  return { look, draw, link, offered: () => offers, reader: () => who, token: () => token };
 })();
