@@ -42,7 +42,6 @@ OPEN = {
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
     "/api/exclusions", "/api/proxies",
-    "/api/exclusions",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
