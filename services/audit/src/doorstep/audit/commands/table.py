@@ -23,7 +23,7 @@ DEEDS: dict[str, str] = {
     Action.ASK_TO_DEFER: "申请暂缓告知", Action.APPROVE_DEFERRAL: "批准暂缓告知", Action.ERASE_SUBJECT: "清除",
     Action.DECLARE_TIES: "申报利益关系", Action.WITHDRAW_KEY: "撤销公钥", Action.CHANGE_ENDPOINT: "变更推送地址",
     Action.READ_FEED_SETTINGS: "查看推送设置", Action.READ_FEED: "取走推送", Action.ACKNOWLEDGE_ERASURE: "确认删除",
-    Action.LIST_UNERASED: "列出未确认删除", Action.NAME_EXCLUSIONS: "指定回避人员",
+    Action.LIST_UNERASED: "列出未确认删除", Action.SEE_FIGURES: "查看统计", Action.NAME_EXCLUSIONS: "指定回避人员",
     Action.BREAK_GLASS: "紧急授权", Action.LIST_BREAK_GLASS: "列出紧急授权",
     Action.ACKNOWLEDGE_BREAK_GLASS: "知悉紧急授权", Action.REVIEW_BREAK_GLASS: "复核紧急授权",
     Action.ACTIVATE_POLICY: "启用策略", Action.ACTIVATE_RULES: "启用规则", Action.ACTIVATE_KEYS: "启用密钥",
