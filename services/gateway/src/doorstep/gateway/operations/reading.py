@@ -113,6 +113,6 @@ def _shown(ring: KeyRing, sight: Sight, position: int, step: Step) -> StepShown:
         content = ring.open(sealed, model)
     except SubjectErased:
         return StepShown(position, step, None)
-    if isinstance(content, StatedFacts):
-        content = StatedFacts(facts=tuple(fact for fact in content.facts if sight.fact(fact.code)))
+    if isinstance(content, StatedFacts | Need):  # also that a rule read a fact, without its value, is told of it
+        content = content.model_copy(update={"facts": tuple(one for one in content.facts if sight.fact(one.code))})
     return StepShown(position, step, content.model_dump(mode="json", exclude_none=True))
