@@ -73,7 +73,9 @@ def _row(line: tuple[Department | None, str | None], counts: Counts) -> Row:
     department, need_type = line
     hidden = need_type is None or guarded(NEED_TYPES[need_type])
     cells = {one.name: getattr(counts, one.name) for one in fields(counts)}
-    return Row(department, need_type, hidden, {name: _told(count) for name, count in cells.items()} if hidden else cells)
+    return Row(
+        department, need_type, hidden, {name: _told(count) for name, count in cells.items()} if hidden else cells
+    )
 
 
 def _told(count: int) -> int | None:
