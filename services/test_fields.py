@@ -241,7 +241,7 @@ async def test_that_a_fact_is_not_known_is_told_to_whom_alone_would_see_it(estat
 
 
 async def test_what_was_read_and_comes_back_wipes_nothing_that_was_not_seen(house: House) -> None:
-    """A reviewer sees no health fact, who sends a record sees no card: the file is not poorer by what they leave out."""
+    """A reviewer sees no health fact, who sends a record sees nothing: the file keeps what they leave out."""
     file = things()["/api/files/{file_id}"]
     before = (await house.read(file, "supervisor", "emergency")).body["subjects"]
     shown = (await house.read(file, "reviewer", "triage")).body["subjects"]

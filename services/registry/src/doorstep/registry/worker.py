@@ -27,7 +27,10 @@ def work(service: Service) -> None:
 
 
 async def watch_break_glass(service: Service, stopping: asyncio.Event) -> None:
-    """Tell, by metric and a line in the log, of emergency accesses that nobody reviewed within a day; forget staff who left."""
+    """Tell, by metric and a line in the log, of emergency accesses that nobody reviewed within a day.
+
+    Who was not at the station for too long is forgotten on the way.
+    """
     told = 0
     while not stopping.is_set():
         with suppress(*DATABASE_ERRORS):

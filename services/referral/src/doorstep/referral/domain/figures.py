@@ -1,9 +1,9 @@
 """Figures of the requests that a station answers for, in a table of fixed shape: how many, and nothing of anybody.
 
 Invariants: every cell is there whatever is counted, and nothing can be asked for in part, so that no two tables can be
-taken from one another; there are no totals, so that no cell follows from others; rows of what is nobody's business
-(legal aid, mediation, health, whatever is confidential, and what came from elsewhere, which may be any of these) tell no
-number below FEWEST, and above it only steps of STEP.
+taken from one another; there are no totals, so that no cell follows from others; rows of what is delicate (legal aid,
+mediation, health, whatever is confidential, and what came from elsewhere, which may be any of these) tell no number
+below FEWEST, and above it only steps of STEP.
 """
 
 from collections.abc import Iterable, Mapping
@@ -72,10 +72,9 @@ def _lines() -> Iterable[tuple[Department | None, str | None]]:
 def _row(line: tuple[Department | None, str | None], counts: Counts) -> Row:
     department, need_type = line
     hidden = need_type is None or guarded(NEED_TYPES[need_type])
-    cells = {one.name: getattr(counts, one.name) for one in fields(counts)}
-    return Row(
-        department, need_type, hidden, {name: _told(count) for name, count in cells.items()} if hidden else cells
-    )
+    exact: dict[str, int] = {one.name: getattr(counts, one.name) for one in fields(counts)}
+    cells = {name: _told(count) if hidden else count for name, count in exact.items()}
+    return Row(department, need_type, hidden, cells)
 
 
 def _told(count: int) -> int | None:

@@ -164,8 +164,8 @@ def _naming_the_second() -> Iterator[None]:
     except errors.SecondUnknown:
         zh = f"近 {SEEN_DAYS} 天内本站没有此人登录。请核对其账号；此人须先打开一次紧急授权列表，或改指其他同事"
         en = (
-            f"nobody of this station who is called so was here within {SEEN_DAYS} days: check the account, have them open"
-            " the list of emergency accesses once, or name a colleague who was"
+            f"nobody of this station who is called so was here within {SEEN_DAYS} days: check the account, have them"
+            " open the list of emergency accesses once, or name a colleague who was"
         )
         faults = [Fault("/second", zh, en)]
         raise Problem(422, "second-unknown", "本站没有此人。", "The second is nobody here.", faults=faults) from None

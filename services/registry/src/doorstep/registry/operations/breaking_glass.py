@@ -1,8 +1,8 @@
 """Emergency access: a file opened for an hour to one person, of which a second is told, and which a third reviews.
 
 Invariants: who opened it, who was told and who reviews it are three people; who is told was at the station lately; the
-access, its entry in the log and the event that opens the file elsewhere commit together; whether it is open, and whether
-its review is overdue, is computed from stored times.
+access, its entry in the log and the event that opens the file elsewhere commit together; whether it is open, and
+whether its review is overdue, is computed from stored times.
 """
 
 from dataclasses import dataclass

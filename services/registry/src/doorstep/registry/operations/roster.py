@@ -1,8 +1,8 @@
 """The station's roster: who was here lately, by pseudonym, and could be told of an emergency access.
 
-It is kept from tokens that were accepted here, for there is no list of staff but the issuer's. Invariants: only somebody
-whom policy lets acknowledge an emergency access is on it; who comes with a token of the police, of a political-legal or
-petition agency is taken off; nobody is on it for longer than SEEN_DAYS after they were last seen.
+It is kept from tokens that were accepted here, for there is no list of staff but the issuer's. Invariants: only
+somebody whom policy lets acknowledge an emergency access is on it; who comes with a token of the police, of a
+political-legal or petition agency is taken off; nobody is on it for longer than SEEN_DAYS after they were last seen.
 """
 
 from datetime import date, timedelta
