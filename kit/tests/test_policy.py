@@ -31,7 +31,7 @@ NAMED = (
     " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
-    " draw-sign-in-code"
+    " draw-sign-in-code see-figures"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
@@ -95,6 +95,10 @@ PERMITTED = [
     *(
         (STAFF[role], "list-unerased", Resource("request"), None, None, None, "station-follows-erasure")
         for role in (Role.REVIEWER, Role.SUPERVISOR)
+    ),
+    (
+        STAFF[Role.SUPERVISOR], "see-figures", Resource("figures", station="7"), Purpose.FOLLOW_UP, None, None,
+        "supervisor-sees-figures",
     ),
     (
         STAFF[Role.REVIEWER], "name-exclusions", Resource("file"), Purpose.RESIDENT_REQUEST, None, None,

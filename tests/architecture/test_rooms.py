@@ -13,7 +13,7 @@ ROOMS = {
     "witness",
 }  # fmt: skip
 MUST_HAVE = {"__init__", "__main__", "app", "worker"}
-KIT_ROOMS = 31
+KIT_ROOMS = 32
 KEY_STORE_ROOMS = {
     "__init__", "__main__", "settings", "app", "api", "commands", "turning", "table", "epochs", "keks", "transit",
     "errors", "domain",

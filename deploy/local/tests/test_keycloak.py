@@ -20,7 +20,7 @@ import uvicorn
 from sqlalchemy import text
 from yarl import URL
 
-from doorstep.contracts.codes import Department, Role
+from doorstep.contracts.codes import COMMUNITY_OFFICE, STATION, Department, Role
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app
 from doorstep.gateway.settings import GatewaySettings
@@ -225,6 +225,15 @@ async def test_whoever_signs_in_has_their_role_agency_and_station_and_nothing_mo
 
 
 @pytest.mark.keycloak
+async def test_a_community_officer_signs_in_as_one(realm: Realm) -> None:
+    said = {"role": "collector", "agency": COMMUNITY_OFFICE, "station": "station-1"}
+    user = await realm.new_user("zhou.collector", **said)
+    tokens = await realm.sign_in("zhou.collector")
+    principal = await realm.authenticator().verify(tokens["access_token"])
+    assert principal == Principal(user, Role.COLLECTOR, COMMUNITY_OFFICE, "station-1")
+
+
+@pytest.mark.keycloak
 async def test_a_token_for_something_else_opens_nothing(realm: Realm) -> None:
     await realm.new_user("li.reviewer", **STAFF)
     tokens = await realm.sign_in("li.reviewer")
@@ -312,7 +321,7 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
         if "options" in one["validations"]
     }
     assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.SERVICE}
-    assert options["agency"] == {"station", "resident", *Department}
+    assert options["agency"] == {STATION, COMMUNITY_OFFICE, "resident", *Department}
     assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
 
 

@@ -236,6 +236,7 @@ class Action(StrEnum):
     READ_FEED = "read-feed"
     ACKNOWLEDGE_ERASURE = "acknowledge-erasure"
     LIST_UNERASED = "list-unerased"
+    SEE_FIGURES = "see-figures"
     READ_RECORD = "read-record"
     READ_FILE = "read-file"
     READ_ASSESSMENT = "read-assessment"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ from doorstep.kit import intents
 from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.db import Database
 from doorstep.kit.intents import Intent
+from doorstep.kit.policy import Decision, Policy, Resource
 from doorstep.kit.service import compose
 from doorstep.kit.testing import KIT_TABLES, eventually
 from doorstep.kit.vault import Vault
@@ -346,6 +348,19 @@ class House:
 async def house(new_desk):
     """The log's service with an empty database."""
     return House(await new_desk("audit", new_app, None, KIT_TABLES, "doorstep.audit:migrations"))
+
+
+class Blind(Policy):
+    """Policies that are not told who proposed what is to be decided."""
+
+    def authorize(self, principal: Principal, action: str, resource: Resource, **why: Any) -> Decision:
+        return super().authorize(principal, action, replace(resource, proposer=None), **why)
+
+
+@pytest.fixture
+def blind() -> Policy:
+    """Policies under which whoever proposed something could decide on it."""
+    return Blind()
 
 
 class Tokens:

@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from doorstep.audit.domain.usage import Usage
+from doorstep.audit.operations.deferring import approve_deferral
 from doorstep.audit.operations.telling import see_by_codes, see_by_paper
 from doorstep.contracts.codes import Action
 from doorstep.kit.intents import staff_subject
@@ -146,12 +148,28 @@ async def test_who_asks_does_not_approve_and_no_second_auditor_approves_again(ho
     caller = await house.desk.service.authenticator.verify("auditor audit-office asks")
     [refused] = await house.details(staff_subject(house.vault, caller))
     assert (refused.action, refused.outcome) == ("approve-deferral", "refused:second-person-must-approve")
+    assert refused.policies == ("proposer-never-decides",)
     assert len(await shown(house, person)) == 1
     assert (await approve(house, asked)).status == 200
     second = await approve(house, asked, SECOND)
     assert (second.status, second.body["type"]) == (409, "urn:doorstep:problem:deferral-approved")
     unknown = await approve(house, str(uuid4()))
     assert (unknown.status, unknown.body["type"]) == (404, "urn:doorstep:problem:deferral-unknown")
+
+
+async def test_also_without_the_policy_the_table_holds_no_approval_of_who_asked(house, blind):
+    person, case = uuid4(), uuid4()
+    await a_use(house, person, case)
+    asked = (await ask(house, person, case)).body["id"]
+    principal = await house.desk.service.authenticator.verify("auditor audit-office asks")
+    with pytest.raises(IntegrityError, match="deferral"):
+        async with house.desk.database.transaction() as session:
+            await approve_deferral(
+                session, vault=house.vault, policy=blind, record=house.desk.service.record, principal=principal,
+                deferral_id=UUID(asked), now=datetime.now(UTC),
+            )  # fmt: skip
+    assert len(await shown(house, person)) == 1
+    assert (await approve(house, asked)).status == 200
 
 
 async def test_a_lapsed_one_is_not_approved_and_one_of_an_erased_person_neither(house):

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
+from doorstep.audit.operations.inquiring import agree_to_inquiry
 from doorstep.audit.operations.submitting import subject_index
-from doorstep.contracts.codes import Action
+from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.intents import staff_subject
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -95,6 +97,20 @@ async def test_without_a_complaint_a_second_auditor_agrees_and_never_who_asked(o
         ("read-about-subject", "done", "auditor-1"),
     ]
     assert {one.case for one in await office.logged(subject)} == {inquiry}
+
+
+async def test_that_who_asked_does_not_agree_is_decided_by_policy_and_held_by_the_table(office, subject, blind):
+    inquiry = await asked(office, subject)
+    await agree(office, inquiry, "first")
+    (refused,) = [one for one in await office.logged(subject) if one.action == "agree-to-ask"]
+    assert refused.policies == ("proposer-never-decides",)
+    first, purpose, now = await office.verify("first"), Purpose.AUDIT, datetime.now(UTC)
+    with pytest.raises(IntegrityError, match="inquiry"):
+        async with office.log.database.transaction() as session:
+            await agree_to_inquiry(
+                session, office.vault, policy=blind, principal=first, purpose=purpose, inquiry_id=UUID(inquiry), now=now
+            )
+    assert await read(office, inquiry) == (403, "agreement-missing")
 
 
 async def test_of_two_who_agree_at_once_one_does(office, subject):

@@ -8,15 +8,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
+from doorstep.contracts.codes import Channel, LegalBasis, Role, SaidBy
 from doorstep.contracts.facts import Fact, FactValue, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
 from doorstep.contracts.registry import FactsAsserted
+from doorstep.kit.auth import Principal
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.registry.app import new_app
 from doorstep.registry.operations.files import assert_facts
+from doorstep.registry.operations.roster import see
 
 STATION = "station-7"
+COLLEAGUES = {Role.COLLECTOR: ("collector-2",), Role.REVIEWER: ("reviewer-1",), Role.SUPERVISOR: ("supervisor-1",)}
+"""Who was at the station today."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,13 @@ class Files:
 @pytest.fixture(scope="module")
 async def files(new_desk: Any) -> Files:
     """The registry, one for all tests of a module; they tell their rows by random ids."""
-    return Files(await new_desk("registry", new_app, None, KIT_TABLES, "doorstep.registry:migrations"))
+    found = Files(await new_desk("registry", new_app, None, KIT_TABLES, "doorstep.registry:migrations"))
+    async with found.desk.database.transaction() as session:
+        for role, names in COLLEAGUES.items():
+            for name in names:
+                who, today = Principal(name, role, "station", STATION), datetime.now(UTC).date()
+                await see(session, vault=found.desk.vault, principal=who, today=today)
+    return found
 
 
 @pytest.fixture

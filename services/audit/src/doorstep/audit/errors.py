@@ -27,11 +27,12 @@ class EntryPending(LookupError):
 
 
 class InquiryHindered(Exception):
-    """The inquiry allows no agreement of theirs, or no look."""
+    """The inquiry allows no agreement of theirs, or no look; `policies` are those that forbid it, if they do."""
 
-    def __init__(self, hindrance: Hindrance) -> None:
+    def __init__(self, hindrance: Hindrance, policies: tuple[str, ...] = ()) -> None:
         super().__init__(hindrance)
         self.hindrance = hindrance
+        self.policies = policies
 
 
 class InquiryUnknown(LookupError):
@@ -63,7 +64,12 @@ class DeferralUnknown(LookupError):
 
 
 class OwnDeferral(Exception):
-    """Who asks for a deferral does not approve it."""
+    """Who asks for a deferral does not approve it: `policies` forbid it."""
+
+    def __init__(self, policies: tuple[str, ...]) -> None:
+        """By which policies it is forbidden."""
+        super().__init__()
+        self.policies = policies
 
 
 class DeferralApproved(Exception):

@@ -17,6 +17,7 @@ from doorstep.gateway import queries
 from doorstep.gateway.domain.journey import Step, StepKind
 from doorstep.gateway.queries import Journey, Mention
 from doorstep.kit.consumer import Handler, Received
+from doorstep.kit.exclusions import exclude
 
 
 def _sealed(value: Contract) -> dict[str, Any]:
@@ -122,7 +123,7 @@ async def _on_subject_erased(session: AsyncSession, received: Received) -> None:
 
 async def _on_exclusions_named(session: AsyncSession, received: Received) -> None:
     event: ExclusionsNamed = received.event
-    await queries.exclude(session, event.subject_ids, event.staff)
+    await exclude(session, event.subject_ids, event.staff)
 
 
 def _of_request(kind: StepKind, at: datetime, subject_id: UUID, request_id: UUID, sealed: Contract) -> Step:

@@ -184,21 +184,6 @@ async def one_person(session: AsyncSession, subject_id: UUID, *, lock: bool = Fa
     return [subject_id, *(others if lock else others[: MOST_MENTIONS - 1])]
 
 
-_EXCLUDE = (
-    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
-    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
-    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
-    " WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = s) ON CONFLICT DO NOTHING",
-)
-
-
-async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
-    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
-    await hold_erasing(session)
-    for statement in _EXCLUDE:
-        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
-
-
 async def excludes(session: AsyncSession, record_id: UUID, staff: UUID) -> bool:
     """Whether somebody of a record excludes one of the staff."""
     query = """

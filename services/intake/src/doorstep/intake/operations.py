@@ -17,6 +17,7 @@ from doorstep.intake.queries import RecordRow
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.edge import case_kind
+from doorstep.kit.exclusions import excluding
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
@@ -64,9 +65,7 @@ async def record_visit(
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
     station = principal.station or ""
     recorder = vault.pairwise(STAFF, principal.subject)
-    if record.continues and await queries.excluding(
-        session, recorder, await queries.subjects_of_file(session, record.file_id)
-    ):
+    if record.continues and await excluding(session, recorder, await queries.subjects_of_file(session, record.file_id)):
         raise HouseholdUnknown
     sealed = await _take_file(session, record, station, now)
     if await queries.take_subjects(session, record) < len(record.subjects):
@@ -152,7 +151,7 @@ async def show_record(
     if row is None or row.station != principal.station:
         raise RecordUnknown
     reader = vault.pairwise(STAFF, principal.subject)
-    if await queries.excluding(session, reader, await queries.subjects_of_record(session, record_id)):
+    if await excluding(session, reader, await queries.subjects_of_record(session, record_id)):
         raise RecordUnknown
     own = row.recorded_by == reader
     cases = {record_id: CaseKind.RECORD, row.file_id: CaseKind.FILE}

@@ -147,12 +147,6 @@ async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequen
         await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
 
 
-async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
-    """Those of `subjects` whose matter somebody of the staff must not handle."""
-    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
-    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
-
-
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:
     """Delete what was written of a subject; gives the records in which it was."""
     values = {"subject_id": subject_id}

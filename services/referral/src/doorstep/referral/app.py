@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, compose, create_app
-from doorstep.referral.api import departments, endpoints, feeds, follow, station
+from doorstep.referral.api import departments, endpoints, feeds, figures, follow, station
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
 from doorstep.referral.settings import ReferralSettings
@@ -18,7 +18,7 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    routers = (departments.router, feeds.router, endpoints.router, station.router, follow.router)
-    app = create_app(service, *routers, title="Doorstep referral")
+    routers = (departments.router, feeds.router, endpoints.router, station.router, figures.router)
+    app = create_app(service, *routers, follow.router, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)
     return app

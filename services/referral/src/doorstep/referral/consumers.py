@@ -11,8 +11,8 @@ from doorstep.contracts.registry import ExclusionsNamed, FileOpened, ProxyNamed,
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
+from doorstep.kit.exclusions import exclude
 from doorstep.kit.vault import Vault
-from doorstep.referral import queries
 from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.opening import Origin, open_requests
@@ -22,7 +22,7 @@ from doorstep.referral.operations.sealing import seal_address
 
 async def _on_exclusions_named(session: AsyncSession, received: Received) -> None:
     event: ExclusionsNamed = received.event
-    await queries.exclude(session, event.subject_ids, event.staff)
+    await exclude(session, event.subject_ids, event.staff)
 
 
 async def _on_file_opened(session: AsyncSession, received: Received) -> None:

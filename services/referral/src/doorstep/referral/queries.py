@@ -13,7 +13,6 @@ from doorstep.contracts.codes import BusinessStatus, Department, TaskState
 from doorstep.contracts.feeds import RequestOffered
 from doorstep.contracts.topics import feed_topic
 from doorstep.kit.db import run
-from doorstep.kit.vault import hold_erasing
 
 PAGE = 50
 
@@ -148,27 +147,6 @@ async def lock_subject_tasks(session: AsyncSession, subject_id: UUID) -> list[Ta
     """All tasks of a subject; its requests and they stay locked until the transaction ends."""
     await run(session, _LOCK_REQUESTS, {"subject_id": subject_id})
     return await _many(session, _LOCK_TASKS, subject_id=subject_id)
-
-
-_EXCLUDE = (
-    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
-    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
-    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
-    " WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = s) ON CONFLICT DO NOTHING",
-)
-
-
-async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
-    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
-    await hold_erasing(session)
-    for statement in _EXCLUDE:
-        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
-
-
-async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
-    """Those of `subjects` whose matter somebody of the staff must not handle."""
-    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
-    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
 
 
 _LOCK_FILE = "SELECT 1 FROM request WHERE file_id = :file_id ORDER BY request_id FOR UPDATE"

@@ -324,6 +324,33 @@ class StationRequests(Answer):
     requests: tuple[StationRequest, ...]
 
 
+class Figure(Answer):
+    """How many requests; of a guarded line what is absent is fewer than `fewest`, and the rest is in steps of `step`.
+
+    Without a need type they were handed on to the department, without either nobody has them yet.
+    """
+
+    department: Department | None = None
+    need_type: str | None = None
+    guarded: bool
+    open: int | None = None
+    due_within_day: int | None = None
+    late_response: int | None = None
+    late_completion: int | None = None
+    returned: int | None = None
+    closed: int | None = None
+
+
+class Figures(Answer):
+    """The station's requests in figures, every line each time; `closed` counts since `closed_since`."""
+
+    at: datetime
+    closed_since: datetime
+    fewest: int
+    step: int
+    figures: tuple[Figure, ...]
+
+
 class Reached(Answer):
     """By what a person is reached, in which hours of local time; neither the number nor the cover."""
 

@@ -9,6 +9,7 @@ Refusal
 ├── SecondPersonMustConfirm
 ├── OwnRecord
 ├── BreakGlassUnknown
+├── SecondUnknown
 ├── NotTheSecond
 ├── ThirdPersonMustReview
 └── Reviewed
@@ -49,6 +50,10 @@ class OwnRecord(Refusal):
 
 class BreakGlassUnknown(Refusal):
     """There is no such emergency access, or it is another station's."""
+
+
+class SecondUnknown(Refusal):
+    """Nobody of the station who was here lately is called what the second person was."""
 
 
 class NotTheSecond(Refusal):

@@ -8,8 +8,8 @@ from doorstep.contracts.envelope import Event
 from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
+from doorstep.kit.exclusions import exclude
 from doorstep.kit.vault import Vault
-from doorstep.risk import queries
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.operations import assess_record, erase_subject
 
@@ -26,7 +26,7 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
 
     async def on_exclusions_named(session: AsyncSession, received: Received) -> None:
         event: ExclusionsNamed = received.event
-        await queries.exclude(session, event.subject_ids, event.staff)
+        await exclude(session, event.subject_ids, event.staff)
 
     async def on_file_opened(session: AsyncSession, received: Received) -> None:
         await open_file(session, received.event)

@@ -20,6 +20,7 @@ from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
 from doorstep.kit.edge import case_kind
+from doorstep.kit.exclusions import excluding
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.policy import Decision as PolicyDecision
@@ -123,7 +124,7 @@ async def read_assessment(
     if row is None or row.station != principal.station:
         raise RecordNotAssessed
     reader, subjects = vault.pairwise(STAFF, principal.subject), await queries.subjects_of(session, row.assessment_id)
-    if await queries.excluding(session, reader, [one.subject_id for one in subjects]):
+    if await excluding(session, reader, [one.subject_id for one in subjects]):
         raise RecordNotAssessed
     case, decision = await _case(session, vault, policy, principal, why, row)
     ring = await vault.ring(subject.subject_id for subject in subjects)
@@ -176,7 +177,7 @@ async def decide_need(
         raise NeedUnknown
     need, assessment = found
     reviewer = vault.pairwise(STAFF, principal.subject)
-    if await queries.excluding(session, reviewer, [need.subject_id]):
+    if await excluding(session, reviewer, [need.subject_id]):
         raise NeedUnknown
     before = await queries.decision_on(session, need_id)
     decided = None if before is None else Decision(before.decision)

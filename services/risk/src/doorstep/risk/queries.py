@@ -145,27 +145,6 @@ async def decision_on(session: AsyncSession, need_id: UUID) -> DecisionRow | Non
     return await session.get(DecisionRow, need_id)
 
 
-_EXCLUDE = (
-    "DELETE FROM exclusion WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
-    "INSERT INTO exclusion (subject_id, staff) SELECT s, p"
-    " FROM unnest(CAST(:subjects AS uuid[])) AS s, unnest(CAST(:staff AS uuid[])) AS p"
-    " WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = s) ON CONFLICT DO NOTHING",
-)
-
-
-async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequence[UUID]) -> None:
-    """Keep whom these subjects exclude, in the place of whom they did; nobody for one who was erased."""
-    await hold_erasing(session)
-    for statement in _EXCLUDE:
-        await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
-
-
-async def excluding(session: AsyncSession, staff: UUID, subjects: Sequence[UUID]) -> set[UUID]:
-    """Those of `subjects` whose matter somebody of the staff must not handle."""
-    query = "SELECT subject_id FROM exclusion WHERE staff = :staff AND subject_id = ANY(CAST(:subjects AS uuid[]))"
-    return {row["subject_id"] for row in await run(session, query, {"staff": staff, "subjects": list(subjects)})}
-
-
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> Sequence[UUID]:
     """Delete what was found on a subject and decided about it, and store nothing of it later; gives its needs."""
     await begin_erasing(session)

@@ -32,7 +32,11 @@ def view_assessment(found: FoundAssessment) -> AssessmentView:
             SubjectView(
                 subject_id=subject.subject_id,
                 kind=SubjectKind(subject.kind),
-                not_evaluated=tuple(GapView(rule=gap.rule, missing=gap.missing) for gap in gaps.rules),
+                not_evaluated=tuple(
+                    GapView(rule=gap.rule, missing=gap.missing)
+                    for gap in gaps.rules
+                    if all(found.sight.fact(code) for code in gap.missing)
+                ),
             )
             for subject, gaps in found.gaps
         ),

@@ -51,21 +51,22 @@ async def approve(
     deferral_id: UUID, principal: PrincipalDep, service: ServiceDep, session: SessionDep
 ) -> DeferralShown:
     """Agree, as an auditor and another person than who asked; from now on it hides, until it lapses by itself."""
-    decision = service.policy.authorize(principal, Action.APPROVE_DEFERRAL, _DEFERRAL)
+    service.policy.authorize(principal, Action.APPROVE_DEFERRAL, _DEFERRAL)
     try:
         approved = await approve_deferral(
             session,
             vault=service.vault,
+            policy=service.policy,
             record=service.record,
-            caller=Caller(principal, decision.policies),
+            principal=principal,
             deferral_id=deferral_id,
             now=datetime.now(UTC),
         )
     except DeferralUnknown:
         raise Problem(404, "deferral-unknown", "没有这项申请。", "There is no such deferral.") from None
-    except OwnDeferral:
+    except OwnDeferral as own:
         zh, en = "申请人不能批准自己的申请，须由另一人批准。", "Who asks does not approve; another person has to."
-        raise Problem(403, "second-person-must-approve", zh, en) from None
+        raise Problem(403, "second-person-must-approve", zh, en, policies=own.policies) from None
     except DeferralApproved:
         zh, en = "已由另一位审计员批准。", "Another auditor has approved it already."
         raise Problem(409, "deferral-approved", zh, en) from None

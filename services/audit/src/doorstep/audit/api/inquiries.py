@@ -110,9 +110,16 @@ async def agree(
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return InquiryShown.model_validate(replay.answer)
-    who, now = staff_subject(service.vault, principal), datetime.now(UTC)
     try:
-        kept = await agree_to_inquiry(session, service.vault, inquiry_id=inquiry_id, who=who, now=now)
+        kept = await agree_to_inquiry(
+            session,
+            service.vault,
+            policy=service.policy,
+            principal=principal,
+            purpose=purpose,
+            inquiry_id=inquiry_id,
+            now=datetime.now(UTC),
+        )
     except (InquiryUnknown, InquiryHindered) as error:
         raise _hindered(error) from None
     await _log(service, session, caller, Action.AGREE_TO_ASK, kept)
@@ -191,4 +198,4 @@ def _hindered(error: InquiryUnknown | InquiryHindered) -> Problem:
         zh, en = "您没有这项查询。", "You have no such inquiry."
         return Problem(404, Hindrance.OF_ANOTHER, zh, en)
     status, zh, en = _HINDRANCES[error.hindrance]
-    return Problem(status, error.hindrance, zh, en)
+    return Problem(status, error.hindrance, zh, en, policies=error.policies)

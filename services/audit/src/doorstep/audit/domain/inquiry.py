@@ -61,10 +61,8 @@ class Inquiry:
         waits = self.ground is Ground.AGREEMENT and self.agreed_at is None
         return Standing.WAITING if waits else Standing.OPEN
 
-    def hinders_agreement(self, who: UUID, now: datetime) -> Hindrance | None:
-        """Why `who` cannot agree at `now`; None if they can."""
-        if who == self.asked_by:
-            return Hindrance.OWN
+    def hinders_agreement(self, now: datetime) -> Hindrance | None:
+        """Why nobody can agree at `now`; None if somebody else than who asked can, which policy decides."""
         if self.ground is not Ground.AGREEMENT:
             return Hindrance.NOT_NEEDED
         if self.agreed_at is not None:

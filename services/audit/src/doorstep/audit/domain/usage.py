@@ -112,6 +112,7 @@ ABOUT_NOBODY = frozenset(
         Action.CHANGE_ENDPOINT,
         Action.READ_FEED_SETTINGS,
         Action.LIST_UNERASED,
+        Action.SEE_FIGURES,
         Action.LIST_GAPS,
         Action.LIST_DEAD_LETTERS,
         Action.ACTIVATE_POLICY,

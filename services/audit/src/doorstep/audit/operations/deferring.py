@@ -22,6 +22,7 @@ from doorstep.contracts.envelope import Contract
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.intents import Intent, Record, staff_subject
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import SubjectErased, Vault, hold_erasing
 
 _MATTER_FIELD = "audit.matter"
@@ -105,18 +106,30 @@ async def ask_to_defer(
 
 
 async def approve_deferral(
-    session: AsyncSession, *, vault: Vault, record: Record, caller: Caller, deferral_id: UUID, now: datetime
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    policy: Policy,
+    record: Record,
+    principal: Principal,
+    deferral_id: UUID,
+    now: datetime,
 ) -> Deferral:
     """Agree to what somebody else asked for: from now on it hides. Agreeing again changes nothing.
+
+    That who asked does not agree is decided by policy; the table would not hold it either.
 
     Raises DeferralUnknown, OwnDeferral, DeferralApproved, DeferralLapsed, SubjectErased.
     """
     row = (await session.execute(_LOCK, {"deferral_id": deferral_id})).first()
     if row is None:
         raise DeferralUnknown
-    me, subject = staff_subject(vault, caller.principal), holder_of(vault, row.holder)
-    if row.asked_by == me:
-        raise OwnDeferral
+    me, subject = staff_subject(vault, principal), holder_of(vault, row.holder)
+    thing = Resource("deferral", proposer=row.asked_by == me)
+    try:
+        policies = policy.authorize(principal, Action.APPROVE_DEFERRAL, thing).policies
+    except Forbidden as forbidden:
+        raise OwnDeferral(forbidden.policies) from None
     deferral = Deferral(row.matter, row.asked_at, row.approved_at or now)
     if row.approved_by == me:
         return deferral
@@ -135,9 +148,9 @@ async def approve_deferral(
         legal_basis=LegalBasis.VITAL_INTEREST,
         case=why.case,
         outcome=why.reason,
-        policies=caller.policies,
+        policies=policies,
     )
-    record(session, ring, intent, principal=caller.principal)
+    record(session, ring, intent, principal=principal)
     return deferral
 
 

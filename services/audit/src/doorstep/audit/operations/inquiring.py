@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit.domain.inquiry import Ground, Hindrance, Inquiry
 from doorstep.audit.errors import InquiryHindered, InquiryUnknown
 from doorstep.audit.operations.submitting import as_holder, holder_of, subject_index
+from doorstep.contracts.codes import Action, Purpose
+from doorstep.kit.auth import Principal
+from doorstep.kit.intents import staff_subject
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import Vault
 
 _OPEN = text(
@@ -74,11 +78,26 @@ async def find_inquiry(session: AsyncSession, vault: Vault, inquiry_id: UUID) ->
 
 
 async def agree_to_inquiry(
-    session: AsyncSession, vault: Vault, *, inquiry_id: UUID, who: UUID, now: datetime
+    session: AsyncSession,
+    vault: Vault,
+    *,
+    policy: Policy,
+    principal: Principal,
+    purpose: Purpose,
+    inquiry_id: UUID,
+    now: datetime,
 ) -> KeptInquiry:
-    """Have `who`, a second auditor, agree to an inquiry; raises InquiryUnknown, InquiryHindered."""
-    kept = await find_inquiry(session, vault, inquiry_id)
-    hindrance = kept.inquiry.hinders_agreement(who, now)
+    """Have a second auditor agree to an inquiry; raises InquiryUnknown, InquiryHindered.
+
+    That who asked does not agree is decided by policy; the table would not hold it either.
+    """
+    kept, who = await find_inquiry(session, vault, inquiry_id), staff_subject(vault, principal)
+    thing = Resource("log", proposer=kept.inquiry.asked_by == who)
+    try:
+        policy.authorize(principal, Action.AGREE_TO_ASK, thing, purpose=purpose)
+    except Forbidden as forbidden:
+        raise InquiryHindered(Hindrance.OWN, forbidden.policies) from None
+    hindrance = kept.inquiry.hinders_agreement(now)
     if hindrance is not None:
         raise InquiryHindered(hindrance)
     values = {"inquiry_id": inquiry_id, "agreed_by": who, "agreed_at": now}

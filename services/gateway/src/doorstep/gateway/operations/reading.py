@@ -118,8 +118,9 @@ def _shown(ring: KeyRing, sight: Sight, step_id: UUID, step: Step) -> StepShown 
         return StepShown(step_id, step, None)
     if isinstance(content, Need | RequestSummary | TransitionDetail) and content.reserved:
         return None
-    if isinstance(content, StatedFacts):
-        content = StatedFacts(facts=tuple(fact for fact in content.facts if _on_a_page(sight, fact.code)))
+    if isinstance(content, StatedFacts | Need):  # also that a rule read a fact, without its value, is told of it
+        facts = tuple(one for one in content.facts if _on_a_page(sight, one.code))
+        content = content.model_copy(update={"facts": facts})
     told = content.model_dump(mode="json", exclude_none=True, exclude={"reserved"})
     return StepShown(step_id, step, told)
 

@@ -22,6 +22,7 @@ const actions = {
   "withdraw-key": ["撤销公钥", "withdraw a key"], "change-endpoint": ["变更推送地址", "change an endpoint"],
   "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],
   "acknowledge-erasure": ["确认删除", "acknowledge an erasure"], "list-unerased": ["列出未确认删除", "list what is not erased"],
+  "see-figures": ["查看统计", "see figures"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
 };

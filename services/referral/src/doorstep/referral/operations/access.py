@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Purpose
 from doorstep.kit.auth import Principal
+from doorstep.kit.exclusions import excluding
 from doorstep.kit.policy import NOTHING, Sight
 from doorstep.kit.vault import Vault
-from doorstep.referral import queries
 from doorstep.referral.queries import TaskRow
 
 STAFF = "staff"
@@ -34,8 +34,8 @@ async def open_to(session: AsyncSession, vault: Vault, access: Access, tasks: It
     """Those of `tasks` whose persons do not exclude the caller; the others are not there for them."""
     tasks = list(tasks)
     who = vault.pairwise(STAFF, access.principal.subject)
-    excluding = await queries.excluding(session, who, [task.subject_id for task in tasks]) if tasks else set()
-    return [task for task in tasks if task.subject_id not in excluding]
+    closed = await excluding(session, who, [task.subject_id for task in tasks]) if tasks else set()
+    return [task for task in tasks if task.subject_id not in closed]
 
 
 def follower(follow_index: bytes) -> str:

@@ -20,6 +20,7 @@ from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
 from doorstep.referral.domain.routing import route
+from doorstep.referral.operations.counting import need_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,20 @@ _OPEN = """
             CAST(:follow_refs AS uuid[]), CAST(:follow_indexes AS bytea[]), CAST(:confidentials AS boolean[]),
             CAST(:safes AS boolean[]), CAST(:legal_bases AS text[]), CAST(:contents AS bytea[]),
             CAST(:departments AS text[]), CAST(:refs AS uuid[]), CAST(:states AS text[]), CAST(:statuses AS text[]),
-            CAST(:respond_bys AS timestamptz[]), CAST(:complete_bys AS timestamptz[]), CAST(:provisionals AS boolean[])
+            CAST(:respond_bys AS timestamptz[]), CAST(:complete_bys AS timestamptz[]), CAST(:provisionals AS boolean[]),
+            CAST(:need_indexes AS bytea[])
         ) AS r (
             request_id, task_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
             follow_index, confidential, safely_shown, legal_basis, content, department, ref, state, business_status,
-            respond_by, complete_by, provisional
+            respond_by, complete_by, provisional, need_index
         )
     ), opened AS (
         INSERT INTO request (
             request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, safely_shown, legal_basis, content
+            follow_index, confidential, safely_shown, legal_basis, content, need_index
         )
         SELECT request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, safely_shown, legal_basis, content
+            follow_index, confidential, safely_shown, legal_basis, content, need_index
         FROM rows WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = rows.subject_id)
         ON CONFLICT DO NOTHING RETURNING request_id
     ), tasks AS (
@@ -186,6 +188,7 @@ def _columns(vault: Vault, ring: KeyRing, openings: Iterable[Opening]) -> dict[s
             "respond_bys": one.due.response,
             "complete_bys": one.due.completion,
             "provisionals": one.due.provisional,
+            "need_indexes": need_index(vault, one.origin.station, one.content.need.need_type),
         }
         for name, value in row.items():
             columns.setdefault(name, []).append(value)

@@ -12,8 +12,10 @@ from doorstep.kit import idempotency
 from doorstep.kit.problems import Fault, Problem
 from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.registry import errors, queries
+from doorstep.registry.api.roster import SEEN
 from doorstep.registry.operations import breaking_glass
 from doorstep.registry.operations.breaking_glass import subjects_of_break_glass
+from doorstep.registry.operations.roster import SEEN_DAYS
 from doorstep.registry.schemas import (
     AcknowledgementBody,
     BreakGlassAnswer,
@@ -23,7 +25,7 @@ from doorstep.registry.schemas import (
     ReviewBody,
 )
 
-router = APIRouter(tags=["break-glass"])
+router = APIRouter(tags=["break-glass"], dependencies=[SEEN])
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
     errors.FileUnknown: (404, "file-unknown", "没有这户的档案。", "There is no such file."),
@@ -64,7 +66,7 @@ async def post_break_glass(
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return BreakGlassAnswer.model_validate(replay.answer)
-    with _answering():
+    with _answering(), _naming_the_second():
         until = await breaking_glass.break_glass(
             session,
             vault=service.vault,
@@ -153,3 +155,17 @@ def _answering() -> Iterator[None]:
         yield
     except errors.Refusal as refusal:
         raise Problem(*_ANSWERS[type(refusal)]) from None
+
+
+@contextmanager
+def _naming_the_second() -> Iterator[None]:
+    try:
+        yield
+    except errors.SecondUnknown:
+        zh = f"近 {SEEN_DAYS} 天内本站没有此人登录。请核对其账号；此人须先打开一次紧急授权列表，或改指其他同事"
+        en = (
+            f"nobody of this station who is called so was here within {SEEN_DAYS} days: check the account, have them"
+            " open the list of emergency accesses once, or name a colleague who was"
+        )
+        faults = [Fault("/second", zh, en)]
+        raise Problem(422, "second-unknown", "本站没有此人。", "The second is nobody here.", faults=faults) from None

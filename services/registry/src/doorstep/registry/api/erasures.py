@@ -22,10 +22,11 @@ from doorstep.kit.service import (
     visible_to,
 )
 from doorstep.registry import errors, queries
+from doorstep.registry.api.roster import SEEN
 from doorstep.registry.operations.files import Asking, ask_to_erase, confirm_erasure
 from doorstep.registry.schemas import ConfirmationBody, ErasureAnswer, ErasureBody
 
-router = APIRouter(tags=["erasures"])
+router = APIRouter(tags=["erasures"], dependencies=[SEEN])
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
     errors.FileUnknown: (404, "file-unknown", "没有这户的档案。", "There is no such file."),

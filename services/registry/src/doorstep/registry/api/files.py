@@ -18,12 +18,13 @@ from doorstep.kit.service import (
     visible_to,
 )
 from doorstep.registry import queries
+from doorstep.registry.api.roster import SEEN
 from doorstep.registry.errors import FileUnknown
 from doorstep.registry.operations.files import FactShown, show_file
 from doorstep.registry.queries import SubjectRow
 from doorstep.registry.schemas import FileSubject, HouseholdFile, ProvenFact
 
-router = APIRouter(tags=["files"])
+router = APIRouter(tags=["files"], dependencies=[SEEN])
 
 
 @router.get("/api/files/{file_id}", response_model_exclude_none=True)

@@ -1,8 +1,8 @@
 """Emergency access: a file opened for an hour to one person, of which a second is told, and which a third reviews.
 
-Invariants: who opened it, who was told and who reviews it are three people; the access, its entry in the log and the
-event that opens the file elsewhere commit together; whether it is open, and whether its review is overdue, is computed
-from stored times.
+Invariants: who opened it, who was told and who reviews it are three people; who is told was at the station lately; the
+access, its entry in the log and the event that opens the file elsewhere commit together; whether it is open, and
+whether its review is overdue, is computed from stored times.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,16 @@ from doorstep.kit.intents import Intent, staff_subject
 from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.vault import Vault
 from doorstep.registry import queries
-from doorstep.registry.errors import BreakGlassUnknown, FileUnknown, NotTheSecond, Reviewed, ThirdPersonMustReview
+from doorstep.registry.errors import (
+    BreakGlassUnknown,
+    FileUnknown,
+    NotTheSecond,
+    Reviewed,
+    SecondUnknown,
+    ThirdPersonMustReview,
+)
 from doorstep.registry.operations.files import STAFF
+from doorstep.registry.operations.roster import was_here
 
 OPEN_FOR = timedelta(hours=1)
 REVIEW_WITHIN = timedelta(days=1)
@@ -117,13 +125,16 @@ async def break_glass(
 ) -> datetime:
     """Open a file of the station to the caller; `second` is who is told at once. Until when it is open.
 
-    Raises FileUnknown, Forbidden.
+    Raises FileUnknown, SecondUnknown, Forbidden.
     """
     policies = authorize(policy, principal, Action.BREAK_GLASS)
     opened_by, until = vault.pairwise(STAFF, principal.subject), now + OPEN_FOR
-    known = await queries.lock_file(session, file_id, principal.station or "")
+    station = principal.station or ""
+    known = await queries.lock_file(session, file_id, station)
     if not known or await queries.excludes(session, file_id, opened_by):
         raise FileUnknown
+    if not await was_here(session, vault=vault, station=station, subject=second, today=now.date()):
+        raise SecondUnknown
     key = staff_subject(vault, principal)
     staff = await vault.ring([key], create=True)
     people = People(opened_by=principal.subject, second=second).model_dump_json().encode()

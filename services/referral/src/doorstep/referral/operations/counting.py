@@ -1,0 +1,63 @@
+"""Counting the requests of a station for those who watch its deadlines: nothing of a request is opened for it."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, Department
+from doorstep.contracts.needs import NEED_TYPES
+from doorstep.kit import intents
+from doorstep.kit.db import run
+from doorstep.kit.vault import Vault
+from doorstep.referral.domain.figures import CLOSED_FOR, SOON, Counts, Row, table
+from doorstep.referral.operations.access import Access
+
+_NEED = "request.need_type"
+
+# Late and due is computed from the stored times of each request's live task, as domain/deadlines.py does for one.
+_COUNT = """
+    WITH live AS (
+        SELECT t.department, r.need_index, t.respond_by, t.complete_by,
+            t.state IN ('draft', 'requested') AS waits, t.state = 'rejected' AS returned,
+            t.state IN ('completed', 'failed', 'cancelled') AS closed,
+            t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold') AS is_open,
+            CASE WHEN t.state IN ('draft', 'requested') THEN t.respond_by ELSE t.complete_by END AS due
+        FROM task t JOIN request r USING (request_id)
+        WHERE r.station = :station AND (t.closed_at IS NULL OR t.closed_at > :since OR t.state = 'rejected')
+            AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
+            AND NOT (t.state = 'rejected' AND EXISTS (SELECT FROM request n WHERE n.continues = t.request_id))
+    )
+    SELECT department, need_index,
+        count(*) FILTER (WHERE is_open),
+        count(*) FILTER (WHERE is_open AND due >= :now AND due <= :soon),
+        count(*) FILTER (WHERE waits AND respond_by < :now),
+        count(*) FILTER (WHERE is_open AND complete_by < :now),
+        count(*) FILTER (WHERE returned),
+        count(*) FILTER (WHERE closed)
+    FROM live GROUP BY department, need_index
+"""
+
+
+def need_index(vault: Vault, station: str, need_type: str) -> bytes:
+    """For `request.need_index`: by which requests of a station are counted by need type, and no type can be read."""
+    return vault.blind_index(_NEED, f"{station} {need_type}")
+
+
+async def read_figures(
+    session: AsyncSession, *, vault: Vault, access: Access, station: str, now: datetime
+) -> tuple[Row, ...]:
+    """How many requests of the station are open, due, late, back and closed lately; that they were read is logged."""
+    types = {need_index(vault, station, code): code for code in NEED_TYPES}
+    values = {"station": station, "now": now, "soon": now + SOON, "since": now - CLOSED_FOR}
+    counted = [
+        (
+            None if row[0] is None else Department(row[0]),
+            types.get(b"" if row[1] is None else bytes(row[1])),
+            Counts(*row[2:]),
+        )
+        for row in await run(session, _COUNT, values)
+    ]
+    ring, concerned = await intents.concerned(vault, (), access.principal)
+    intent = intents.Intent(Action.SEE_FIGURES, concerned, purpose=access.purpose, policies=access.policies)
+    intents.record(session, ring, intent, principal=access.principal)
+    return table(counted)
