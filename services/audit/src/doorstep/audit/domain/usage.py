@@ -85,7 +85,7 @@ ACTIONS: dict[Action, Words] = {
     Action.BREAK_GLASS: Words("在紧急情况下打开了您的户档", "Opened your household's file in an emergency"),
     Action.ACKNOWLEDGE_BREAK_GLASS: Words("获知您的户档被紧急打开", "Was told of the emergency in which it was opened"),
     Action.REVIEW_BREAK_GLASS: Words("复核了对您户档的紧急打开", "Reviewed that your file was opened in an emergency"),
-    Action.DRAW_SIGN_IN_CODE: Words("为您生成了一次性登录码", "Drew the one-time code with which you sign in"),
+    Action.DRAW_SIGN_IN_CODE: Words("为您生成了一次性登录码", "Drew a code for you to sign in with once"),
     Action.READ_DEAD_LETTER: Words("修复故障时查看了含您信息的消息", "Read a message with your data to mend the flow"),
     Action.REPLAY_DEAD_LETTER: Words("修复故障时重发了含您信息的消息", "Sent a message with your data again"),
 }
