@@ -3,7 +3,8 @@
 import asyncio
 import json
 import re
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers
@@ -13,12 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from doorstep.kit.problems import Problem, answer
 from doorstep.kit.telemetry import REQUESTS, span
 
+T = TypeVar("T")
+
 BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
 _ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
+_DOOR = "doorstep.door"
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -45,6 +49,7 @@ class Door:
                 status = message["status"]
             await send(message)
 
+        scope[_DOOR] = self
         counted = not scope["path"].endswith(_NOT_COUNTED)  # an open stream is no load
         self._in_flight += counted
         try:
@@ -54,6 +59,10 @@ class Door:
             self._in_flight -= counted
             route = getattr(scope.get("route"), "path", "unmatched")
             REQUESTS.labels(self._service, route, str(status)).inc()
+
+    def rest(self, more: int) -> None:
+        """So many `more` of the requests that were let in wait for something and do nothing."""
+        self._in_flight -= more
 
     async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send, *, counted: bool) -> None:
         try:
@@ -67,6 +76,33 @@ class Door:
             await self._app(scope, receive, send)
         except Problem as problem:
             await answer(Request(scope), problem)(scope, receive, send)
+
+
+async def at_rest(request: Request, waited: Coroutine[Any, Any, T], *, ending: asyncio.Event) -> T:
+    """What is `waited` for; meanwhile the request is no load: another is let in in its place.
+
+    `waited` is cancelled as soon as the caller hung up, with a Problem, or when `ending` is set, with TimeoutError.
+    """
+    door: Door = request.scope[_DOOR]
+    waiting = asyncio.create_task(waited)
+    gone, ended = asyncio.create_task(_hung_up(request.receive)), asyncio.create_task(ending.wait())
+    door.rest(1)
+    try:
+        await asyncio.wait((waiting, gone, ended), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        if gone.done():
+            raise Problem(400, "incomplete", "请求没有等到答复就中断了。", "The request broke off.")
+        raise TimeoutError
+    finally:
+        door.rest(-1)
+        for task in (waiting, gone, ended):
+            task.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def check_headers(headers: Headers) -> None:

@@ -13,6 +13,7 @@ from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
 NAME = "gateway"
+_CONNECTIONS = 1024  # most of them wait for a feed's next message; who works is counted by the door
 _KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
 
 
@@ -43,7 +44,7 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
         if not made:
             made.append(
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=_KEPT_OPEN),
+                    connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_OPEN),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=20, connect=3),
                     auto_decompress=False,
