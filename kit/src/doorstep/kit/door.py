@@ -10,12 +10,18 @@ from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from doorstep.kit.problems import Problem, answer
 from doorstep.kit.telemetry import REQUESTS, span
 
 T = TypeVar("T")
 
+HEADER_BYTES = 16_384
+"""So much all headers of a request may have, names and values; a token has half of it at most."""
+HEADERS = 100
+UNPARSED_BYTES = 65_536
+"""So much is read of a head, or of what comes behind a body, before it is whole."""
 BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
@@ -23,7 +29,39 @@ _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
 _ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
 _DOOR = "doorstep.door"
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: 49\r\nConnection: close\r\n\r\n"
+    b'{"type":"urn:doorstep:problem:headers-too-large"}'
+)
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose heads and trailers end: the parser itself would keep all that comes until they are whole."""
+
+    _unparsed = 0
+    _went_on = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse what goes on too long without becoming a head or a piece of a body."""
+        self._went_on = False
+        super().data_received(data)
+        self._unparsed = 0 if self._went_on else self._unparsed + len(data)
+        if self._unparsed > UNPARSED_BYTES and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._went_on = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body came."""
+        self._went_on = True
+        super().on_body(body)
 
 
 class Door:
@@ -106,10 +144,15 @@ async def _hung_up(receive: Receive) -> None:
 
 
 def check_headers(headers: Headers) -> None:
-    """Refuse what stands twice where two would be read differently, and bodies that somebody would have to unpack.
+    """Refuse too many or too large headers, what stands twice where two would be read differently, and bodies that
+    somebody would have to unpack.
 
     Raises Problem.
     """
+    if len(headers.raw) > HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES:
+        zh = f"请求头超过 {HEADER_BYTES // 1024} KiB 或 {HEADERS} 个，请减少请求头或换较短的令牌。"
+        en = f"The headers are over {HEADER_BYTES // 1024} KiB, or over {HEADERS}; send fewer, or a shorter token."
+        raise Problem(431, "headers-too-large", zh, en)
     if any(len(headers.getlist(name)) > 1 for name in _ONCE):
         raise Problem(400, "header-twice", "同一请求头出现两次。", "A header stands twice.")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):

@@ -32,7 +32,10 @@ DEVELOPMENT_PROFILE = "embedded"
 
 
 class Settings(BaseSettings):
-    """What every service is told by its environment, as DOORSTEP_<NAME>."""
+    """What every service is told by its environment, as DOORSTEP_<NAME>.
+
+    With a `metrics_port` the metrics are there, and not on the port where the service answers its callers.
+    """
 
     model_config = SettingsConfigDict(env_prefix="DOORSTEP_", extra="ignore")
 
@@ -57,6 +60,7 @@ class Settings(BaseSettings):
     audience: str = "doorstep"
     host: str = "127.0.0.1"
     port: int = 8080
+    metrics_port: int | None = None
     traces: Path | None = None
     trace_ratio: float = 0.05
     log_level: str = "info"

@@ -51,25 +51,34 @@ class Engines:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which processes run, on which ports: `ports[service]` has one port per instance."""
+    """Which processes run, on which ports: `ports[service]` has one port per instance.
+
+    `metrics` are the ports on which the front doors tell their metrics, one per instance; the others do so on `ports`.
+    """
 
     ports: Mapping[str, Sequence[int]]
     front_door: int
     key_store: int
+    metrics: Sequence[int] = ()
 
     @classmethod
     def choose(cls, services: Sequence[str], instances: Mapping[str, int], front_door: int) -> "Layout":
         """Give the key store and every instance a free port, and the first gateway the front door's."""
         counts = {service: max(1, instances.get(service, 1)) for service in services}
-        free = [port for port in free_ports(sum(counts.values()) + 2) if port != front_door]
+        free = [port for port in free_ports(sum(counts.values()) + counts.get(FRONT_DOOR, 0) + 2) if port != front_door]
         ports = {service: [free.pop() for _ in range(count)] for service, count in counts.items()}
         if FRONT_DOOR in ports:
             ports[FRONT_DOOR][0] = front_door
-        return cls(ports, front_door, free.pop())
+        return cls(ports, front_door, free.pop(), [free.pop() for _ in ports.get(FRONT_DOOR, ())])
 
     def url(self, service: str, instance: int = 0) -> str:
         """Return the base address of an instance; raises KeyError, IndexError."""
         return f"http://{HOST}:{self.ports[service][instance]}"
+
+    def metrics_url(self, service: str, instance: int = 0) -> str:
+        """Return the address of an instance's metrics; raises KeyError, IndexError."""
+        base = f"http://{HOST}:{self.metrics[instance]}" if service == FRONT_DOOR else self.url(service, instance)
+        return f"{base}/metrics"
 
     def names(self, service: str) -> list[str]:
         """Return the names of a service's processes: `risk`, `risk-2`, ..."""
@@ -82,8 +91,10 @@ def service_programs(engines: Engines, layout: Layout, extra: Mapping[str, str])
     programs = []
     for service, ports in layout.ports.items():
         settings = _settings(engines, layout, service)
-        for name, port in zip(layout.names(service), ports, strict=True):
+        for index, (name, port) in enumerate(zip(layout.names(service), ports, strict=True)):
             environment = {**inherited, **settings, "DOORSTEP_PORT": str(port), **extra}
+            if service == FRONT_DOOR:
+                environment["DOORSTEP_METRICS_PORT"] = str(layout.metrics[index])
             command = [sys.executable, "-m", f"doorstep.{service}", "all"]
             log = engines.logs / f"{name}.log"
             programs.append(Program(name=name, command=command, log=log, environment=environment))

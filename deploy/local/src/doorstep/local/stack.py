@@ -90,6 +90,10 @@ class Stack:
         """Return the address at which an instance of a service listens itself."""
         return self.layout.url(service, instance)
 
+    def metrics_url(self, service: str, instance: int = 0) -> str:
+        """Return the address at which an instance of a service tells its metrics."""
+        return self.layout.metrics_url(service, instance)
+
     def token(
         self, role: str, *, agency: str = "station", station: str | None = None, subject: str | None = None
     ) -> str:
@@ -234,6 +238,7 @@ def _addresses(stack: Stack) -> dict[str, object]:
     return {
         "front_door": stack.front_door,
         "services": {service: stack.service_url(service) for service in stack.layout.ports},
+        "metrics": {service: stack.metrics_url(service) for service in stack.layout.ports},
         "issuer": stack.issuer.url,
         KEY_STORE: stack.key_store,
         "kafka": stack.kafka,

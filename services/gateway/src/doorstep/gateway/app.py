@@ -6,7 +6,7 @@ from typing import cast
 import aiohttp
 from fastapi import FastAPI
 
-from doorstep.gateway.api import dead_letters, description, forward, journeys, pages, sign_in
+from doorstep.gateway.api import dead_letters, description, forward, journeys, own_sessions, pages, sign_in
 from doorstep.gateway.api.front import Front, Sessions
 from doorstep.gateway.api.issuer import Issuer
 from doorstep.gateway.settings import GatewaySettings
@@ -25,9 +25,9 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        journeys.router, sign_in.router, pages.router, description.router, dead_letters.router, forward.router,
+        journeys.router, sign_in.router, own_sessions.router, pages.router, description.router, dead_letters.router, forward.router,
     )  # fmt: skip
-    app = create_app(service, *routers, title="Doorstep", openapi_url=None)
+    app = create_app(service, *routers, title="Doorstep", metrics=False, openapi_url=None)
     app.state.client = _client(service)
     settings = cast("GatewaySettings", service.settings)
     issuer = Issuer(settings, app.state.client, lambda: service.authenticator)

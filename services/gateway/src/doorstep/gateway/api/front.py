@@ -40,7 +40,7 @@ REQUEST_TOKEN = "doorstep-request-token"  # noqa: S105 — a header's name
 
 _API = "/api/"
 _JOURNEYS = "/api/journeys/"
-_NOT_COUNTED = ("/healthz", "/readyz", "/metrics")
+_NOT_COUNTED = ("/healthz", "/readyz")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _RENEWED_BEFORE = 60.0

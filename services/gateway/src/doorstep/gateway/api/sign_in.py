@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from doorstep.contracts.codes import Role
 from doorstep.gateway.api.front import REQUEST_TOKEN, SESSION, Sessions, cookie_of
-from doorstep.gateway.domain.session import PAGE, Beginning
+from doorstep.gateway.domain.session import PAGE, Beginning, kind_of
 from doorstep.gateway.errors import IssuerAway, NoSignIn, SignInRefused
 from doorstep.gateway.operations import sessions
 from doorstep.kit.auth import NotAuthenticated
@@ -85,6 +85,8 @@ async def callback(
         session,
         vault=asked.service.vault,
         tokens=tokens,
+        owner=(await asked.service.authenticator.verify(tokens.access)).subject,
+        browser=kind_of(request.headers.get("user-agent", "")),
         replaced=cookie_of(request.headers, asked.settings.cookie(SESSION)) or "",
         idle=asked.settings.session_idle,
         ends=asked.settings.session_ends,

@@ -2,15 +2,17 @@
 
 Invariants: the cookie's value is nowhere stored, its keyed index is; tokens are sealed for that session alone, under a
 key that the keyset wraps; a session ends when it was not used for a while, and at the latest at its end, whatever runs
-or dies; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies.
+or dies; whose it is lies there as a keyed index, and its address or the browser's own words nowhere; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies.
 """
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.gateway.domain.session import Tokens
+from doorstep.gateway.domain.session import Browser, Tokens
 from doorstep.kit.db import run
 from doorstep.kit.vault import NOBODY, SealBroken, SubjectErased, Vault
 
@@ -18,9 +20,11 @@ RENEWING_LAPSES = 10
 """Seconds after which another may renew what somebody claimed to renew."""
 
 _FIELD = "browser-session"
+_OWNER = "browser-session-owner"
 _NOTED_EVERY = 60
 _OPEN = """
-    INSERT INTO browser_session (id, tokens, ends_at) VALUES (:id, :tokens, now() + make_interval(secs => :ends))
+    INSERT INTO browser_session (id, tokens, owner, browser, ends_at)
+    VALUES (:id, :tokens, :owner, :browser, now() + make_interval(secs => :ends))
 """
 _SWEEP = """
     DELETE FROM browser_session
@@ -39,6 +43,14 @@ _RENEW = """
     UPDATE browser_session SET tokens = :tokens, version = version + 1, renewing_until = NULL
     WHERE id = :id AND version = :version
 """
+_OWN = """
+    SELECT shown_id, began_at, used_at, least(ends_at, used_at + make_interval(secs => :idle)) AS ends_at, browser,
+        id = :current AS current
+    FROM browser_session
+    WHERE owner = :owner AND ends_at > now() AND used_at > now() - make_interval(secs => :idle) ORDER BY began_at DESC
+"""
+_END_OWN = "DELETE FROM browser_session WHERE owner = :owner AND shown_id = :shown_id RETURNING id"
+_END_OTHERS = "DELETE FROM browser_session WHERE owner = :owner AND id <> :current RETURNING id"
 _END = "DELETE FROM browser_session WHERE id = :id RETURNING tokens"
 
 
@@ -52,14 +64,27 @@ class Open:
 
 
 async def open_session(
-    session: AsyncSession, *, vault: Vault, tokens: Tokens, replaced: str, idle: int, ends: int
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    tokens: Tokens,
+    owner: str,
+    browser: Browser,
+    replaced: str,
+    idle: int,
+    ends: int,
 ) -> str:
-    """Open a session; gives the cookie's value. The browser's session before, and those that are over, are deleted."""
+    """Open a session of the principal `owner`; gives the cookie's value.
+
+    The browser's session before, and those that are over, are deleted.
+    """
     value = secrets.token_urlsafe(32)
     found = vault.blind_index(_FIELD, value)
     sealed = await _sealed(vault, found, tokens)
     await run(session, _SWEEP, {"idle": float(idle), "replaced": vault.blind_index(_FIELD, replaced)})
-    await run(session, _OPEN, {"id": found, "tokens": sealed, "ends": float(ends)})
+    whose = vault.blind_index(_OWNER, owner)
+    values = {"id": found, "tokens": sealed, "owner": whose, "browser": browser, "ends": float(ends)}
+    await run(session, _OPEN, values)
     return value
 
 
@@ -92,6 +117,43 @@ async def end_session(session: AsyncSession, *, vault: Vault, value: str) -> Tok
     found = vault.blind_index(_FIELD, value)
     rows = await run(session, _END, {"id": found})
     return await _opened(vault, found, rows[0]["tokens"]) if rows else None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A session as its owner is shown it; it ends at `ends_at` if it is not used before."""
+
+    id: UUID
+    began_at: datetime
+    used_at: datetime
+    ends_at: datetime
+    browser: Browser
+    current: bool
+
+
+async def own_sessions(session: AsyncSession, *, vault: Vault, owner: str, value: str, idle: int) -> list[Shown]:
+    """The open sessions of a principal, the newest first; `value` is the cookie's of the one that asks, or empty."""
+    values = {
+        "owner": vault.blind_index(_OWNER, owner),
+        "current": vault.blind_index(_FIELD, value),
+        "idle": float(idle),
+    }
+    return [
+        Shown(row["shown_id"], row["began_at"], row["used_at"], row["ends_at"], Browser(row["browser"]), row["current"])
+        for row in await run(session, _OWN, values)
+    ]
+
+
+async def end_own_session(session: AsyncSession, *, vault: Vault, owner: str, shown_id: UUID) -> bool:
+    """End a session of a principal; whether they had one of that id."""
+    values = {"owner": vault.blind_index(_OWNER, owner), "shown_id": shown_id}
+    return bool(await run(session, _END_OWN, values))
+
+
+async def end_other_sessions(session: AsyncSession, *, vault: Vault, owner: str, value: str) -> int:
+    """End the sessions of a principal but for the one whose cookie has this `value`; how many."""
+    values = {"owner": vault.blind_index(_OWNER, owner), "current": vault.blind_index(_FIELD, value)}
+    return len(await run(session, _END_OTHERS, values))
 
 
 def request_token(vault: Vault, value: str) -> str:
