@@ -1,7 +1,9 @@
 """The whole stack over Apache Kafka: a record goes its way, also when a service dies and when the broker loses all."""
 
 import asyncio
+import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,27 +13,30 @@ import asyncpg
 import pytest
 
 from doorstep.contracts.codes import Department
-from doorstep.local import apache_kafka
+from doorstep.local import apache_kafka, jdk
 from doorstep.local.department import Orders
 from doorstep.local.departments import Departments, department_systems
+from doorstep.local.external import ExternalKafka
+from doorstep.local.failures import ExternalUnreachable
 from doorstep.local.ports import free_ports
 from doorstep.local.records import demonstration
 from doorstep.local.stack import Stack, StackOptions, running_stack
 from doorstep.local.story import Outcome, Story
 
 pytestmark = pytest.mark.kafka
+EXAMPLE = jdk.CHECKOUT / "contracts" / "examples" / "consumers" / "python" / "consumer.py"
 REACHED = {"civil-affairs", "health", "justice", "fire"}
 
 
 @asynccontextmanager
-async def town(kafka: str) -> AsyncIterator[tuple[Stack, Departments, Story]]:
-    """The stack over `kafka`, with six department systems that take their feeds."""
+async def town(kafka: str, secrets: Path | None = None) -> AsyncIterator[tuple[Stack, Departments, Story]]:
+    """The stack over `kafka`, with six department systems that take their feeds; with `secrets` everybody signs in."""
     heard = []
     async with (
         department_systems(
             Department, lambda department, what: [story(department, what) for story in heard]
         ) as systems,
-        running_stack(StackOptions(kafka=kafka, port=0, durable=False)) as stack,
+        running_stack(StackOptions(kafka=kafka, kafka_secrets=secrets, port=0, durable=False)) as stack,
     ):
         story = Story(stack, lambda kind, step: None)
         heard.append(story.heard)
@@ -40,6 +45,7 @@ async def town(kafka: str) -> AsyncIterator[tuple[Stack, Departments, Story]]:
                 department=one,
                 front_door=stack.front_door,
                 kafka=kafka,
+                kafka_secrets=secrets,
                 token=stack.token("department-system", agency=one),
             )
             for one in Department
@@ -73,6 +79,52 @@ async def test_a_record_goes_its_whole_way_over_apache_kafka(tmp_path: Path) -> 
         await story.verify(outcome)
     assert set(outcome.report()["departments"]) == REACHED
     assert outcome.verified, outcome.failure
+
+
+async def read_by(user: str, department: str, kafka: str, secrets: Path, state: Path) -> tuple[int | None, str]:
+    """What the example of a consumer says that signs in as `user` and takes the feed of `department`; ended or not."""
+    told = {
+        "FEED_KAFKA": kafka, "FEED_TOPIC": f"feed.{department}", "FEED_STATE": str(state), "FEED_KEYS": os.devnull,
+        "FEED_USER": user, "FEED_PASSWORD_FILE": str(secrets / user), "FEED_SECURITY": "SASL_PLAINTEXT",
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, EXAMPLE, env=os.environ | told,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(30):
+            said = []
+            async for line in process.stdout:
+                said.append(line.decode())
+                if '"effect"' in said[-1]:
+                    return None, said[-1]
+            return await process.wait(), "".join(said)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_record_goes_its_whole_way_where_everybody_signs_in_and_nobody_may_do_more_than_they_need(
+    tmp_path: Path,
+) -> None:
+    async with apache_kafka.kafka_with_rights(tmp_path / "kafka") as (kafka, secrets):
+        wrong = shutil.copytree(secrets, tmp_path / "wrong")
+        (wrong / "audit").write_text("guessed", encoding="utf-8")
+        with pytest.raises(ExternalUnreachable, match="to audit"):
+            await ExternalKafka(kafka, wrong).start()
+        with pytest.raises(ExternalUnreachable, match="no answer"):
+            await ExternalKafka(kafka).start()
+        async with town(kafka, secrets) as (_, _, story):
+            outcome = await play(story, seed=11)
+            await story.verify(outcome)
+            own = await read_by("department-fire", "fire", kafka, secrets, tmp_path / "own.db")
+            others = await read_by("department-fire", "health", kafka, secrets, tmp_path / "others.db")
+    assert set(outcome.report()["departments"]) == REACHED
+    assert outcome.verified, outcome.failure
+    assert (own[0], "set-aside" in own[1]) == (None, True)  # the messages are for another key
+    assert others[0] == 1
+    assert "TopicAuthorizationFailed" in others[1]
 
 
 async def test_a_record_goes_its_way_past_services_that_are_killed(tmp_path: Path) -> None:

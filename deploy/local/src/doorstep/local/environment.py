@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
+from doorstep.local.broker import protocol_at
 from doorstep.local.children import Program
 from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
@@ -31,7 +32,7 @@ class Engines:
     `keyset` is what services read, `keks` what the key store alone does, `clients` the folder of the service accounts'
     secrets. `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with
     `bells`, the folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the
-    witnesses of the log.
+    witnesses of the log, `kafka_secrets` a folder with the passwords of the broker's users, if they sign in.
     """
 
     databases: Mapping[str, str]
@@ -47,6 +48,7 @@ class Engines:
     fetch_wait_ms: int = 500
     bells: Path | None = None
     log_witnesses: Path | None = None
+    kafka_secrets: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -135,16 +137,13 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     settings = {
         **_shared(engines),
         "DOORSTEP_DATABASE_URL": engines.databases[service],
-        "DOORSTEP_KAFKA": engines.kafka,
-        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+        **_broker(engines, service),
         "DOORSTEP_KEYSET": str(engines.keyset),
         "DOORSTEP_KEY_STORE_URL": f"http://{HOST}:{layout.key_store}",
         "DOORSTEP_TOKEN_URL": engines.token,
         "DOORSTEP_CLIENT_ID": client_id(service),
         "DOORSTEP_CLIENT_SECRET": str(engines.clients / service),
     }
-    if engines.bells is not None:
-        settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
     if service == FRONT_DOOR:
         settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
         for other in SERVICES:
@@ -158,6 +157,20 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         settings["DOORSTEP_LOG_ANCHOR_URL"] = engines.databases[KEYS]
         if engines.log_witnesses is not None:
             settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
+    return settings
+
+
+def _broker(engines: Engines, service: str) -> dict[str, str]:
+    settings = {
+        "DOORSTEP_KAFKA": engines.kafka,
+        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+    }
+    if engines.bells is not None:
+        settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
+    if engines.kafka_secrets is not None:
+        settings["DOORSTEP_KAFKA_SECURITY"] = protocol_at(engines.kafka)
+        settings["DOORSTEP_KAFKA_USER"] = service
+        settings["DOORSTEP_KAFKA_PASSWORD_FILE"] = str((engines.kafka_secrets / service).absolute())
     return settings
 
 

@@ -25,7 +25,8 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        journeys.router, sign_in.router, own_sessions.router, pages.router, description.router, dead_letters.router, forward.router,
+        journeys.router, sign_in.router, own_sessions.router, pages.router, description.router, dead_letters.router,
+        forward.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep", metrics=False, openapi_url=None)
     app.state.client = _client(service)

@@ -1,8 +1,9 @@
 """Sessions of browsers: opened at sign-in, found by the cookie, renewed by one at a time, ended.
 
-Invariants: the cookie's value is nowhere stored, its keyed index is; tokens are sealed for that session alone, under a
-key that the keyset wraps; a session ends when it was not used for a while, and at the latest at its end, whatever runs
-or dies; whose it is lies there as a keyed index, and its address or the browser's own words nowhere; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies.
+Invariants: the cookie's value is nowhere stored, its keyed index is, and so is that of whose session it is; tokens are
+sealed for that session alone, under a key that the keyset wraps; a session ends when it was not used for a while, and
+at the latest at its end, whatever runs or dies; a refresh token, which the issuer takes once, is used by one process,
+whose claim lapses if it dies; neither an address nor the browser's own words are kept.
 """
 
 import secrets
