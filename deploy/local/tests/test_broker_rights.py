@@ -112,7 +112,8 @@ def test_whoever_is_to_sign_in_needs_user_and_password(tmp_path: Path) -> None:
     ("address", "protocol"),
     [
         ("127.0.0.1:9092", "SASL_PLAINTEXT"), ("localhost:9092,127.0.0.1:9093", "SASL_PLAINTEXT"),
-        ("[::1]:9092", "SASL_PLAINTEXT"), ("kafka.example:9092", "SASL_SSL"), ("127.0.0.1:9092,10.0.0.7:9092", "SASL_SSL"),
+        ("[::1]:9092", "SASL_PLAINTEXT"), ("kafka.example:9092", "SASL_SSL"),
+        ("127.0.0.1:9092,10.0.0.7:9092", "SASL_SSL"),
     ],
 )  # fmt: skip
 def test_a_password_leaves_this_machine_over_tls_alone(address, protocol) -> None:

@@ -61,7 +61,7 @@ class Layout:
     ports: Mapping[str, Sequence[int]]
     front_door: int
     key_store: int
-    metrics: Sequence[int] = ()
+    metrics: Sequence[int]
 
     @classmethod
     def choose(cls, services: Sequence[str], instances: Mapping[str, int], front_door: int) -> "Layout":
