@@ -33,7 +33,7 @@ DEVELOPMENT_PROFILE = "embedded"
 class Settings(BaseSettings):
     """What every service is told by its environment, as DOORSTEP_<NAME>.
 
-    With a `metrics_port` the metrics are there, and not on the port where the service answers its callers.
+    On `metrics_port` the metrics are answered and nothing else: for a service whose own port is open to the world.
     """
 
     model_config = SettingsConfigDict(env_prefix="DOORSTEP_", extra="ignore")

@@ -102,8 +102,7 @@ def create_app(service: Service, *routers: APIRouter, title: str, metrics: bool 
     app.state.service = service
     app.state.refusals = Refusals(service)
     problems.install(app)
-    shown = metrics and getattr(service.settings, "metrics_port", None) is None
-    for router in (*routers, operators.router, _health(), *((_metrics(),) if shown else ())):
+    for router in (*routers, operators.router, _health(), *((_metrics(),) if metrics else ())):
         _show_visibility(router)
         app.include_router(router)
     app.add_middleware(Door, service=service.name)
