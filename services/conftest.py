@@ -145,8 +145,10 @@ class Caller:
         sent: list[Any] = []
         raw = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
 
+        said = iter([{"type": "http.request", "body": raw}])
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": raw}
+            return next(said, None) or await asyncio.Event().wait()  # it stays, and says no more
 
         async def send(message: Any) -> None:
             sent.append(message)

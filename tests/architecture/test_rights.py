@@ -162,7 +162,7 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
     portal = {name for path, name in asked if path.startswith("/api/dumonitor/")}  # residents ask for themselves alone
     others = {name for path, name in asked if not path.startswith(("/api/log/", "/api/dumonitor/"))}
     assert portal == {"userCode", "periodStart", "periodEnd", "offset", "limit"}
-    assert others <= {"state", "after", "record_id", "queue", "limit", "entry_id"}
+    assert others <= {"state", "after", "record_id", "queue", "limit", "entry_id", "wait"}
     assert log <= {
         "entry_id", "limit", "cursor", "since", "until", "service", "agency", "station", "action", "purpose",
         "legal_basis", "case", "record", "actor", "policy", "rule_pack", "outcome",
@@ -284,7 +284,9 @@ TEXT, BYTES = {"text", "character varying", "jsonb"}, {"bytea"}
 CODES_OF_OURS = {
     "kind", "topic", "name", "kid", "kek", "department", "state", "service", "station", "witness", "version_num",
 }  # fmt: skip
-KEYED_DIGESTS = {"paper_index", "follow_index", "paper", "person", "subject", "code", "actor", "tied", "id", "account"}
+KEYED_DIGESTS = {
+    "paper_index", "follow_index", "paper", "person", "subject", "code", "actor", "tied", "owner", "id", "account",
+}  # fmt: skip
 
 
 async def test_no_column_is_named_so_and_what_can_be_looked_up_is_ids_codes_and_keyed_digests(databases) -> None:

@@ -322,7 +322,7 @@ async def answers(journey: Journey) -> Heap:
     operator = {"Authorization": f"Bearer {journey.token('operator')}"}
     async with aiohttp.ClientSession() as client:
         for service in SERVICES:
-            async with client.get(f"{journey.stack.service_url(service)}/metrics") as answer:
+            async with client.get(journey.stack.metrics_url(service)) as answer:
                 assert answer.status == 200
                 heap[f"{service} metrics"] = await answer.read()
         for service in ("registry", "referral", "audit"):

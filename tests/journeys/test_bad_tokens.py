@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -127,7 +128,7 @@ TOKENS: dict[str, Any] = {
     "by a key that nobody knows": lambda house: jwt.encode(
         {"alg": "RS256", "kid": str(uuid4())}, claims(house), own_key(house)
     ),
-    "of 16 KiB": lambda house: signed(house, more="x" * 12_000),
+    "of 10 KiB": lambda house: signed(house, more="x" * 7_000),
     "with a letter that is none": lambda house: "\xff.\xfe.\xfd",
 }
 
@@ -330,6 +331,50 @@ async def test_a_body_without_end_is_not_waited_for(house) -> None:
     writer.close()
     assert answer.split(b" ")[1] == b"413"
     assert sent < 1024
+
+
+@pytest.mark.parametrize("service", PER_SERVICE)
+async def test_headers_that_are_too_large_or_too_many_are_refused_clearly(house, service) -> None:
+    long_token = signed(house, more="x" * 12_000)
+    assert len(long_token) > 16_000
+    for headers in (
+        {"Authorization": f"Bearer {long_token}"},
+        {f"X-More-{number}": "x" for number in range(120)},
+        {f"X-More-{number}": "x" * 4_000 for number in range(5)},
+    ):
+        status, raw = await at(house, service, **headers)
+        assert (status, json.loads(raw)["type"]) == (431, "urn:doorstep:problem:headers-too-large")
+        assert len(raw) < 400
+    assert (await at(house, service, **{"X-More": "x" * 7_000}))[0] == 401
+
+
+ENDLESS = {
+    "a header": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-More: ",
+    "headers": b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+    "an address": b"GET /",
+    "nothing": b"\r\n",
+}
+
+
+@pytest.mark.parametrize("service", PER_SERVICE)
+@pytest.mark.parametrize("what", ENDLESS)
+async def test_a_head_without_end_is_not_kept(house, service, what) -> None:
+    host, port = house.stack.service_url(service).removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    piece = {"headers": b"X-More: x\r\n" * 100, "nothing": b"\r\n" * 500}.get(what, b"x" * 1000)
+    writer.write(ENDLESS[what])
+    sent, answer = 0, b""
+    async with asyncio.timeout(20):
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while sent < 2_000_000 and not reader._buffer and not reader.at_eof():
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+                sent += len(piece)
+            answer = await reader.readuntil(b"\r\n")
+    writer.close()
+    assert sent < 2_000_000
+    assert answer.split(b" ")[1:2] in ([], [b"431"])  # what the other end was still sending may come before it
 
 
 async def test_a_language_and_a_trace_from_outside_are_not_repeated(house) -> None:

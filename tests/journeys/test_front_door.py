@@ -6,10 +6,20 @@ from uuid import uuid4
 
 import pytest
 
+from doorstep.contracts.topics import SERVICES
+
 
 async def test_the_front_door_is_well_and_ready(house) -> None:
-    for path in ("/healthz", "/readyz", "/metrics"):
+    for path in ("/healthz", "/readyz"):
         assert (await house.ask("GET", path)).status == 200
+
+
+async def test_metrics_are_told_inside_and_not_at_the_front_door(house) -> None:
+    for path in ("/metrics", "/metrics/", "/api/../metrics", "//metrics"):
+        assert (await house.ask("GET", path)).status == 404
+    for service in SERVICES:
+        async with house.client.get(house.stack.metrics_url(service)) as answer:
+            assert "doorstep_requests_total" in await answer.text()
 
 
 async def test_one_document_describes_what_every_service_answers(house) -> None:

@@ -2,34 +2,28 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
-from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
-from doorstep.contracts.access import GROUP, TOPIC, Right, department_user, made_topics, rights
+from doorstep.contracts.access import GROUP, TOPIC, department_user, made_topics, rights
 from doorstep.contracts.codes import Department
 from doorstep.contracts.topics import SERVICES, TOPICS, feed_topic
 from doorstep.kit.broker import Broker
 from doorstep.kit.resources import Settings
 from doorstep.local import apache_kafka, broker_files
-from doorstep.local.ports import free_ports
+from doorstep.local.broker import protocol_at
 
-OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
-RESOURCES = {TOPIC: 2, GROUP: 3}
-LITERAL, PREFIXED, ALLOW = 3, 4, 3
+OPERATIONS = {"Read", "Write", "Describe"}
 
 
 def granted() -> set[tuple[str, str, str, str, bool]]:
@@ -90,7 +84,7 @@ def test_the_script_makes_every_topic_and_grants_every_right() -> None:
     assert re.findall(r"^user (\S+)$", broker_files.script(), re.MULTILINE) == list(rights())
 
 
-def test_whoever_is_to_sign_in_needs_user_and_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_to_sign_in_needs_user_and_password(tmp_path: Path) -> None:
     given = {
         "database_url": "x", "kafka": "x", "keyset": "x", "issuer": "x", "jwks_url": "x",
         "key_store_url": "x", "token_url": "x", "client_id": "x", "client_secret": "x",
@@ -101,33 +95,29 @@ def test_whoever_is_to_sign_in_needs_user_and_password(monkeypatch: pytest.Monke
     options = Settings(**given, kafka_security="SASL_SSL", kafka_user="intake", kafka_password="p").broker_security()
     assert options["ssl_context"].check_hostname
     assert "'p'" not in repr(Settings(**given, kafka_password="p"))
+    kept = tmp_path / "intake"
+    named = given | {"kafka_security": "SASL_PLAINTEXT", "kafka_user": "intake", "kafka_password_file": kept}
+    with pytest.raises(ValueError, match="cannot be read"):
+        Settings(**named).broker_security()
+    kept.write_text("\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="DOORSTEP_KAFKA_USER"):
+        Settings(**named).broker_security()
+    kept.write_text("from-a-file\n", encoding="utf-8")
+    assert Settings(**named).broker_security()["sasl_plain_password"] == "from-a-file"
+    with pytest.raises(ValueError, match="give one"):
+        Settings(**named, kafka_password="p").broker_security()
 
 
-async def grant(admin: AIOKafkaAdminClient, user: str, right: Right) -> None:
-    """Grant a right as kafka-acls does."""
-    for operation in right.operations:
-        request = CreateAclsRequest(
-            RESOURCES[right.resource], right.name, PREFIXED if right.prefixed else LITERAL, f"User:{user}", "*",
-            OPERATIONS[operation], ALLOW,
-        )  # fmt: skip
-        answer = await admin._send_request(request)
-        assert [code for code, _ in answer.creation_responses] == [0]
-
-
-@asynccontextmanager
-async def kafka_with_rights(folder: Path) -> AsyncIterator[str]:
-    """Apache Kafka with all topics, users and rights; yields where users sign in, their passwords are their names."""
-    [port] = free_ports(1)
-    users = {user: f"{user}-password" for user in rights()}
-    async with apache_kafka.running_kafka(folder, users=users, clients=port) as bootstrap:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        await admin.start()
-        await admin.create_topics([NewTopic(one.name, one.partitions, 1) for one in made_topics()])
-        for user, some in rights().items():
-            for right in some:
-                await grant(admin, user, right)
-        await admin.close()
-        yield f"127.0.0.1:{port}"
+@pytest.mark.parametrize(
+    ("address", "protocol"),
+    [
+        ("127.0.0.1:9092", "SASL_PLAINTEXT"), ("localhost:9092,127.0.0.1:9093", "SASL_PLAINTEXT"),
+        ("[::1]:9092", "SASL_PLAINTEXT"), ("kafka.example:9092", "SASL_SSL"),
+        ("127.0.0.1:9092,10.0.0.7:9092", "SASL_SSL"),
+    ],
+)  # fmt: skip
+def test_a_password_leaves_this_machine_over_tls_alone(address, protocol) -> None:
+    assert protocol_at(address) == protocol
 
 
 def client(address: str, user: str, password: str | None = None) -> Broker:
@@ -175,7 +165,7 @@ async def reads(broker: Broker, topic: str, group: str | None = None) -> list[An
 async def test_a_department_reads_its_own_feed_and_nothing_else_and_writes_nothing(tmp_path: Path) -> None:
     if reason := apache_kafka.missing():
         pytest.skip(reason)
-    async with kafka_with_rights(tmp_path) as address:
+    async with apache_kafka.kafka_with_rights(tmp_path) as (address, _):
         referral, fire = client(address, "referral"), client(address, "department-fire")
         await referral.ensure_topics("referral")
         for department in (Department.FIRE, Department.HEALTH):

@@ -92,7 +92,7 @@ async def test_few_spans_are_made_and_unsampled_traces_make_none(watched: Watche
 
 async def scraped(address: str) -> tuple[set[str], set[str]]:
     """The metrics that a service keeps, and those of them that have a value by now."""
-    async with aiohttp.ClientSession() as client, client.get(f"{address}/metrics") as answer:
+    async with aiohttp.ClientSession() as client, client.get(address) as answer:
         lines = (await answer.text()).splitlines()
     kept = {line.split(" ")[2] for line in lines if line.startswith("# TYPE doorstep_")}
     return kept, {line.partition(" ")[0].partition("{")[0] for line in lines if line.startswith("doorstep_")}
@@ -100,7 +100,7 @@ async def scraped(address: str) -> tuple[set[str], set[str]]:
 
 async def test_every_service_tells_its_metrics(watched: Watched) -> None:
     for service in SERVICES:
-        address = watched.stack.service_url(service)
+        address = watched.stack.metrics_url(service)
         kept, _ = await scraped(address)  # is itself a request that is counted
         assert {"doorstep_consumer_retries", "doorstep_topic_epochs"} <= {name.removesuffix("_total") for name in kept}
         expected = {"doorstep_requests_total", "doorstep_log_contradicted"} if service == "audit" else set(TOLD)

@@ -1,12 +1,14 @@
 // A department's consumer: each message of its feed once, in order, remembered in one write with what was done.
 //
 // Reads FEED_KAFKA (HOST:PORT), FEED_TOPIC, FEED_KEYS (a JWK Set with the private keys), FEED_STATE (a file that is kept)
-// and FEED_GROUP, and tells one line of JSON for each effect.
+// and FEED_GROUP, where one signs in also FEED_USER, FEED_PASSWORD_FILE and FEED_SECURITY; tells one line of JSON for
+// each effect.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { compactDecrypt, importJWK } from "jose";
 import { Kafka, logLevel } from "kafkajs";
 
 const { FEED_KAFKA, FEED_TOPIC, FEED_KEYS, FEED_STATE, FEED_GROUP = "example" } = process.env;
+const { FEED_USER, FEED_PASSWORD_FILE, FEED_SECURITY = "SASL_SSL" } = process.env;
 const OFFERED = "feed.request-offered.v1";
 const WITHDRAWN = "feed.request-withdrawn.v1";
 const ALGORITHMS = { keyManagementAlgorithms: ["ECDH-ES+A256KW"], contentEncryptionAlgorithms: ["A256GCM"] };
@@ -66,7 +68,13 @@ async function take(key, number, message) {
   }
 }
 
-const kafka = new Kafka({ brokers: [FEED_KAFKA], logLevel: logLevel.ERROR });
+const signedIn = FEED_USER
+  ? {
+      sasl: { mechanism: "scram-sha-512", username: FEED_USER, password: readFileSync(FEED_PASSWORD_FILE, "utf8").trim() },
+      ssl: FEED_SECURITY !== "SASL_PLAINTEXT",
+    }
+  : {};
+const kafka = new Kafka({ brokers: [FEED_KAFKA], logLevel: logLevel.ERROR, ...signedIn });
 const groupId = `${FEED_GROUP}-${process.pid}`; // a group of this process: nobody waits for one that crashed
 const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, heartbeatInterval: 1000, maxWaitTimeInMs: 100 });
 await consumer.connect();

@@ -1,7 +1,7 @@
 """A department's consumer: each message of its feed once, in order, remembered in one transaction with what was done.
 
 Reads FEED_KAFKA (HOST:PORT), FEED_TOPIC, FEED_KEYS (a JWK Set with the private keys) and FEED_STATE (a file that is
-kept), and tells one line of JSON for each effect.
+kept), where one signs in also FEED_USER, FEED_PASSWORD_FILE and FEED_SECURITY; tells one line of JSON for each effect.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from pathlib import Path
+from ssl import create_default_context
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from joserfc import jwe
@@ -63,12 +64,23 @@ def take(db, envelope, value):
             print(json.dumps(done), flush=True)
 
 
+def signed_in():
+    """The client options to sign in at the broker, over TLS unless FEED_SECURITY says otherwise."""
+    user, protocol = os.environ.get("FEED_USER"), os.environ.get("FEED_SECURITY", "SASL_SSL")
+    if not user:
+        return {}
+    password = Path(os.environ["FEED_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
+    options = {"security_protocol": protocol, "sasl_mechanism": "SCRAM-SHA-512"}
+    options |= {"sasl_plain_username": user, "sasl_plain_password": password}
+    return options | ({"ssl_context": create_default_context()} if protocol == "SASL_SSL" else {})
+
+
 async def main():
     """Read the feed from its beginning: what was done is in the state, and not in the broker's offsets."""
     db = sqlite3.connect(os.environ["FEED_STATE"])
     db.executescript(TABLES)
     kafka, begin = os.environ["FEED_KAFKA"], "earliest"
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset=begin, fetch_max_wait_ms=100)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset=begin, fetch_max_wait_ms=100, **signed_in())
     await consumer.start()
     consumer.assign([TopicPartition(os.environ["FEED_TOPIC"], 0)])
     try:

@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from ssl import create_default_context
+from typing import Any, Literal
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -45,6 +46,24 @@ async def stop(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     with suppress(KafkaError, OSError, TimeoutError), broken_off():
         async with asyncio.timeout(_STOPS_WITHIN):
             await client.stop()
+
+
+def signing_in(
+    user: str, password: str, *, protocol: Literal["SASL_PLAINTEXT", "SASL_SSL"], ca: Path | None = None
+) -> dict[str, Any]:
+    """The client options to sign in by SCRAM-SHA-512, over TLS against the certificates in `ca` or the system's.
+
+    Raises ValueError if `ca` holds no certificates.
+    """
+    options: dict[str, Any] = {
+        "security_protocol": protocol,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": user,
+        "sasl_plain_password": password,
+    }
+    if protocol == "SASL_SSL":
+        options["ssl_context"] = create_default_context(cafile=ca)
+    return options
 
 
 class Broker:

@@ -3,23 +3,65 @@
 import asyncio
 import json
 import re
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from doorstep.kit.problems import Problem, answer
 from doorstep.kit.telemetry import REQUESTS, span
 
+T = TypeVar("T")
+
+HEADER_BYTES = 16_384
+"""So much all headers of a request may have, names and values; a token has half of it at most."""
+HEADERS = 100
+UNPARSED_BYTES = 65_536
+"""So much is read of a head, or of what comes behind a body, before it is whole."""
 BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
 _ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
+_DOOR = "doorstep.door"
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: 49\r\nConnection: close\r\n\r\n"
+    b'{"type":"urn:doorstep:problem:headers-too-large"}'
+)
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose heads and trailers end: the parser itself would keep all that comes until they are whole."""
+
+    _unparsed = 0
+    _went_on = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse what goes on too long without becoming a head or a piece of a body."""
+        self._went_on = False
+        super().data_received(data)
+        self._unparsed = 0 if self._went_on else self._unparsed + len(data)
+        if self._unparsed > UNPARSED_BYTES and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._went_on = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body came."""
+        self._went_on = True
+        super().on_body(body)
 
 
 class Door:
@@ -45,6 +87,7 @@ class Door:
                 status = message["status"]
             await send(message)
 
+        scope[_DOOR] = self
         counted = not scope["path"].endswith(_NOT_COUNTED)  # an open stream is no load
         self._in_flight += counted
         try:
@@ -54,6 +97,10 @@ class Door:
             self._in_flight -= counted
             route = getattr(scope.get("route"), "path", "unmatched")
             REQUESTS.labels(self._service, route, str(status)).inc()
+
+    def rest(self, more: int) -> None:
+        """So many `more` of the requests that were let in wait for something and do nothing."""
+        self._in_flight -= more
 
     async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send, *, counted: bool) -> None:
         try:
@@ -69,11 +116,43 @@ class Door:
             await answer(Request(scope), problem)(scope, receive, send)
 
 
+async def at_rest(request: Request, waited: Coroutine[Any, Any, T], *, ending: asyncio.Event) -> T:
+    """What is `waited` for; meanwhile the request is no load: another is let in in its place.
+
+    `waited` is cancelled as soon as the caller hung up, with a Problem, or when `ending` is set, with TimeoutError.
+    """
+    door: Door = request.scope[_DOOR]
+    waiting = asyncio.create_task(waited)
+    gone, ended = asyncio.create_task(_hung_up(request.receive)), asyncio.create_task(ending.wait())
+    door.rest(1)
+    try:
+        await asyncio.wait((waiting, gone, ended), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        if gone.done():
+            raise Problem(400, "incomplete", "请求没有等到答复就中断了。", "The request broke off.")
+        raise TimeoutError
+    finally:
+        door.rest(-1)
+        for task in (waiting, gone, ended):
+            task.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def check_headers(headers: Headers) -> None:
-    """Refuse what stands twice where two would be read differently, and bodies that somebody would have to unpack.
+    """Refuse too many or too large headers, what stands twice where two would be read differently, and bodies that
+    somebody would have to unpack.
 
     Raises Problem.
     """
+    if len(headers.raw) > HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES:
+        zh = f"请求头超过 {HEADER_BYTES // 1024} KiB 或 {HEADERS} 个，请减少请求头或换较短的令牌。"
+        en = f"The headers are over {HEADER_BYTES // 1024} KiB, or over {HEADERS}; send fewer, or a shorter token."
+        raise Problem(431, "headers-too-large", zh, en)
     if any(len(headers.getlist(name)) > 1 for name in _ONCE):
         raise Problem(400, "header-twice", "同一请求头出现两次。", "A header stands twice.")
     if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):

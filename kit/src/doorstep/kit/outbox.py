@@ -170,6 +170,7 @@ async def flush(session: AsyncSession) -> None:
     if not rows:
         return
     session.info["outbox_written"] = session.info.get("outbox_written", 0) + len(rows)
+    session.info.setdefault("outbox_recipients", set()).update(row.recipient for row in rows if row.recipient)
     await run(
         session,
         _WRITE,

@@ -85,6 +85,7 @@ _TITLES: dict[int, tuple[str, str]] = {
     422: ("内容无效", "Invalid content"),
     428: ("缺少版本", "Version required"),
     429: ("请求过多", "Too many requests"),
+    431: ("请求头过大", "Headers too large"),
     500: ("内部错误", "Internal error"),
     503: ("暂时无法服务", "Temporarily unavailable"),
 }

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from ssl import create_default_context
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -13,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from doorstep.contracts.codes import Action
 from doorstep.kit.auth import Authenticator
-from doorstep.kit.broker import Broker
+from doorstep.kit.broker import Broker, signing_in
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.intents import Intent, Record, activate, record
 from doorstep.kit.key_store import RemoteKeys, ServiceToken
@@ -32,7 +31,10 @@ DEVELOPMENT_PROFILE = "embedded"
 
 
 class Settings(BaseSettings):
-    """What every service is told by its environment, as DOORSTEP_<NAME>."""
+    """What every service is told by its environment, as DOORSTEP_<NAME>.
+
+    On `metrics_port` the metrics are answered and nothing else: for a service whose own port is open to the world.
+    """
 
     model_config = SettingsConfigDict(env_prefix="DOORSTEP_", extra="ignore")
 
@@ -45,6 +47,7 @@ class Settings(BaseSettings):
     kafka_security: Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_user: str | None = None
     kafka_password: SecretStr | None = None
+    kafka_password_file: Path | None = None
     kafka_ca: Path | None = None
     keyset: Path
     key_store_url: str
@@ -57,29 +60,38 @@ class Settings(BaseSettings):
     audience: str = "doorstep"
     host: str = "127.0.0.1"
     port: int = 8080
+    metrics_port: int | None = None
     traces: Path | None = None
     trace_ratio: float = 0.05
     log_level: str = "info"
     kill_at: str | None = None
 
     def broker_security(self) -> dict[str, Any]:
-        """The options with which clients sign in at the broker (SCRAM-SHA-512), and check it by its certificate.
+        """The options with which clients sign in at the broker, the password given or in a file.
 
-        Raises ValueError if user or password is missing, or a file that holds no certificates is named.
+        Raises ValueError if user or password is missing or given twice, or a file that holds none, or no certificates,
+        is named.
         """
         if self.kafka_security == "PLAINTEXT":
             return {}
-        if not self.kafka_user or self.kafka_password is None:
-            raise ValueError("DOORSTEP_KAFKA_USER and DOORSTEP_KAFKA_PASSWORD are needed to sign in at the broker")
-        options: dict[str, Any] = {
-            "security_protocol": self.kafka_security,
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": self.kafka_user,
-            "sasl_plain_password": self.kafka_password.get_secret_value(),
-        }
-        if self.kafka_security == "SASL_SSL":
-            options["ssl_context"] = create_default_context(cafile=self.kafka_ca)
-        return options
+        password = self._kafka_password()
+        if not self.kafka_user or not password:
+            raise ValueError(
+                "DOORSTEP_KAFKA_USER, and DOORSTEP_KAFKA_PASSWORD or a file with it that DOORSTEP_KAFKA_PASSWORD_FILE"
+                " names, are needed to sign in at the broker"
+            )
+        return signing_in(self.kafka_user, password, protocol=self.kafka_security, ca=self.kafka_ca)
+
+    def _kafka_password(self) -> str:
+        given = "" if self.kafka_password is None else self.kafka_password.get_secret_value()
+        if self.kafka_password_file is None:
+            return given
+        if given:
+            raise ValueError("DOORSTEP_KAFKA_PASSWORD and DOORSTEP_KAFKA_PASSWORD_FILE are both given; give one")
+        try:
+            return self.kafka_password_file.read_text(encoding="utf-8").strip()
+        except OSError as cause:
+            raise ValueError(f"DOORSTEP_KAFKA_PASSWORD_FILE cannot be read: {cause.strerror}") from cause
 
 
 Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]

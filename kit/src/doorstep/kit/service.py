@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from doorstep.kit import operators, problems
-from doorstep.kit.door import Door
+from doorstep.kit.door import BoundedProtocol, Door
 from doorstep.kit.edge import (
     CaseDep,
     PrincipalDep,
@@ -85,8 +85,8 @@ class EdgeFailed(Exception):
     """The HTTP edge does not start: HOST:PORT, and whether the address is taken or the application refuses."""
 
 
-def create_app(service: Service, *routers: APIRouter, title: str, **options: Any) -> FastAPI:
-    """The HTTP edge of `service`: its routes, problems, limits, health and metrics.
+def create_app(service: Service, *routers: APIRouter, title: str, metrics: bool = True, **options: Any) -> FastAPI:
+    """The HTTP edge of `service`: its routes, problems, limits, health and, where callers are our own, its metrics.
 
     Raises VisibilityMissing where an endpoint does not declare who sees its answers.
     """
@@ -102,7 +102,7 @@ def create_app(service: Service, *routers: APIRouter, title: str, **options: Any
     app.state.service = service
     app.state.refusals = Refusals(service)
     problems.install(app)
-    for router in (*routers, operators.router, _health()):
+    for router in (*routers, operators.router, _health(), *((_metrics(),) if metrics else ())):
         _show_visibility(router)
         app.include_router(router)
     app.add_middleware(Door, service=service.name)
@@ -130,6 +130,12 @@ def _health() -> APIRouter:
     async def readyz(request: Request) -> Response:
         ready = await service_of(request).database.reachable()
         return Response("ready" if ready else "database away", 200 if ready else 503, media_type="text/plain")
+
+    return router
+
+
+def _metrics() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
     @visible_to(Visibility.SYSTEM)
@@ -217,15 +223,26 @@ async def serve(service: Service, program: Program, mode: str) -> bool:
 
 @asynccontextmanager
 async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[None]:
-    app = program.app(service) if mode != "worker" else create_app(service, title=program.name)
     settings = service.settings
+    app = program.app(service) if mode != "worker" else create_app(service, title=program.name)
+    async with AsyncExitStack() as open_ports:
+        if settings.metrics_port is not None:
+            inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=_NO_TELEMETRY)
+            inner.include_router(_metrics())
+            await open_ports.enter_async_context(_answering(inner, settings.host, settings.metrics_port))
+        await open_ports.enter_async_context(_answering(app, settings.host, settings.port))
+        yield
+
+
+@asynccontextmanager
+async def _answering(app: FastAPI, host: str, port: int) -> AsyncIterator[None]:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
+            host=host,
+            port=port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedProtocol,
             access_log=False,
             log_config=None,
             server_header=False,
@@ -234,11 +251,11 @@ async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[
         )
     )
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    serving = asyncio.create_task(server._serve([_listening(settings)]))  # noqa: SLF001
+    serving = asyncio.create_task(server._serve([_listening(host, port)]))  # noqa: SLF001
     while not server.started and not serving.done():  # noqa: ASYNC110 — uvicorn offers no event
         await asyncio.sleep(0.01)
     if serving.done():
-        raise EdgeFailed(f"{settings.host}:{settings.port}: the application refuses")
+        raise EdgeFailed(f"{host}:{port}: the application refuses")
     try:
         yield
     finally:
@@ -246,13 +263,13 @@ async def _edge(service: Service, program: Program, mode: str) -> AsyncIterator[
         await serving
 
 
-def _listening(settings: Settings) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     """Listen here and not in uvicorn, which ends the process at an address that is taken and does not say so."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family)
+        return socket.create_server((host, port), family=family)
     except OSError as cause:
-        raise EdgeFailed(f"{settings.host}:{settings.port}: {cause.strerror}") from cause
+        raise EdgeFailed(f"{host}:{port}: {cause.strerror}") from cause
 
 
 @asynccontextmanager

@@ -39,6 +39,9 @@ OWED_ERASURES = Gauge(
     ("department",),
 )
 WEBHOOKS_WAITING = Gauge("doorstep_webhooks_waiting", "Messages that an endpoint has not taken yet.", ("department",))
+FEED_CALLERS_WAITING = Gauge(
+    "doorstep_feed_callers_waiting", "Callers who wait for the next message of a feed.", ("department",)
+)
 WEBHOOKS_STOPPED = Gauge("doorstep_webhooks_stopped", "Whether an endpoint gets nothing any more.", ("department",))
 
 _TRACER = trace.get_tracer("doorstep")

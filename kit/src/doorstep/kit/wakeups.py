@@ -36,15 +36,17 @@ _SEPARATOR = "~"
 class Announcer:
     """Notifies other processes that transactions of this one wrote to the outbox."""
 
-    def __init__(self, database: Database) -> None:
-        """Notify over `database`."""
+    def __init__(self, database: Database, channel: str = CHANNEL, *, told_by: str = "outbox_written") -> None:
+        """Notify over `channel` of `database` about transactions whose info says something under `told_by`."""
         self._database = database
+        self._channel = channel
+        self._told_by = told_by
         self._announcing: asyncio.Task[None] | None = None
         self._again = False
 
     def announce(self, info: dict[Any, Any]) -> None:
-        """Notify soon, if the transaction with this `info` wrote to the outbox; to be called after its commit."""
-        if not info.get("outbox_written"):
+        """Notify soon, if the transaction with this `info` is to be told; to be called after its commit."""
+        if not info.get(self._told_by):
             return
         self._again = True
         if self._announcing is None or self._announcing.done():
@@ -57,7 +59,7 @@ class Announcer:
             try:
                 async with self._database.engine.connect() as connection:
                     autocommitting = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    await autocommitting.execute(text(f"NOTIFY {CHANNEL}"))
+                    await autocommitting.execute(text(f"NOTIFY {self._channel}"))
             except DATABASE_ERRORS as error:
                 log.warning("not announced", extra={"error": describe(error)})
 
@@ -70,9 +72,10 @@ class Announcer:
 class Listener:
     """Hears of commits in other processes, on a connection of its own."""
 
-    def __init__(self, database: Database, heard: Callable[[], None]) -> None:
-        """Call `heard` for each notification."""
+    def __init__(self, database: Database, heard: Callable[[], None], channel: str = CHANNEL) -> None:
+        """Call `heard` for each notification over `channel`."""
         self._database = database
+        self._channel = channel
         self._heard = heard
         self._connection: asyncpg.Connection | None = None
 
@@ -84,7 +87,7 @@ class Listener:
         _, options = engine.dialect.create_connect_args(engine.url)
         try:
             self._connection = await asyncpg.connect(**options)
-            await self._connection.add_listener(CHANNEL, lambda *_: self._heard())
+            await self._connection.add_listener(self._channel, lambda *_: self._heard())
         except (*DRIVER_ERRORS, OSError) as error:
             raise DatabaseAway from error
 

@@ -361,3 +361,87 @@ async def test_outside_the_embedded_profile_browsers_are_told_to_use_tls_alone(
     assert headers["strict-transport-security"] == "max-age=31536000"
     _, headers, _ = await new_browser(desk).ask("GET", "/usage")
     assert "strict-transport-security" not in headers
+
+
+async def own(browser: Any, method: str = "GET", path: str = "/api/sessions", **headers: str) -> tuple[int, Any]:
+    status, _, body = await browser.ask(method, path, **headers)
+    return status, json.loads(body)
+
+
+async def changing(browser: Any) -> dict[str, str]:
+    """What a page says that changes something."""
+    return OURS | {"doorstep_request_token": await browser.request_token()}
+
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+
+
+async def test_one_sees_ones_own_sessions_and_nothing_of_where_they_were(door, browser, new_browser) -> None:
+    elsewhere, stranger = new_browser(door, peer="198.51.100.7"), new_browser(door)
+    await browser.sign_in("auditor")
+    await elsewhere.ask("GET", await elsewhere.chosen(await elsewhere.begin(), "auditor"), user_agent=CHROME)
+    await stranger.sign_in("reviewer")
+    status, told = await own(browser)
+    assert status == 200
+    assert [(one["browser"], one["current"]) for one in told["sessions"]] == [("chromium", False), ("other", True)]
+    assert {*told["sessions"][0]} == {"id", "began_at", "used_at", "ends_at", "browser", "current"}
+    [first, second, _] = await door.rows("SELECT * FROM browser_session ORDER BY began_at")
+    assert first.owner == second.owner
+    for kept in (first, second):
+        assert not any(word in str(tuple(kept)) for word in ("198.51.100", "Mozilla", "Linux", "auditor"))
+    assert len((await own(stranger))[1]["sessions"]) == 1
+    assert (await own(new_browser(door)))[0] == 401
+
+
+async def test_one_ends_one_of_ones_sessions_and_nobody_elses(door, browser, new_browser) -> None:
+    lost, stranger = new_browser(door), new_browser(door)
+    for one, person in ((browser, "auditor"), (lost, "auditor"), (stranger, "reviewer")):
+        await one.sign_in(person)
+    [mine] = [one["id"] for one in (await own(browser))[1]["sessions"] if not one["current"]]
+    [theirs] = [one["id"] for one in (await own(stranger))[1]["sessions"]]
+    ours = await changing(browser)
+    for known in (theirs, str(uuid4())):
+        status, told = await own(browser, "DELETE", f"/api/sessions/{known}", **ours)
+        assert (status, told["type"]) == (404, "urn:doorstep:problem:session-unknown")
+    assert (await own(browser, "DELETE", "/api/sessions/x", **ours))[0] == 422
+    assert await own(browser, "DELETE", f"/api/sessions/{mine}", **ours) == (200, {"ended": 1})
+    assert (await own(browser, "DELETE", f"/api/sessions/{mine}", **ours))[0] == 404
+    assert [(await who(one))[0] for one in (browser, lost, stranger)] == [200, 401, 200]
+
+
+async def test_one_ends_all_ones_other_sessions_also_without_a_browser(door, browser, new_browser, issuer) -> None:
+    others, stranger = [new_browser(door) for _ in range(2)], new_browser(door)
+    for one in (browser, *others):
+        await one.sign_in("auditor")
+    await stranger.sign_in("reviewer")
+    assert await own(browser, "DELETE", **await changing(browser)) == (200, {"ended": 2})
+    assert [(await who(one))[0] for one in (browser, *others, stranger)] == [200, 401, 401, 200]
+    subject = (await door.service.authenticator.verify(issuer.token("auditor"))).subject
+    own_token = {"authorization": f"Bearer {issuer.token('auditor', subject=subject)}"}
+    again = await own(new_browser(door), **own_token)
+    assert again[0] == 200
+    assert not [one for one in again[1]["sessions"] if one["current"]]
+
+
+async def test_another_site_ends_no_session(door, browser, new_browser) -> None:
+    other = new_browser(door)
+    await browser.sign_in("auditor")
+    await other.sign_in("auditor")
+    [theirs] = [one["id"] for one in (await own(browser))[1]["sessions"] if not one["current"]]
+    ours = await changing(browser)
+    for missing in ("doorstep_request_token", "origin", "sec_fetch_site"):
+        headers = {name: value for name, value in ours.items() if name != missing}
+        headers |= {"origin": "https://elsewhere.example"} if missing == "origin" else {}
+        headers |= {"sec_fetch_site": "cross-site"} if missing == "sec_fetch_site" else {}
+        for path in ("/api/sessions", f"/api/sessions/{theirs}"):
+            status, told = await own(browser, "DELETE", path, **headers)
+            assert (status, told["type"]) == (403, "urn:doorstep:problem:cross-site")
+    assert (await who(other))[0] == 200
+
+
+async def test_a_session_that_is_over_is_not_shown(door, browser, new_browser) -> None:
+    for one in (browser, new_browser(door)):
+        await one.sign_in("auditor")
+    first = "SELECT id FROM browser_session ORDER BY began_at LIMIT 1"
+    await change(door, f"UPDATE browser_session SET used_at = now() - interval '31 minutes' WHERE id <> ({first})")  # noqa: S608
+    assert [one["current"] for one in (await own(browser))[1]["sessions"]] == [True]

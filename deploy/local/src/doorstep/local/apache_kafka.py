@@ -8,9 +8,12 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import CreateAclsRequest
 
+from doorstep.contracts.access import GROUP, TOPIC, Right, made_topics, rights
 from doorstep.local import jdk
 from doorstep.local.jdk import ProgramUnavailable
 from doorstep.local.ports import free_ports
@@ -21,6 +24,11 @@ POM = SETTINGS / "pom.xml"
 HEAP = "-Xmx512m"
 START_SECONDS = 120.0
 SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+
+
+_OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
+_RESOURCES = {TOPIC: 2, GROUP: 3}
+_LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 
 
 def missing() -> str | None:
@@ -68,6 +76,43 @@ async def running_kafka(
         yield f"127.0.0.1:{port}"
     finally:
         await jdk.stop(process)
+
+
+@contextlib.asynccontextmanager
+async def kafka_with_rights(data_dir: Path) -> AsyncIterator[tuple[str, Path]]:
+    """Run one node with all topics, users and rights of the tables, which knows no super user but on its own listener.
+
+    Yields the address at which users sign in, and a folder with the password of each in a file of their name.
+    """
+    [port] = free_ports(1)
+    secrets = data_dir / "secrets"
+    secrets.mkdir(parents=True, mode=0o700)
+    users = {user: f"{user}-password" for user in rights()}
+    for user, password in users.items():
+        (secrets / user).write_text(f"{password}\n", encoding="utf-8")
+    async with running_kafka(data_dir, users=users, clients=port) as bootstrap:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(one.name, one.partitions, 1) for one in made_topics()])
+            for user, some in rights().items():
+                for right in some:
+                    await _grant(admin, user, right)
+        finally:
+            await admin.close()
+        yield f"127.0.0.1:{port}", secrets
+
+
+async def _grant(admin: AIOKafkaAdminClient, user: str, right: Right) -> None:
+    """Grant a right as kafka-acls does. Raises ProgramUnavailable."""
+    pattern = _PREFIXED if right.prefixed else _LITERAL
+    for one in right.operations:
+        request = CreateAclsRequest(
+            _RESOURCES[right.resource], right.name, pattern, f"User:{user}", "*", _OPERATIONS[one], _ALLOW
+        )
+        answer = await admin._send_request(request)  # noqa: SLF001 — the client offers no way to name a principal
+        if any(code for code, _ in answer.creation_responses):
+            raise ProgramUnavailable(f"Apache Kafka did not grant {user} {one} on {right.name}.")
 
 
 async def _format(classpath: str, properties: Path, users: Mapping[str, str]) -> None:

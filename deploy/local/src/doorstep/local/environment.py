@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
+from doorstep.local.broker import protocol_at
 from doorstep.local.children import Program
 from doorstep.local.clients import client_id
 from doorstep.local.issuer import AUDIENCE
@@ -31,7 +32,7 @@ class Engines:
     `keyset` is what services read, `keks` what the key store alone does, `clients` the folder of the service accounts'
     secrets. `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with
     `bells`, the folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the
-    witnesses of the log.
+    witnesses of the log, `kafka_secrets` a folder with the passwords of the broker's users, if they sign in.
     """
 
     databases: Mapping[str, str]
@@ -47,29 +48,39 @@ class Engines:
     fetch_wait_ms: int = 500
     bells: Path | None = None
     log_witnesses: Path | None = None
+    kafka_secrets: Path | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which processes run, on which ports: `ports[service]` has one port per instance."""
+    """Which processes run, on which ports: `ports[service]` has one port per instance.
+
+    `metrics` are the ports on which the front doors tell their metrics, one per instance; the others do so on `ports`.
+    """
 
     ports: Mapping[str, Sequence[int]]
     front_door: int
     key_store: int
+    metrics: Sequence[int]
 
     @classmethod
     def choose(cls, services: Sequence[str], instances: Mapping[str, int], front_door: int) -> "Layout":
         """Give the key store and every instance a free port, and the first gateway the front door's."""
         counts = {service: max(1, instances.get(service, 1)) for service in services}
-        free = [port for port in free_ports(sum(counts.values()) + 2) if port != front_door]
+        free = [port for port in free_ports(sum(counts.values()) + counts.get(FRONT_DOOR, 0) + 2) if port != front_door]
         ports = {service: [free.pop() for _ in range(count)] for service, count in counts.items()}
         if FRONT_DOOR in ports:
             ports[FRONT_DOOR][0] = front_door
-        return cls(ports, front_door, free.pop())
+        return cls(ports, front_door, free.pop(), [free.pop() for _ in ports.get(FRONT_DOOR, ())])
 
     def url(self, service: str, instance: int = 0) -> str:
         """Return the base address of an instance; raises KeyError, IndexError."""
         return f"http://{HOST}:{self.ports[service][instance]}"
+
+    def metrics_url(self, service: str, instance: int = 0) -> str:
+        """Return the address of an instance's metrics; raises KeyError, IndexError."""
+        base = f"http://{HOST}:{self.metrics[instance]}" if service == FRONT_DOOR else self.url(service, instance)
+        return f"{base}/metrics"
 
     def names(self, service: str) -> list[str]:
         """Return the names of a service's processes: `risk`, `risk-2`, ..."""
@@ -82,8 +93,10 @@ def service_programs(engines: Engines, layout: Layout, extra: Mapping[str, str])
     programs = []
     for service, ports in layout.ports.items():
         settings = _settings(engines, layout, service)
-        for name, port in zip(layout.names(service), ports, strict=True):
+        for index, (name, port) in enumerate(zip(layout.names(service), ports, strict=True)):
             environment = {**inherited, **settings, "DOORSTEP_PORT": str(port), **extra}
+            if service == FRONT_DOOR:
+                environment["DOORSTEP_METRICS_PORT"] = str(layout.metrics[index])
             command = [sys.executable, "-m", f"doorstep.{service}", "all"]
             log = engines.logs / f"{name}.log"
             programs.append(Program(name=name, command=command, log=log, environment=environment))
@@ -124,16 +137,13 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     settings = {
         **_shared(engines),
         "DOORSTEP_DATABASE_URL": engines.databases[service],
-        "DOORSTEP_KAFKA": engines.kafka,
-        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+        **_broker(engines, service),
         "DOORSTEP_KEYSET": str(engines.keyset),
         "DOORSTEP_KEY_STORE_URL": f"http://{HOST}:{layout.key_store}",
         "DOORSTEP_TOKEN_URL": engines.token,
         "DOORSTEP_CLIENT_ID": client_id(service),
         "DOORSTEP_CLIENT_SECRET": str(engines.clients / service),
     }
-    if engines.bells is not None:
-        settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
     if service == FRONT_DOOR:
         settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
         for other in SERVICES:
@@ -147,6 +157,20 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         settings["DOORSTEP_LOG_ANCHOR_URL"] = engines.databases[KEYS]
         if engines.log_witnesses is not None:
             settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
+    return settings
+
+
+def _broker(engines: Engines, service: str) -> dict[str, str]:
+    settings = {
+        "DOORSTEP_KAFKA": engines.kafka,
+        "DOORSTEP_KAFKA_FETCH_WAIT_MS": str(_fetch_wait_ms(engines, service)),
+    }
+    if engines.bells is not None:
+        settings["DOORSTEP_KAFKA_BELLS"] = str(engines.bells)
+    if engines.kafka_secrets is not None:
+        settings["DOORSTEP_KAFKA_SECURITY"] = protocol_at(engines.kafka)
+        settings["DOORSTEP_KAFKA_USER"] = service
+        settings["DOORSTEP_KAFKA_PASSWORD_FILE"] = str((engines.kafka_secrets / service).absolute())
     return settings
 
 

@@ -8,7 +8,8 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from doorstep.local.broker import answers
+from doorstep.contracts.topics import SERVICES
+from doorstep.local.broker import answers, security
 from doorstep.local.failures import ExternalUnreachable
 from doorstep.local.postgres import DATABASES
 
@@ -55,23 +56,33 @@ class ExternalPostgres:
 
 
 class ExternalKafka:
-    """A cluster named by HOST:PORT, several separated by commas."""
+    """A cluster named by HOST:PORT, several separated by commas.
+
+    With `secrets`, a folder with each user's password in a file of their name, everybody signs in as themselves.
+    """
 
     bells: Path | None = None  # Apache Kafka ends a fetch when messages come
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, secrets: Path | None = None) -> None:
         self.address = address
+        self.secrets = secrets
         if not all(_is_host_and_port(part) for part in address.split(",")):
             raise ExternalUnreachable("Kafka", address, "HOST:PORT")
 
     async def start(self) -> None:
-        """See that it answers; raises ExternalUnreachable."""
-        try:
-            found = await asyncio.wait_for(answers(self.address), _TIMEOUT)
-        except TimeoutError:
-            found = False
-        if not found:
-            raise ExternalUnreachable("Kafka", self.address, f"no answer in {_TIMEOUT:.0f} s")
+        """See that it answers, to every service if they sign in; raises ExternalUnreachable."""
+        for user in SERVICES if self.secrets is not None else SERVICES[:1]:
+            try:
+                signed_in = security(self.address, self.secrets, user)
+                found = await asyncio.wait_for(answers(self.address, **signed_in), _TIMEOUT)
+            except OSError as cause:
+                if isinstance(cause, TimeoutError):
+                    found = False
+                else:
+                    raise ExternalUnreachable("Kafka", self.address, f"{user}: {cause.strerror}") from cause
+            if not found:
+                who = "" if self.secrets is None else f" to {user}"
+                raise ExternalUnreachable("Kafka", self.address, f"no answer{who} in {_TIMEOUT:.0f} s")
 
     async def stop(self) -> None:
         """Leave it as it is."""

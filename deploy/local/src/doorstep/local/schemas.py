@@ -98,7 +98,7 @@ def _programs(folder: Path, services: Sequence[str]) -> list[Program]:
         log_key=log_key,
         logs=folder,
     )
-    return service_programs(engines, Layout({service: [9] for service in services}, 9, 9), {})
+    return service_programs(engines, Layout({service: [9] for service in services}, 9, 9, [9]), {})
 
 
 def _description(program: Program) -> tuple[str, str]:

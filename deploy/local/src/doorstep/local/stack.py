@@ -31,14 +31,16 @@ class StackOptions:
     """What kind of stack: without `data` it lives in a temporary folder that is removed at the end.
 
     `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
-    `postgres` (a URL) name engines that the caller runs, `witnesses` a file with those of the log. `environment` is
-    added to every service's. `suite` is what a new stack encrypts with. `instances` says how many processes of a
+    `postgres` (a URL) name engines that the caller runs, `kafka_secrets` a folder with the password of each user of
+    that Kafka, if one signs in there, `witnesses` a file with those of the log. `environment` is added to every
+    service's. `suite` is what a new stack encrypts with. `instances` says how many processes of a
     service run. `durable=False` saves the database the trips to the disk, for tests.
     """
 
     data: Path | None = None
     port: int | None = None
     kafka: str | None = None
+    kafka_secrets: Path | None = None
     postgres: str | None = None
     witnesses: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +91,10 @@ class Stack:
     def service_url(self, service: str, instance: int = 0) -> str:
         """Return the address at which an instance of a service listens itself."""
         return self.layout.url(service, instance)
+
+    def metrics_url(self, service: str, instance: int = 0) -> str:
+        """Return the address at which an instance of a service tells its metrics."""
+        return self.layout.metrics_url(service, instance)
 
     def token(
         self, role: str, *, agency: str = "station", station: str | None = None, subject: str | None = None
@@ -188,6 +194,7 @@ def _shared(folder: DataFolder, options: StackOptions, postgres: Postgres, broke
         log_key=folder.keys / "log.key",
         logs=folder.logs,
         log_witnesses=options.witnesses,
+        kafka_secrets=broker.secrets,
     )
 
 
@@ -197,7 +204,9 @@ def _databases(postgres: Postgres, services: Sequence[str]) -> dict[str, str]:
 
 
 def _engines(folder: DataFolder, options: StackOptions, closing: AsyncExitStack) -> tuple[Postgres, Broker]:
-    broker = ExternalKafka(options.kafka) if options.kafka else EmbeddedBroker(folder.log("broker"))
+    broker = (
+        ExternalKafka(options.kafka, options.kafka_secrets) if options.kafka else EmbeddedBroker(folder.log("broker"))
+    )
     if options.postgres:
         return ExternalPostgres(options.postgres), broker
     return EmbeddedPostgres(
@@ -234,6 +243,7 @@ def _addresses(stack: Stack) -> dict[str, object]:
     return {
         "front_door": stack.front_door,
         "services": {service: stack.service_url(service) for service in stack.layout.ports},
+        "metrics": {service: stack.metrics_url(service) for service in stack.layout.ports},
         "issuer": stack.issuer.url,
         KEY_STORE: stack.key_store,
         "kafka": stack.kafka,

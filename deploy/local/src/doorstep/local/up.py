@@ -27,6 +27,12 @@ def up(
     kafka: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka, not the embedded broker 外部 Kafka.")
     ] = None,
+    kafka_secrets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Sign in at that Kafka: a file per user, with its password 消息代理的用户口令目录."
+        ),
+    ] = None,
     postgres: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Use this PostgreSQL (its role may create databases) 外部 PostgreSQL."),
@@ -49,7 +55,9 @@ def up(
     """
     if witnesses is not None:
         _check(witnesses)
-    options = StackOptions(data=data, port=port, kafka=kafka, postgres=postgres, witnesses=witnesses)
+    options = StackOptions(
+        data=data, port=port, kafka=kafka, kafka_secrets=kafka_secrets, postgres=postgres, witnesses=witnesses
+    )
     asyncio.run(_run(options, Console()))
 
 

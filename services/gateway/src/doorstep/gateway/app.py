@@ -6,13 +6,23 @@ from typing import cast
 import aiohttp
 from fastapi import FastAPI
 
-from doorstep.gateway.api import dead_letters, description, forward, journeys, pages, residents, sign_in
+from doorstep.gateway.api import (
+    dead_letters,
+    description,
+    forward,
+    journeys,
+    own_sessions,
+    pages,
+    residents,
+    sign_in,
+)
 from doorstep.gateway.api.front import Front, Sessions
 from doorstep.gateway.api.issuer import Issuer
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
 NAME = "gateway"
+_CONNECTIONS = 1024  # most of them wait for a feed's next message; who works is counted by the door
 _KEPT_OPEN = 4  # seconds; less than the five after which a service closes, so that no request meets a closing one
 
 
@@ -24,10 +34,10 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        journeys.router, residents.router, sign_in.router, pages.router, description.router, dead_letters.router,
-        forward.router,
+        journeys.router, residents.router, sign_in.router, own_sessions.router, pages.router, description.router,
+        dead_letters.router, forward.router,
     )  # fmt: skip
-    app = create_app(service, *routers, title="Doorstep", openapi_url=None)
+    app = create_app(service, *routers, title="Doorstep", metrics=False, openapi_url=None)
     app.state.client = _client(service)
     settings = cast("GatewaySettings", service.settings)
     issuer = Issuer(settings, app.state.client, lambda: service.authenticator)
@@ -45,7 +55,7 @@ def _client(service: Service) -> Callable[[], aiohttp.ClientSession]:
         if not made:
             made.append(
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=128, keepalive_timeout=_KEPT_OPEN),
+                    connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_OPEN),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=20, connect=3),
                     auto_decompress=False,

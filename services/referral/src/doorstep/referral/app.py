@@ -6,6 +6,7 @@ from doorstep.kit.service import Service, compose, create_app
 from doorstep.referral.api import departments, endpoints, feeds, figures, follow, station
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
+from doorstep.referral.operations.waiting import WaitingRoom, announcer
 from doorstep.referral.settings import ReferralSettings
 
 NAME = "referral"
@@ -13,7 +14,11 @@ NAME = "referral"
 
 def new_service() -> Service:
     """The resources of the service, as its environment describes them."""
-    return compose(NAME, ReferralSettings())
+    service = compose(NAME, ReferralSettings())
+    telling = announcer(service.database)
+    service.database.on_commit.append(telling.announce)
+    service.closers.append(telling.close)
+    return service
 
 
 def new_app(service: Service) -> FastAPI:
@@ -21,4 +26,7 @@ def new_app(service: Service) -> FastAPI:
     routers = (departments.router, feeds.router, endpoints.router, station.router, figures.router)
     app = create_app(service, *routers, follow.router, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)
+    app.state.waiting_room = room = WaitingRoom(service.database, service.stopping)
+    service.database.on_commit.append(room.heard)
+    service.closers.insert(0, room.close)
     return app

@@ -10,6 +10,7 @@ Refusal
 │   ├── KeyNeeded             the only usable key is not retired
 │   └── KeyMissing            the department has published no key to encrypt for
 ├── CursorExpired             the feed's cursor is none, or none any more
+├── TooManyWait               many of the department's callers wait for its feed already
 ├── NothingToErase            the request is still the department's
 ├── EndpointRefused
 │   ├── EndpointUnknown       the department has no endpoint
@@ -150,6 +151,10 @@ class RejectedThere(RouteRefused):
 
 class ArbiterMustAssign(RouteRefused):
     """After two rejections only the arbiter assigns."""
+
+
+class TooManyWait(Refusal):
+    """So many callers of a department wait for its feed already."""
 
 
 class RatingRefused(Refusal):

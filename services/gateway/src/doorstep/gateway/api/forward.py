@@ -11,6 +11,7 @@ from yarl import URL
 
 from doorstep.gateway.domain.routes import route
 from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.door import at_rest
 from doorstep.kit.problems import Problem
 from doorstep.kit.telemetry import current_traceparent
 
@@ -28,6 +29,8 @@ _HANDED_BACK = (
 _LINES = "application/jsonl"
 _STREAMED = ".jsonl"
 _AS_LONG_AS_IT_COMES = aiohttp.ClientTimeout(total=None, connect=3, sock_read=20)
+_FEED = "/feed"
+_UNTIL_SOMETHING_COMES = aiohttp.ClientTimeout(total=50, connect=3)  # longer than a feed lets its callers wait
 
 
 async def forward(request: Request) -> Response:
@@ -48,15 +51,13 @@ async def hand_on(request: Request, service: str, inner: str, body: bytes) -> Re
     settings: GatewaySettings = request.app.state.service.settings
     client: aiohttp.ClientSession = request.app.state.client()
     url = URL(settings.address_of(service) + inner, encoded=True).with_query(request.query_params.multi_items())
-    headers = {name: request.headers[name] for name in _HANDED_ON if name in request.headers}
-    parent = current_traceparent()
-    if parent is not None:
-        headers["traceparent"] = parent
-    wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) else client.timeout
     try:
-        answer = await client.request(
-            request.method, url, headers=headers, data=body or None, allow_redirects=False, timeout=wait
-        )
+        if inner.endswith(_FEED) and "wait" in request.query_params:
+            handed_on = _handed_on(request, client, url, body, _UNTIL_SOMETHING_COMES)
+            answer = await at_rest(request, handed_on, ending=request.app.state.service.stopping)
+        else:
+            wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) else client.timeout
+            answer = await _handed_on(request, client, url, body, wait)
         back = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
         if answer.content_type == _LINES:
             return StreamingResponse(_as_it_comes(answer), answer.status, headers=back)
@@ -66,6 +67,18 @@ async def hand_on(request: Request, service: str, inner: str, body: bytes) -> Re
         zh, en = "这项服务暂时没有回应，请稍后再试。", "This service does not answer now; try again in a moment."
         raise Problem(503, "service-away", zh, en, headers={"Retry-After": "2"}) from None
     return Response(content, answer.status, headers=back)
+
+
+async def _handed_on(
+    request: Request, client: aiohttp.ClientSession, url: URL, body: bytes, wait: aiohttp.ClientTimeout
+) -> aiohttp.ClientResponse:
+    headers = {name: request.headers[name] for name in _HANDED_ON if name in request.headers}
+    parent = current_traceparent()
+    if parent is not None:
+        headers["traceparent"] = parent
+    return await client.request(
+        request.method, url, headers=headers, data=body or None, allow_redirects=False, timeout=wait
+    )
 
 
 async def _as_it_comes(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

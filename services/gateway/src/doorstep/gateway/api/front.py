@@ -24,7 +24,7 @@ from doorstep.contracts.codes import Purpose
 from doorstep.gateway.api.issuer import Issuer
 from doorstep.gateway.domain.addresses import caller_address, networks
 from doorstep.gateway.domain.pace import Pace
-from doorstep.gateway.domain.session import SAFE, Tokens, of_our_pages
+from doorstep.gateway.domain.session import SAFE, Tokens, kind_of, of_our_pages
 from doorstep.gateway.errors import IssuerAway, NoSignIn, SignInRefused
 from doorstep.gateway.operations import sessions
 from doorstep.gateway.operations.sessions import Idle, Open, Opening
@@ -43,7 +43,7 @@ ADDRESS, RESIDENT = "address", "resident"
 
 _API = "/api/"
 _JOURNEYS = "/api/journeys/"
-_NOT_COUNTED = ("/healthz", "/readyz", "/metrics")
+_NOT_COUNTED = ("/healthz", "/readyz")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 _RENEWED_BEFORE = 60.0
@@ -72,7 +72,8 @@ class Sessions:
     def opening(self, headers: Headers, *, resident: bool) -> Opening:
         """How a session of this browser is opened."""
         ends = self.settings.resident_ends if resident else self.settings.session_ends
-        return Opening(cookie_of(headers, self.settings.cookie(SESSION)) or "", ends, self._idle)
+        browser, replaced = kind_of(headers.get("user-agent", "")), cookie_of(headers, self.settings.cookie(SESSION))
+        return Opening(browser, replaced or "", ends, self._idle)
 
     @property
     def _idle(self) -> Idle:

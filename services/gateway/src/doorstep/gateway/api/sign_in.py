@@ -105,7 +105,9 @@ async def _open(asked: Sessions, session: AsyncSession, request: Request, tokens
     vault, principal = asked.service.vault, await asked.service.authenticator.verify(tokens.access)
     opening = asked.opening(request.headers, resident=principal.role is Role.RESIDENT)
     if principal.role is not Role.RESIDENT:
-        return await sessions.open_session(session, vault=vault, opening=opening, tokens=tokens)
+        return await sessions.open_session(
+            session, vault=vault, opening=opening, tokens=tokens, owner=principal.subject
+        )
     account = account_of(vault, asked.settings.issuer, principal.subject, tokens)
     return await sign_in_by_account(session, vault=vault, account=account, opening=opening)
 

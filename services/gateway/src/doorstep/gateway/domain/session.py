@@ -3,12 +3,30 @@
 import json
 import re
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PAGE = r"/(audit|usage|journeys/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 """The pages to which a sign-in leads back."""
 
 _OWN = ("same-origin", "none")
+
+
+class Browser(StrEnum):
+    """What kind of browser a session began in, no finer than its owner needs to know it again."""
+
+    CHROMIUM = "chromium"
+    FIREFOX = "firefox"
+    SAFARI = "safari"
+    OTHER = "other"
+
+
+def kind_of(user_agent: str) -> Browser:
+    """The kind of browser that says this of itself; a Chromium names Safari too."""
+    for word, kind in (("Firefox/", Browser.FIREFOX), ("Chrome/", Browser.CHROMIUM), ("Safari/", Browser.SAFARI)):
+        if word in user_agent:
+            return kind
+    return Browser.OTHER
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,20 @@
 """Sessions of browsers: opened at sign-in, found by the cookie, renewed by one at a time, ended.
 
-Invariants: the cookie's value is nowhere stored, its keyed index is; tokens are sealed for that session alone, under a
-key that the keyset wraps; a session ends when it was not used for a while, and at the latest at its end, whatever runs
-or dies; a refresh token, which the issuer takes once, is used by one process, whose claim lapses if it dies. A
-resident's session names a subject, or an account that is linked to none yet; its tokens serve for signing out alone.
+Invariants: the cookie's value is nowhere stored, its keyed index is, and so is that of whose session it is; tokens are
+sealed for that session alone, under a key that the keyset wraps; a session ends when it was not used for a while, and
+at the latest at its end, whatever runs or dies; a refresh token, which the issuer takes once, is used by one process,
+whose claim lapses if it dies; neither an address nor the browser's own words are kept. A resident's session names a
+subject, or an account that is linked to none yet, and no owner; its tokens serve for signing out alone.
 """
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.gateway.domain.session import Tokens
+from doorstep.gateway.domain.session import Browser, Tokens
 from doorstep.kit.db import run
 from doorstep.kit.vault import NOBODY, SealBroken, SubjectErased, Vault
 
@@ -20,10 +22,13 @@ RENEWING_LAPSES = 10
 """Seconds after which another may renew what somebody claimed to renew."""
 
 _FIELD = "browser-session"
+_OWNER = "browser-session-owner"
 _NOTED_EVERY = 60
 _OPEN = """
-    INSERT INTO browser_session (id, tokens, ends_at, resident, subject_id, account)
-    VALUES (:id, :tokens, now() + make_interval(secs => :ends), :resident, :subject_id, :account)
+    INSERT INTO browser_session (id, tokens, owner, browser, ends_at, resident, subject_id, account)
+    VALUES (
+        :id, :tokens, :owner, :browser, now() + make_interval(secs => :ends), :resident, :subject_id, :account
+    )
 """
 _IDLE = """
     now() - CASE WHEN resident THEN make_interval(secs => :resident_idle) ELSE make_interval(secs => :idle) END
@@ -42,6 +47,14 @@ _RENEW = """
     UPDATE browser_session SET tokens = :tokens, version = version + 1, renewing_until = NULL
     WHERE id = :id AND version = :version
 """
+_OWN = """
+    SELECT shown_id, began_at, used_at, least(ends_at, used_at + make_interval(secs => :idle)) AS ends_at, browser,
+        id = :current AS current
+    FROM browser_session
+    WHERE owner = :owner AND ends_at > now() AND used_at > now() - make_interval(secs => :idle) ORDER BY began_at DESC
+"""
+_END_OWN = "DELETE FROM browser_session WHERE owner = :owner AND shown_id = :shown_id RETURNING id"
+_END_OTHERS = "DELETE FROM browser_session WHERE owner = :owner AND id <> :current RETURNING id"
 _END = "DELETE FROM browser_session WHERE id = :id RETURNING tokens"
 
 
@@ -60,8 +73,9 @@ class Idle:
 
 @dataclass(frozen=True)
 class Opening:
-    """How a session is opened: the cookie that it replaces, in how many seconds it ends at the latest, what is idle."""
+    """How a session is opened: in which kind of browser, in the place of which cookie, and when it ends."""
 
+    browser: Browser
     replaced: str
     ends: int
     idle: Idle
@@ -85,12 +99,13 @@ async def open_session(
     vault: Vault,
     opening: Opening,
     tokens: Tokens | None,
+    owner: str | None = None,
     subject_id: UUID | None = None,
     account: bytes | None = None,
 ) -> str:
     """Open a session; gives the cookie's value. The browser's session before, and those that are over, are deleted.
 
-    With a subject or an account it is a resident's.
+    It is the principal's `owner`, or with a subject or an account a resident's.
     """
     value = secrets.token_urlsafe(32)
     found = vault.blind_index(_FIELD, value)
@@ -99,6 +114,8 @@ async def open_session(
     values = {
         "id": found,
         "tokens": None if tokens is None else await _sealed(vault, found, tokens),
+        "owner": None if owner is None else vault.blind_index(_OWNER, owner),
+        "browser": opening.browser,
         "ends": float(opening.ends),
         "resident": subject_id is not None or account is not None,
         "subject_id": subject_id,
@@ -141,6 +158,43 @@ async def end_session(session: AsyncSession, *, vault: Vault, value: str) -> Tok
     rows = await run(session, _END, {"id": found})
     tokens = rows[0]["tokens"] if rows else None
     return None if tokens is None else await _opened(vault, found, tokens)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A session as its owner is shown it; it ends at `ends_at` if it is not used before."""
+
+    id: UUID
+    began_at: datetime
+    used_at: datetime
+    ends_at: datetime
+    browser: Browser
+    current: bool
+
+
+async def own_sessions(session: AsyncSession, *, vault: Vault, owner: str, value: str, idle: int) -> list[Shown]:
+    """The open sessions of a principal, the newest first; `value` is the cookie's of the one that asks, or empty."""
+    values = {
+        "owner": vault.blind_index(_OWNER, owner),
+        "current": vault.blind_index(_FIELD, value),
+        "idle": float(idle),
+    }
+    return [
+        Shown(row["shown_id"], row["began_at"], row["used_at"], row["ends_at"], Browser(row["browser"]), row["current"])
+        for row in await run(session, _OWN, values)
+    ]
+
+
+async def end_own_session(session: AsyncSession, *, vault: Vault, owner: str, shown_id: UUID) -> bool:
+    """End a session of a principal; whether they had one of that id."""
+    values = {"owner": vault.blind_index(_OWNER, owner), "shown_id": shown_id}
+    return bool(await run(session, _END_OWN, values))
+
+
+async def end_other_sessions(session: AsyncSession, *, vault: Vault, owner: str, value: str) -> int:
+    """End the sessions of a principal but for the one whose cookie has this `value`; how many."""
+    values = {"owner": vault.blind_index(_OWNER, owner), "current": vault.blind_index(_FIELD, value)}
+    return len(await run(session, _END_OTHERS, values))
 
 
 def request_token(vault: Vault, value: str) -> str:

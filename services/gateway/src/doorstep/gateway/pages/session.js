@@ -10,7 +10,8 @@ const signedIn = (() => {
     "fire": ["消防", "fire"], "labour": ["人社", "labour"], "housing": ["住建", "housing"],
     "resident": ["", ""],
   };
-  const texts = { signIn: ["登录", "Sign in"], another: ["换一个身份登录", "Sign in as somebody else"], signOut: ["退出", "Sign out"] };
+  const texts = { signIn: ["登录", "Sign in"], another: ["换一个身份登录", "Sign in as somebody else"], signOut: ["退出", "Sign out"],
+    endOthers: ["结束我的其他会话", "End my other sessions"] };
   let who = null, token = null, offers = false;
 
   const word = (table, code, language) => (table[code] || [code, code])[language];
@@ -29,15 +30,26 @@ const signedIn = (() => {
     location.assign((await answer.json()).continue || "/");
   }
 
+  async function endOthers(button) {
+    const headers = { "Doorstep-Request-Token": token };
+    const answer = await fetch("/api/sessions", { method: "DELETE", headers }).catch(() => null);
+    if (!answer || !answer.ok) return;
+    button.disabled = true;
+    button.append(` (${(await answer.json()).ended})`);
+  }
+
   function draw(language) {
     const place = document.getElementById("who");
     place.replaceChildren();
     if (who === null) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = texts.signOut[language];
-    button.addEventListener("click", leave);
-    place.append([word(roles, who.role, language), word(agencies, who.agency, language), who.station].filter(Boolean).join(" · "), button);
+    const buttons = [["signOut", leave], ["endOthers", endOthers]].map(([name, act]) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = texts[name][language];
+      button.addEventListener("click", () => act(button));
+      return button;
+    });
+    place.append([word(roles, who.role, language), word(agencies, who.agency, language), who.station].filter(Boolean).join(" · "), ...buttons);
   }
 
   function link(language) {

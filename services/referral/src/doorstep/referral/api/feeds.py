@@ -1,12 +1,14 @@
 """What departments ask about their feed: its keys, its messages, and that they deleted what was withdrawn."""
 
+import time
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from doorstep.contracts.codes import Action, Department
+from doorstep.kit.door import at_rest
 from doorstep.kit.policy import CaseKind, Resource
 from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral import queries, views
@@ -14,12 +16,16 @@ from doorstep.referral.api.departments import KeyId
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.acknowledging import acknowledge_erasure
 from doorstep.referral.operations.keys import key_states, withdraw_department_key
-from doorstep.referral.operations.pulling import pull_feed
+from doorstep.referral.operations.pulling import FeedPage, pull_feed
+from doorstep.referral.operations.waiting import LONGEST_WAIT, WaitingRoom
 from doorstep.referral.schemas import ErasureAnswer, FeedMessages, KeyViews, WithdrawalBody
 
 router = APIRouter(prefix="/api/departments/{department}", tags=["feeds"])
 
 Limit = Annotated[int, Query(ge=1, le=100, description="At most so many messages.")]
+Wait = Annotated[
+    int, Query(ge=0, le=LONGEST_WAIT, description="If there is nothing, wait for something at most so many seconds.")
+]
 
 
 @router.get("/keys")
@@ -64,25 +70,40 @@ async def withdraw_key(
 @attempts(Action.READ_FEED)
 @visible_to(Visibility.DEPARTMENT)
 async def read_feed(
+    request: Request,
     department: Department,
     service: ServiceDep,
     principal: PrincipalDep,
     purpose: PurposeDep,
-    session: SessionDep,
     after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
     limit: Limit = 50,
+    wait: Wait = 0,
 ) -> FeedMessages:
-    """The messages of the department's feed behind a cursor: those of its topic, under the same ids."""
+    """The messages of the department's feed behind a cursor: those of its topic, under the same ids.
+
+    With `wait` the answer comes as soon as there is one; if none came in time, with no messages.
+    """
     feed = Resource("feed", department=department)
     allowed = service.policy.authorize(principal, "read-feed", feed, purpose=purpose, case=CaseKind.REQUEST)
-    page = await pull_feed(
-        session,
-        vault=service.vault,
-        access=Access(principal, purpose, allowed.policies),
-        department=department,
-        after=after,
-        limit=limit,
-    )
+    access = Access(principal, purpose, allowed.policies)
+
+    async def pull(cursor: UUID | None) -> FeedPage:
+        async with service.database.transaction() as session:
+            return await pull_feed(
+                session, vault=service.vault, access=access, department=department, after=cursor, limit=limit
+            )
+
+    room: WaitingRoom = request.app.state.waiting_room
+    ends = time.monotonic() + wait
+    page, newest = await pull(after), 0
+    while not (page.messages or page.more) and time.monotonic() < ends:
+        newest = max(newest, page.place)
+        waiting = room.wait(department, newest, ends - time.monotonic())
+        try:
+            newest = await at_rest(request, waiting, ending=service.stopping)
+        except TimeoutError:
+            break
+        page = await pull(page.next)
     return views.feed_messages(page)
 
 

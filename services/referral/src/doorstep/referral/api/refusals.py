@@ -53,6 +53,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "该请求仍由贵部门办理，尚未撤回。",
         "This request is still yours; it was not withdrawn.",
     ),
+    errors.TooManyWait: (
+        429,
+        "too-many-wait",
+        "贵部门等待新消息的连接过多，请不带 wait 读取，或先结束其他连接。",
+        "Too many of your callers wait for this feed; ask without wait, or let others end first.",
+    ),
     errors.EndpointUnknown: (404, "endpoint-unknown", "没有登记推送地址。", "There is no endpoint."),
     errors.AddressRefused: (
         422,

@@ -21,11 +21,15 @@ PAGE_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Some messages of a feed as CloudEvents; `next` is the cursor behind them, `more` whether others wait there."""
+    """Some messages of a feed as CloudEvents; `next` is the cursor behind them, `more` whether others wait there.
+
+    `place` is that of the cursor.
+    """
 
     messages: list[dict[str, Any]]
     next: UUID | None
     more: bool
+    place: int = 0
 
 
 async def pull_feed(
@@ -48,7 +52,7 @@ async def pull_feed(
     for row in rows[:limit]:
         if size >= PAGE_BYTES:
             break
-        cursor = row.id
+        cursor, place = row.id, row.place
         try:
             value = await encode_for(key, vault, row)
         except Withdrawn:
@@ -61,4 +65,4 @@ async def pull_feed(
         ring = await vault.ring(about)
         intent = intents.Intent(Action.READ_FEED, about, purpose=access.purpose, policies=access.policies)
         intents.record(session, ring, intent, principal=access.principal)
-    return FeedPage(messages, cursor, bool(rows) and rows[-1].id != cursor)
+    return FeedPage(messages, cursor, bool(rows) and rows[-1].id != cursor, place)
