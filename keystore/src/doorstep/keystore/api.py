@@ -23,7 +23,7 @@ from doorstep.keystore.table import KeyTable
 from doorstep.keystore.turning import Turning
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
 from doorstep.kit.db import DATABASE_ERRORS, is_away, is_conflict
-from doorstep.kit.key_store import MOST_SUBJECTS
+from doorstep.kit.key_store import BATCH, MOST_SUBJECTS, packed_keys, unpacked_wanted
 from doorstep.kit.keyset import NOBODY, SealBroken
 from doorstep.kit.telemetry import REQUESTS, describe, places
 
@@ -102,10 +102,13 @@ def new_app(table: KeyTable, epochs: Epochs, turning: Turning, authenticator: Au
 
 
 async def give_keys(request: web.Request) -> web.Response:
-    """The data keys of many subjects, in one call."""
-    wanted = await _body(request, WantedKeys)
+    """The data keys of many subjects, in one call: packed if they were asked for so, else in JSON."""
+    packed = request.content_type == BATCH
+    wanted = _unpacked(await request.read()) if packed else await _body(request, WantedKeys)
     found = await request.app[TABLE].keys(wanted.subjects, create=wanted.create)
     KEYS_GIVEN.inc(len(found))
+    if packed:
+        return web.Response(body=packed_keys(map(found.get, wanted.subjects)), content_type=BATCH)
     keys = [
         {"subject": str(one), "version": version, "algorithm": algorithm, "key": base64.b64encode(key).decode()}
         for one, (version, algorithm, key) in found.items()
@@ -231,14 +234,27 @@ async def _body(request: web.Request, model: type[Body]) -> Body:
     return _read(model, await request.read() or b"{}")
 
 
+def _unpacked(body: bytes) -> WantedKeys:
+    try:
+        subjects, create = unpacked_wanted(body)
+    except ValueError:
+        raise _invalid() from None
+    if len(subjects) > MOST_SUBJECTS:
+        raise _invalid("/subjects")
+    return WantedKeys.model_construct(subjects=subjects, create=create)
+
+
+def _invalid(at: str = "") -> Wrong:
+    return Wrong(422, "invalid", "内容无效。", "What was sent is not valid.", at)
+
+
 def _read(model: type[Body], body: bytes) -> Body:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         known = [str(part) for part in first["loc"] if isinstance(part, int) or part in model.model_fields]
-        sentences = ("内容无效。", "What was sent is not valid.")
-        raise Wrong(422, "invalid", *sentences, "".join(f"/{part}" for part in known)) from None
+        raise _invalid("".join(f"/{part}" for part in known)) from None
 
 
 def _json(document: dict[str, Any], status: int = 200) -> web.Response:
