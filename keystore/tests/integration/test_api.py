@@ -37,8 +37,13 @@ async def client(served):
     await made.close()
 
 
+def token(served, role: str, account: str = "audit") -> str:
+    subject = f"{role}-of-the-tests"
+    return served.issuer.token(role, subject=subject, account=client_id(account) if role == "service" else None)
+
+
 async def ask(served, method: str, path: str, *, role: str | None = "service", more=(), **sent) -> tuple[int, dict]:
-    headers = dict(more) if role is None else dict(more) | {"Authorization": f"Bearer {served.issuer.token(role)}"}
+    headers = dict(more) if role is None else dict(more) | {"Authorization": f"Bearer {token(served, role)}"}
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, served.url + path, headers=headers, **sent) as answer,
@@ -95,7 +100,7 @@ async def test_nobody_but_services_gets_a_key_and_nobody_but_operators_turns_epo
         assert (status, problem["type"]) == (401, "urn:doorstep:problem:not-authenticated")
     assert (await ask(served, "GET", "/v1/epochs"))[0] == 403
     assert await served.store.table.database.fetch("SELECT 1 FROM data_key", {}) == []
-    wrong = ServiceToken(url=served.issuer.service_token_url, client_id=client_id("tests"), secret=Path(__file__))
+    wrong = ServiceToken(url=served.issuer.service_token_url, client_id=client_id("audit"), secret=Path(__file__))
     refused = RemoteKeys(served.url, wrong)
     with pytest.raises(KeyStoreAway):
         await refused.keys([uuid4()], create=True)

@@ -1,7 +1,7 @@
 """The key store's API: services ask for keys and have them destroyed, operators turn epochs.
 
-Answers are JSON; what went wrong is an RFC 9457 problem. Nothing is answered without a token of the station's issuer
-whose role is `service`, or `operator` for epochs.
+Answers are JSON; what went wrong is an RFC 9457 problem. Nothing is answered without a token of the station's issuer,
+and nothing but what a policy permits its holder; a refusal is in the journal before it is answered.
 """
 
 import base64
@@ -16,15 +16,17 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from doorstep.contracts.codes import Role
+from doorstep.contracts.codes import Action
 from doorstep.keystore.domain.night import due
 from doorstep.keystore.epochs import Epochs
+from doorstep.keystore.journal import Journal
 from doorstep.keystore.table import KeyTable
 from doorstep.keystore.turning import Turning
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
 from doorstep.kit.db import DATABASE_ERRORS, is_away, is_conflict
 from doorstep.kit.key_store import BATCH, MOST_SUBJECTS, packed_keys, unpacked_wanted
 from doorstep.kit.keyset import NOBODY, SealBroken
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.telemetry import REQUESTS, describe, places
 
 log = logging.getLogger(__name__)
@@ -34,10 +36,23 @@ KEYS_GIVEN = Counter("doorstep_keys_given_total", "Data keys given to services."
 TABLE = web.AppKey("table", KeyTable)
 EPOCHS = web.AppKey("epochs", Epochs)
 TURNING = web.AppKey("turning", Turning)
+JOURNAL = web.AppKey("journal", Journal)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+POLICY = web.AppKey("policy", Policy)
+CALLER = web.RequestKey("caller", Principal)
 
 _API = "/v1/"
-_OPERATORS = "/v1/epochs"
+_KEY = Resource("key")
+_ACTIONS = {
+    ("POST", "/v1/keys"): "give-keys",
+    ("POST", "/v1/erased"): "tell-erased",
+    ("GET", "/v1/erasures"): "tell-erased",
+    ("POST", "/v1/erasures"): "destroy-key",
+    ("POST", "/v1/journal"): "read-key-journal",
+    ("GET", "/v1/epochs"): "see-key-epochs",
+    ("POST", "/v1/epochs"): "begin-key-epoch",
+}
+_LOGGED = {"destroy-key": Action.DESTROY_DATA_KEY, "begin-key-epoch": Action.BEGIN_KEY_EPOCH}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Body = TypeVar("Body", bound=BaseModel)
 Subjects = Annotated[list[UUID], Field(max_length=MOST_SUBJECTS)]
@@ -72,6 +87,12 @@ class WantedSince(_Asked):
     since: AwareDatetime | None = None
 
 
+class WantedLines(_Asked):
+    """From which number on lines of the journal are wanted."""
+
+    start: Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class Wrong(Exception):
     """What was sent cannot be read, or may not be asked."""
 
@@ -82,15 +103,17 @@ class Wrong(Exception):
 
 
 def new_app(table: KeyTable, epochs: Epochs, turning: Turning, authenticator: Authenticator) -> web.Application:
-    """The API, health and metrics."""
+    """The API, health and metrics. Raises PoliciesInvalid."""
     app = web.Application(middlewares=[_answered], client_max_size=MOST_BYTES)
     app[TABLE], app[EPOCHS], app[TURNING], app[AUTHENTICATOR] = table, epochs, turning, authenticator
+    app[POLICY], app[JOURNAL] = Policy(), Journal(table.database)
     app.add_routes(
         [
             web.post("/v1/keys", give_keys),
             web.post("/v1/erased", tell_erased),
             web.post("/v1/erasures", erase),
             web.get("/v1/erasures", tell_erased_since, allow_head=False),
+            web.post("/v1/journal", show_journal),
             web.get("/v1/epochs", show_epochs, allow_head=False),
             web.post("/v1/epochs", begin_epoch),
             web.get("/healthz", healthz),
@@ -134,8 +157,15 @@ async def erase(request: web.Request) -> web.Response:
     subject = (await _body(request, WantedErasure)).subject
     if subject == NOBODY:
         raise Wrong(422, "nobody", "不能删除“无人”。", "Nobody cannot be erased.", "/subject")
-    await request.app[TABLE].destroy(subject)
+    await request.app[TABLE].destroy(subject, by=request[CALLER])
     return _json({})
+
+
+async def show_journal(request: web.Request) -> web.Response:
+    """The lines of the journal from some number on."""
+    lines = await request.app[JOURNAL].lines((await _body(request, WantedLines)).start)
+    told = [{**one._asdict(), "id": str(one.id), "at": one.at.isoformat()} for one in lines]
+    return _json({"lines": told})
 
 
 async def show_epochs(request: web.Request) -> web.Response:
@@ -146,7 +176,7 @@ async def show_epochs(request: web.Request) -> web.Response:
 async def begin_epoch(request: web.Request) -> web.Response:
     """Begin an epoch now; keys are wrapped anew after the answer."""
     await _body(request, _Asked)
-    await request.app[TURNING].ask()
+    await request.app[TURNING].ask(by=request[CALLER])
     return _json(await _epochs(request), 202)
 
 
@@ -185,7 +215,8 @@ def _time(moment: datetime) -> str:
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if request.path.startswith(_API):
-            _permit(await _caller(request), request.path)
+            request[CALLER] = await _caller(request)
+            await _permit(request, request[CALLER])
         answer = await handler(request)
     except Wrong as wrong:
         answer = _problem(wrong.status, wrong.code, wrong.sentence, wrong.at)
@@ -223,11 +254,16 @@ async def _caller(request: web.Request) -> Principal:
         raise Wrong(401, "not-authenticated", "请带上有效的访问令牌。", "Send a valid access token.") from None
 
 
-def _permit(principal: Principal, path: str) -> None:
-    needed = Role.OPERATOR if path == _OPERATORS else Role.SERVICE
-    if principal.role is not needed:
+async def _permit(request: web.Request, principal: Principal) -> None:
+    action = _ACTIONS.get((request.method, request.path))
+    if action is None:
+        return  # there is nothing of this address
+    try:
+        request.app[POLICY].authorize(principal, action, _KEY)
+    except Forbidden as error:
         log.warning("refused", extra={"role": principal.role})
-        raise Wrong(403, "forbidden", "您的角色不允许这样做。", "Your role does not allow this.")
+        await request.app[JOURNAL].refuse(principal, _LOGGED.get(action, Action.REFUSE), error.policies)
+        raise Wrong(403, "forbidden", "您的角色不允许这样做。", "Your role does not allow this.") from None
 
 
 async def _body(request: web.Request, model: type[Body]) -> Body:

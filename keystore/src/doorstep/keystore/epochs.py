@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.codes import Action
 from doorstep.keystore.errors import KekMissing
+from doorstep.keystore.journal import write
 from doorstep.keystore.keks import Keks
+from doorstep.kit.auth import Principal
 from doorstep.kit.db import Database, run
 from doorstep.kit.steps import Step, Steps
 
@@ -22,6 +25,8 @@ _END = """
         AND NOT EXISTS (SELECT FROM data_key WHERE data_key.kek = kek.name)
     RETURNING name
 """
+_ENDED = "SELECT name FROM ended_kek"
+_LET_GO = "DELETE FROM ended_kek WHERE name <> ALL(CAST(:there AS text[])) RETURNING name"
 
 
 class Epoch(NamedTuple):
@@ -61,7 +66,7 @@ class Epochs:
         async with self._database.transaction() as session:
             await self._check(await self._hold(session))
 
-    async def begin(self, newest: str | None) -> str:
+    async def begin(self, newest: str | None, *, by: Principal | None = None) -> str:
         """Begin an epoch after `newest`, unless somebody else did; gives the newest then.
 
         Raises KeksElsewhere or KekMissing.
@@ -71,9 +76,11 @@ class Epochs:
             await self._check(known)
             if known and known[0] != newest:
                 return known[0]
-            name = await self._first_or_next(known)
+            ended = [row[0] for row in await run(session, _ENDED, {})]
+            name = await self._first_or_next(known, ended)
             self._steps.passed(Step.EPOCH_KEY_MADE)
             await run(session, "INSERT INTO kek (name, made_at) VALUES (:name, clock_timestamp())", {"name": name})
+            await write(session, Action.BEGIN_KEY_EPOCH, policies=[f"kek:{name}"], by=by)
         self._steps.passed(Step.EPOCH_BEGUN)
         self._current = name
         return name
@@ -86,21 +93,25 @@ class Epochs:
         async with self._database.transaction() as session:
             await self._check(await self._hold(session))
             ended = [row[0] for row in await run(session, _END, {"newest": newest})]
+            for name in ended:
+                await run(session, "INSERT INTO ended_kek (name) VALUES (:name)", {"name": name})
         self._steps.passed(Step.EPOCH_ENDED)
         async with self._database.transaction() as session:  # what has not ended must not be destroyed
             await self._keks.keep_only(await self._hold(session))
+            for row in await run(session, _LET_GO, {"there": list(await self._keks.names())}):
+                await write(session, Action.DESTROY_WRAPPING_KEY, policies=[f"kek:{row[0]}"])
         self._steps.passed(Step.EPOCH_KEY_DESTROYED)
         return ended
 
     async def leftover(self) -> bool:
-        """Whether there are keys of epochs that have ended, or never began."""
+        """Whether there are keys of epochs that have ended, or never began, or the journal lacks that they are gone."""
         known = {one.name for one in await self.all()}
-        return not await self._keks.names() <= known
+        return not await self._keks.names() <= known or bool(await self._database.fetch(_ENDED, {}))
 
-    async def _first_or_next(self, known: list[str]) -> str:
+    async def _first_or_next(self, known: list[str], ended: list[str]) -> str:
         """A key from before the key store kept epochs is the first, and no other is made."""
         there = sorted(await self._keks.names()) if not known else []
-        return there[0] if len(there) == 1 else await self._keks.make(known)
+        return there[0] if len(there) == 1 else await self._keks.make([*known, *ended])
 
     async def _hold(self, session: AsyncSession) -> list[str]:
         """Hold the lock until the transaction ends; the names of all epochs, the newest first."""

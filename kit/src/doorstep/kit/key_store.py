@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MOST_SUBJECTS = 1000
 """So many subjects are asked for in one call."""
 
-BATCH = "application/octet-stream"
+BATCH = "application/vnd.doorstep.keys"
 """The media type of `packed_wanted` and `packed_keys`; keys are asked for and given in JSON as well."""
 
 _WANTED = struct.Struct("?")
@@ -100,6 +100,20 @@ class ErasedSince(NamedTuple):
     subjects: list[UUID]
 
 
+class JournalLine(NamedTuple):
+    """What the key store did that matters: one line of its journal, whose id is that of the log's entry."""
+
+    number: int
+    id: UUID
+    at: datetime
+    action: str
+    outcome: str
+    policies: tuple[str, ...] = ()
+    actor: str | None = None
+    role: str | None = None
+    agency: str | None = None
+
+
 class KeyStore(Protocol):
     """Makes, keeps and destroys data keys. Everything raises what is among `kit.db.DATABASE_ERRORS` if it is away."""
 
@@ -117,6 +131,10 @@ class KeyStore(Protocol):
 
     async def erased_since(self, since: datetime | None) -> ErasedSince:
         """Whose keys were destroyed `since`; nobody if that is None."""
+        ...
+
+    async def journal(self, start: int) -> list[JournalLine]:
+        """The lines of its journal from number `start` on; those before are no longer needed."""
         ...
 
     async def close(self) -> None:
@@ -210,6 +228,11 @@ class RemoteKeys:
         answer = await self._ask_json("GET", "/v1/erasures", params=asked)
         return ErasedSince(datetime.fromisoformat(answer["until"]), [UUID(one) for one in answer["erased"]])
 
+    async def journal(self, start: int) -> list[JournalLine]:
+        """The lines of its journal from number `start` on; those before are no longer needed."""
+        answer = await self._ask_json("POST", "/v1/journal", json={"start": start})
+        return [_line(one) for one in answer["lines"]]
+
     async def close(self) -> None:
         """Let go of connections."""
         client, self._client = self._client, None
@@ -254,3 +277,8 @@ class RemoteKeys:
                 raise SealBroken("data_key")
             log.warning("key store answers otherwise", extra={"path": path, "status": answer.status})
             raise KeyStoreAway(path)
+
+
+def _line(one: Mapping[str, Any]) -> JournalLine:
+    read = {"id": UUID(one["id"]), "at": datetime.fromisoformat(one["at"]), "policies": tuple(one["policies"])}
+    return JournalLine(**{**one, **read})
