@@ -19,7 +19,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from doorstep.contracts.codes import Action
 from doorstep.keystore.domain.night import due
 from doorstep.keystore.epochs import Epochs
+from doorstep.keystore.errors import NoSuchPlace
 from doorstep.keystore.journal import Journal
+from doorstep.keystore.places import Place, place_of
 from doorstep.keystore.table import KeyTable
 from doorstep.keystore.turning import Turning
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
@@ -85,6 +87,12 @@ class WantedSince(_Asked):
     """Since when erasures are wanted."""
 
     since: AwareDatetime | None = None
+
+
+class WantedEpoch(_Asked):
+    """Where the key of the epoch is to lie; where the newest does if that is not said."""
+
+    to: Place | None = None
 
 
 class WantedLines(_Asked):
@@ -175,8 +183,12 @@ async def show_epochs(request: web.Request) -> web.Response:
 
 async def begin_epoch(request: web.Request) -> web.Response:
     """Begin an epoch now; keys are wrapped anew after the answer."""
-    await _body(request, _Asked)
-    await request.app[TURNING].ask(by=request[CALLER])
+    wanted = await _body(request, WantedEpoch)
+    try:
+        await request.app[TURNING].ask(to=wanted.to, by=request[CALLER])
+    except NoSuchPlace:
+        sentences = ("密钥库没有配置这个存放处。", "The key store is told of no such place.")
+        raise Wrong(409, "no-such-place", *sentences, "/to") from None
     return _json(await _epochs(request), 202)
 
 
@@ -203,7 +215,10 @@ async def metrics(_: web.Request) -> web.Response:
 async def _epochs(request: web.Request) -> dict[str, Any]:
     epochs = await request.app[EPOCHS].all()
     counts = await request.app[TABLE].counts()
-    told = [{"name": one.name, "made_at": _time(one.made_at), "keys": counts.get(one.name, 0)} for one in epochs]
+    told = [
+        {"name": one.name, "place": place_of(one.name), "made_at": _time(one.made_at), "keys": counts.get(one.name, 0)}
+        for one in epochs
+    ]
     return {"epochs": told, "due_at": _time(due(epochs[0].made_at)) if epochs else None}
 
 

@@ -73,6 +73,7 @@ class KeyTable:
 
         Raises SealBroken, or KeyStoreFailed.
         """
+        await self._epochs.bind()
         for _ in range(_TRIES):
             try:
                 return await self._keys(subject_ids, create=create)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from doorstep.keystore.domain.night import due
 from doorstep.keystore.epochs import Epoch, Epochs
 from doorstep.keystore.journal import Journal
+from doorstep.keystore.places import Place
 from doorstep.keystore.table import KeyTable
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import DATABASE_ERRORS, Database
@@ -44,10 +45,10 @@ class Turning:
         self._lease = Lease(database, "epochs", seconds=_LEASE)
         self._asked = asyncio.Event()
 
-    async def ask(self, *, by: Principal | None = None) -> str:
-        """Begin an epoch now, whatever the hour, and have the work done; gives the name of its key."""
+    async def ask(self, *, to: Place | None = None, by: Principal | None = None) -> str:
+        """Begin an epoch now, whatever the hour, in the place `to`, and have the work done; gives its key's name."""
         newest = await self._epochs.all()
-        name = await self._epochs.begin(newest[0].name if newest else None, by=by)
+        name = await self._epochs.begin(newest[0].name if newest else None, to=to, by=by)
         self._asked.set()
         return name
 
