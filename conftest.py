@@ -92,17 +92,18 @@ class ServedKeys:
         return {
             "KEY_STORE_URL": self.url,
             "TOKEN_URL": self.issuer.service_token_url,
-            "CLIENT_ID": client_id("tests"),
-            "CLIENT_SECRET": str(self.issuer.clients.folder / "tests"),
+            "CLIENT_ID": client_id(ACCOUNT),
+            "CLIENT_SECRET": str(self.issuer.clients.folder / ACCOUNT),
         }
 
     def client(self) -> RemoteKeys:
         """What a service has of it."""
         token = self.environment["TOKEN_URL"]
         secret = Path(self.environment["CLIENT_SECRET"])
-        return RemoteKeys(self.url, ServiceToken(url=token, client_id=client_id("tests"), secret=secret))
+        return RemoteKeys(self.url, ServiceToken(url=token, client_id=client_id(ACCOUNT), secret=secret))
 
 
+ACCOUNT = "audit"  # which may ask for all that services may
 ServeKeys = Callable[[str], Awaitable[ServedKeys]]
 
 
@@ -116,7 +117,7 @@ async def serve_keys(tmp_path: Path) -> AsyncIterator[ServeKeys]:
             folder = tmp_path / "issuer"
             folder.mkdir()
             issuer = Issuer(folder / "issuer.json", issuer_port)
-            issuer.clients.make(["tests"])
+            issuer.clients.make([ACCOUNT])
             await issuer.start()
             closing.push_async_callback(issuer.stop)
             store = local_store(Database(url, service="keystore", pool_size=2), tmp_path)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
 from bench.report import show
-from bench.run import FULL, QUICK, SMOKE, USUAL, run, run_reads
+from bench.run import FULL, QUICK, SMOKE, USUAL, run, run_keys, run_reads
 
 RESULTS = Path(".cache/bench/latest.json")
 
@@ -23,6 +24,7 @@ def bench(
     peer: Annotated[bool, typer.Option(help="Measure the plain peer too 对照.")] = True,
     demo: Annotated[bool, typer.Option(help="Measure the second make demo too 演示.")] = True,
     reads: Annotated[bool, typer.Option("--reads", help="Measure decisions and reads alone 只测查阅.")] = False,
+    keys: Annotated[bool, typer.Option("--keys", help="Measure the key store alone 只测密钥库.")] = False,
     results: Annotated[Path, typer.Option("--json", metavar="FILE", help="Write the figures here 结果文件.")] = RESULTS,
 ) -> None:
     """Measure ceilings, the product and a plain peer, side by side on this machine. 性能测试。"""
@@ -40,7 +42,8 @@ def bench(
             last = what
             progress.update(task, description=what, completed=part)
 
-        found = asyncio.run(run_reads(plan, tell) if reads else run(plan, tell))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if keys else None) as runner:  # as services ask for keys
+            found = runner.run((run_keys if keys else run_reads if reads else run)(plan, tell))
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(found, indent=2), encoding="utf-8")
     show(found, console)

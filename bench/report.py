@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.keys import ASKERS, COUNTS
 from bench.reads import AIM_PERCENT, PARTS
 
 Row = tuple[str, str, str, str]
@@ -22,6 +23,9 @@ def show(found: dict[str, Any], console: Console) -> None:
         f" before the run {on['busy_before_percent']:.0f}% busy, load {on['load_before'][0]}\n",
         highlight=False,
     )
+    if "keys" in found:
+        console.print(_keys(found["keys"]))
+        return
     console.print(_reads(found["reads"]))
     if "product" not in found:
         return
@@ -67,6 +71,15 @@ def _log(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "details/s gone through by a search", f"{found['details_searched_per_second']:,.0f}"
     yield "entries/s checked by fsck", f"{found['checked_per_second']:,.0f}"
     yield "bytes an entry on disk", f"{found['bytes_per_entry']:,.0f}"
+
+
+def _keys(found: dict[str, Any]) -> Table:
+    table = Table(title="Key store 密钥库, ms of processor a call", title_justify="left")
+    for column in ("subjects", *(f"{what}, {asker}" for what in found for asker in ASKERS)):
+        table.add_column(column, justify="right")
+    for count in COUNTS:
+        table.add_row(str(count), *(f"{found[what][str(count)][asker]:.1f}" for what in found for asker in ASKERS))
+    return table
 
 
 def _reads(found: dict[str, Any]) -> Table:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.ceilings import ceilings
 from bench.journey import check_journey
+from bench.keys import key_figures
 from bench.lifecycles import lifecycles
 from bench.loads import Tell, idle, latency, listening, throughput
 from bench.log import log_figures
@@ -100,6 +101,13 @@ async def run_reads(plan: Plan, tell: Tell) -> dict[str, Any]:
     """The figures of policy decisions and of reads alone."""
     began = time.monotonic()
     found: dict[str, Any] = {"machine": machine(), "reads": await read_figures(plan.read, tell)}
+    return found | {"seconds": time.monotonic() - began}
+
+
+async def run_keys(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """What asking the key store costs, alone."""
+    began = time.monotonic()
+    found: dict[str, Any] = {"machine": machine(), "keys": await key_figures(plan.read, tell)}
     return found | {"seconds": time.monotonic() - began}
 
 

@@ -32,12 +32,14 @@ NAMED = (
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
     " draw-sign-in-code see-figures"
+    " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
 ACTIONS = NAMED.split()
 THING = Resource("thing")
 STAFF = {role: Principal("someone", role, "station", "7") for role in Role}
 PORTAL = Principal("someone", Role.PORTAL, "national-portal")
 FIRE = Principal("someone", Role.OFFICER, "fire")
+AUDIT_SERVICE = Principal("someone", Role.SERVICE, "station", None, "doorstep-audit")
 COMMUNITY = Principal("someone", Role.COLLECTOR, "community-office", "7")
 SERVING = (Role.COLLECTOR, Role.REVIEWER, Role.SUPERVISOR)
 RECORD, FILE, REQUEST, GLASS = CaseKind.RECORD, CaseKind.FILE, CaseKind.REQUEST, CaseKind.BREAK_GLASS
@@ -153,6 +155,17 @@ PERMITTED = [
         (STAFF[role], "review-break-glass", Resource("x"), None, None, None, "third-person-reviews")
         for role in (Role.REVIEWER, Role.SUPERVISOR)
     ),
+    *(
+        (AUDIT_SERVICE, action, Resource("key"), None, None, None, by)
+        for action, by in (
+            ("give-keys", "services-have-keys"), ("tell-erased", "services-have-keys"),
+            ("destroy-key", "log-destroys-keys"), ("read-key-journal", "log-destroys-keys"),
+        )
+    ),
+    *(
+        (STAFF[Role.OPERATOR], action, Resource("key"), None, None, None, "operator-turns-epochs")
+        for action in ("see-key-epochs", "begin-key-epoch")
+    ),
 ]  # fmt: skip
 NAMES = ("principal", "action", "resource", "purpose", "case", "basis", "by")
 
@@ -166,7 +179,7 @@ def test_each_policy_permits_what_it_says(principal, action, resource, purpose, 
 def test_police_and_petition_agencies_do_nothing_whatever_their_role(agency):
     """Also in every other role, in an emergency too, and though the thing were their own."""
     for (principal, action, resource, purpose, case, basis, _), role in itertools.product(PERMITTED, Role):
-        there = Principal(principal.subject, role, agency, principal.station)
+        there = Principal(principal.subject, role, agency, principal.station, principal.account)
         theirs = Resource(resource.kind, department=agency, own_record=resource.own_record)
         for thing in (resource, theirs):
             assert allowed(there, action, thing, purpose, case, basis) is None
@@ -176,7 +189,7 @@ def test_an_agency_or_a_role_that_is_not_known_does_nothing():
     assert agency_kind("department") is AgencyKind.UNKNOWN
     for principal, action, resource, purpose, case, basis, _ in PERMITTED:
         for agency in ("", "Station", "police-bureau", "unknown", "department"):
-            there = Principal(principal.subject, principal.role, agency, principal.station)
+            there = Principal(principal.subject, principal.role, agency, principal.station, principal.account)
             assert allowed(there, action, resource, purpose, case, basis) is None
         mayor = Principal(principal.subject, "mayor", principal.agency, principal.station)
         if action not in ("see-receipt",):
@@ -282,6 +295,20 @@ def test_who_sees_which_kinds_of_fact(principal, thing, purpose, case, departmen
 def test_a_reviewer_reads_for_no_other_purpose_and_not_without_one():
     for purpose in (None, *(one for one in Purpose if one not in (Purpose.TRIAGE, Purpose.FOLLOW_UP))):
         assert allowed(STAFF[Role.REVIEWER], "read-file", Resource("file"), purpose, FILE, DUTY) is None
+
+
+def test_a_service_has_of_the_key_store_what_it_needs_and_by_its_account_alone():
+    both = {"give-keys", "tell-erased"}
+    of_keys = {*both, "destroy-key", "read-key-journal", "see-key-epochs", "begin-key-epoch"}
+    may = {f"doorstep-{name}": both for name in ("gateway", "intake", "registry", "risk", "referral")}
+    may |= {"doorstep-audit": both | {"destroy-key", "read-key-journal"}, "doorstep-page": set(), "audit": set()}
+    for account, role in itertools.product((*may, None), Role):
+        there = Principal("doorstep-audit", role, "station", None, account)
+        expected = may.get(account, set()) if role is Role.SERVICE else set()
+        expected = expected | ({"see-key-epochs", "begin-key-epoch"} if role is Role.OPERATOR else set())
+        assert {action for action in of_keys if allowed(there, action, Resource("key"))} == expected
+        for action in of_keys:
+            assert allowed(Principal("s", role, "fire", None, account), action, Resource("key")) is None
 
 
 def test_a_department_reaches_only_what_is_its_own():

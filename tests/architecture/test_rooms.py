@@ -16,7 +16,7 @@ MUST_HAVE = {"__init__", "__main__", "app", "worker"}
 KIT_ROOMS = 32
 KEY_STORE_ROOMS = {
     "__init__", "__main__", "settings", "app", "api", "commands", "turning", "table", "epochs", "keks", "transit",
-    "errors", "domain",
+    "errors", "domain", "journal", "places",
 }  # fmt: skip
 BANNED = re.compile(r"(^|_)(utils?|helpers?|common|base|core|managers?|misc|stuff)($|_)")
 FOREIGN_TO_DOMAIN = {"sqlalchemy", "fastapi", "starlette", "aiokafka", "httpx", "aiohttp", "asyncpg", "alembic"}

@@ -1,6 +1,7 @@
 """The key store over HTTP: services get keys in one call, and a store or issuer that is away loses nobody anything."""
 
 import asyncio
+import base64
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,8 +37,13 @@ async def client(served):
     await made.close()
 
 
-async def ask(served, method: str, path: str, *, role: str | None = "service", **sent) -> tuple[int, dict]:
-    headers = {} if role is None else {"Authorization": f"Bearer {served.issuer.token(role)}"}
+def token(served, role: str, account: str = "audit") -> str:
+    subject = f"{role}-of-the-tests"
+    return served.issuer.token(role, subject=subject, account=client_id(account) if role == "service" else None)
+
+
+async def ask(served, method: str, path: str, *, role: str | None = "service", more=(), **sent) -> tuple[int, dict]:
+    headers = dict(more) if role is None else dict(more) | {"Authorization": f"Bearer {token(served, role)}"}
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, served.url + path, headers=headers, **sent) as answer,
@@ -94,7 +100,7 @@ async def test_nobody_but_services_gets_a_key_and_nobody_but_operators_turns_epo
         assert (status, problem["type"]) == (401, "urn:doorstep:problem:not-authenticated")
     assert (await ask(served, "GET", "/v1/epochs"))[0] == 403
     assert await served.store.table.database.fetch("SELECT 1 FROM data_key", {}) == []
-    wrong = ServiceToken(url=served.issuer.service_token_url, client_id=client_id("tests"), secret=Path(__file__))
+    wrong = ServiceToken(url=served.issuer.service_token_url, client_id=client_id("audit"), secret=Path(__file__))
     refused = RemoteKeys(served.url, wrong)
     with pytest.raises(KeyStoreAway):
         await refused.keys([uuid4()], create=True)
@@ -121,6 +127,20 @@ async def test_bad_input_is_one_clear_problem_that_quotes_nothing(served):
         assert (status, [one["pointer"] for one in problem["errors"]]) == (422, [pointer]), body
         assert "169" not in str(problem)
         assert "139" not in str(problem)
+
+
+async def test_keys_in_json_and_packed_are_the_same_and_a_broken_question_is_one_clear_problem(served, client):
+    some, unknown = [uuid4() for _ in range(3)], uuid4()
+    keys = await client.keys(some, create=True)
+    status, answer = await ask(served, "POST", "/v1/keys", json={"subjects": [str(one) for one in (*some, unknown)]})
+    assert status == 200
+    assert {UUID(one["subject"]): base64.b64decode(one["key"]) for one in answer["keys"]} == {
+        one: key.key for one, key in keys.items()
+    }
+    packed = {"Content-Type": key_store.BATCH}
+    for body, pointer in ((b"", ""), (b"\x01" * 18, ""), (b"\x00" * (1 + 16 * 1001), "/subjects")):
+        status, problem = await ask(served, "POST", "/v1/keys", data=body, more=packed)
+        assert (status, problem["errors"]) == (422, [{"pointer": pointer}])
 
 
 async def test_what_is_too_much_or_nowhere_is_a_problem_too(served):

@@ -198,6 +198,13 @@ async def test_a_process_killed_with_nine_between_any_two_lines_loses_nothing(st
     assert kept(stores) & old == set()
     assert len(kept(stores)) == 1
     assert await stores.under() == kept(stores)
+    lines = await stores.rows("SELECT number, action, policies[1] FROM journal ORDER BY number")
+    assert [line[0] for line in lines] == list(range(1, len(lines) + 1))
+    begun = [name for _, action, name in lines if action == "begin-key-epoch"]
+    gone = [name for _, action, name in lines if action == "destroy-wrapping-key"]
+    assert sorted(begun) == sorted({*begun})
+    assert sorted(gone) == sorted({f"kek:{name}" for name in old}), "told once, and not before it was so"
+    assert {*begun} - {*gone} == {f"kek:{name}" for name in kept(stores)}
     found = await stores.new().table.keys([*people, subject], create=False)
     assert {one: key for one, key in found.items() if one != subject} == before
 

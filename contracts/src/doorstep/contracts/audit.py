@@ -17,8 +17,8 @@ class AuditDetail(Contract):
     `actor` is the random id of a staff member or system; None when a service acted on an event. `outcome` is `done`,
     what was decided, the state that a task is in, `nothing-shown`, of a try that was refused `refused:<problem>`, of an
     erasure `asked`, `confirmed` and `done`, of what came into force `sha256:<hex>`. `policies` are those by which it
-    was done; among them stand `rules:<pack>` and `key:<name>+<id>`. `station` is where the actor serves, `record` the
-    doorstep record that the case came of, `asked` what an auditor searched for.
+    was done; among them stand `rules:<pack>`, `key:<name>+<id>`, and `kek:<name>` of the key store. `station` is where
+    the actor serves, `record` the doorstep record that the case came of, `asked` what an auditor searched for.
     """
 
     nonce: str

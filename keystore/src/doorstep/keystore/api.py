@@ -1,7 +1,7 @@
 """The key store's API: services ask for keys and have them destroyed, operators turn epochs.
 
-Answers are JSON; what went wrong is an RFC 9457 problem. Nothing is answered without a token of the station's issuer
-whose role is `service`, or `operator` for epochs.
+Answers are JSON; what went wrong is an RFC 9457 problem. Nothing is answered without a token of the station's issuer,
+and nothing but what a policy permits its holder; a refusal is in the journal before it is answered.
 """
 
 import base64
@@ -16,15 +16,19 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from doorstep.contracts.codes import Role
+from doorstep.contracts.codes import Action
 from doorstep.keystore.domain.night import due
 from doorstep.keystore.epochs import Epochs
+from doorstep.keystore.errors import NoSuchPlace
+from doorstep.keystore.journal import Journal
+from doorstep.keystore.places import Place, place_of
 from doorstep.keystore.table import KeyTable
 from doorstep.keystore.turning import Turning
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
 from doorstep.kit.db import DATABASE_ERRORS, is_away, is_conflict
-from doorstep.kit.key_store import MOST_SUBJECTS
+from doorstep.kit.key_store import BATCH, MOST_SUBJECTS, packed_keys, unpacked_wanted
 from doorstep.kit.keyset import NOBODY, SealBroken
+from doorstep.kit.policy import Forbidden, Policy, Resource
 from doorstep.kit.telemetry import REQUESTS, describe, places
 
 log = logging.getLogger(__name__)
@@ -34,10 +38,23 @@ KEYS_GIVEN = Counter("doorstep_keys_given_total", "Data keys given to services."
 TABLE = web.AppKey("table", KeyTable)
 EPOCHS = web.AppKey("epochs", Epochs)
 TURNING = web.AppKey("turning", Turning)
+JOURNAL = web.AppKey("journal", Journal)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+POLICY = web.AppKey("policy", Policy)
+CALLER = web.RequestKey("caller", Principal)
 
 _API = "/v1/"
-_OPERATORS = "/v1/epochs"
+_KEY = Resource("key")
+_ACTIONS = {
+    ("POST", "/v1/keys"): "give-keys",
+    ("POST", "/v1/erased"): "tell-erased",
+    ("GET", "/v1/erasures"): "tell-erased",
+    ("POST", "/v1/erasures"): "destroy-key",
+    ("POST", "/v1/journal"): "read-key-journal",
+    ("GET", "/v1/epochs"): "see-key-epochs",
+    ("POST", "/v1/epochs"): "begin-key-epoch",
+}
+_LOGGED = {"destroy-key": Action.DESTROY_DATA_KEY, "begin-key-epoch": Action.BEGIN_KEY_EPOCH}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Body = TypeVar("Body", bound=BaseModel)
 Subjects = Annotated[list[UUID], Field(max_length=MOST_SUBJECTS)]
@@ -72,6 +89,18 @@ class WantedSince(_Asked):
     since: AwareDatetime | None = None
 
 
+class WantedEpoch(_Asked):
+    """Where the key of the epoch is to lie; where the newest does if that is not said."""
+
+    to: Place | None = None
+
+
+class WantedLines(_Asked):
+    """From which number on lines of the journal are wanted."""
+
+    start: Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class Wrong(Exception):
     """What was sent cannot be read, or may not be asked."""
 
@@ -82,15 +111,17 @@ class Wrong(Exception):
 
 
 def new_app(table: KeyTable, epochs: Epochs, turning: Turning, authenticator: Authenticator) -> web.Application:
-    """The API, health and metrics."""
+    """The API, health and metrics. Raises PoliciesInvalid."""
     app = web.Application(middlewares=[_answered], client_max_size=MOST_BYTES)
     app[TABLE], app[EPOCHS], app[TURNING], app[AUTHENTICATOR] = table, epochs, turning, authenticator
+    app[POLICY], app[JOURNAL] = Policy(), Journal(table.database)
     app.add_routes(
         [
             web.post("/v1/keys", give_keys),
             web.post("/v1/erased", tell_erased),
             web.post("/v1/erasures", erase),
             web.get("/v1/erasures", tell_erased_since, allow_head=False),
+            web.post("/v1/journal", show_journal),
             web.get("/v1/epochs", show_epochs, allow_head=False),
             web.post("/v1/epochs", begin_epoch),
             web.get("/healthz", healthz),
@@ -102,10 +133,13 @@ def new_app(table: KeyTable, epochs: Epochs, turning: Turning, authenticator: Au
 
 
 async def give_keys(request: web.Request) -> web.Response:
-    """The data keys of many subjects, in one call."""
-    wanted = await _body(request, WantedKeys)
+    """The data keys of many subjects, in one call: packed if they were asked for so, else in JSON."""
+    packed = request.content_type == BATCH
+    wanted = _unpacked(await request.read()) if packed else await _body(request, WantedKeys)
     found = await request.app[TABLE].keys(wanted.subjects, create=wanted.create)
     KEYS_GIVEN.inc(len(found))
+    if packed:
+        return web.Response(body=packed_keys(map(found.get, wanted.subjects)), content_type=BATCH)
     keys = [
         {"subject": str(one), "version": version, "algorithm": algorithm, "key": base64.b64encode(key).decode()}
         for one, (version, algorithm, key) in found.items()
@@ -131,8 +165,15 @@ async def erase(request: web.Request) -> web.Response:
     subject = (await _body(request, WantedErasure)).subject
     if subject == NOBODY:
         raise Wrong(422, "nobody", "不能删除“无人”。", "Nobody cannot be erased.", "/subject")
-    await request.app[TABLE].destroy(subject)
+    await request.app[TABLE].destroy(subject, by=request[CALLER])
     return _json({})
+
+
+async def show_journal(request: web.Request) -> web.Response:
+    """The lines of the journal from some number on."""
+    lines = await request.app[JOURNAL].lines((await _body(request, WantedLines)).start)
+    told = [{**one._asdict(), "id": str(one.id), "at": one.at.isoformat()} for one in lines]
+    return _json({"lines": told})
 
 
 async def show_epochs(request: web.Request) -> web.Response:
@@ -142,8 +183,12 @@ async def show_epochs(request: web.Request) -> web.Response:
 
 async def begin_epoch(request: web.Request) -> web.Response:
     """Begin an epoch now; keys are wrapped anew after the answer."""
-    await _body(request, _Asked)
-    await request.app[TURNING].ask()
+    wanted = await _body(request, WantedEpoch)
+    try:
+        await request.app[TURNING].ask(to=wanted.to, by=request[CALLER])
+    except NoSuchPlace:
+        sentences = ("密钥库没有配置这个存放处。", "The key store is told of no such place.")
+        raise Wrong(409, "no-such-place", *sentences, "/to") from None
     return _json(await _epochs(request), 202)
 
 
@@ -170,7 +215,10 @@ async def metrics(_: web.Request) -> web.Response:
 async def _epochs(request: web.Request) -> dict[str, Any]:
     epochs = await request.app[EPOCHS].all()
     counts = await request.app[TABLE].counts()
-    told = [{"name": one.name, "made_at": _time(one.made_at), "keys": counts.get(one.name, 0)} for one in epochs]
+    told = [
+        {"name": one.name, "place": place_of(one.name), "made_at": _time(one.made_at), "keys": counts.get(one.name, 0)}
+        for one in epochs
+    ]
     return {"epochs": told, "due_at": _time(due(epochs[0].made_at)) if epochs else None}
 
 
@@ -182,7 +230,8 @@ def _time(moment: datetime) -> str:
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if request.path.startswith(_API):
-            _permit(await _caller(request), request.path)
+            request[CALLER] = await _caller(request)
+            await _permit(request, request[CALLER])
         answer = await handler(request)
     except Wrong as wrong:
         answer = _problem(wrong.status, wrong.code, wrong.sentence, wrong.at)
@@ -220,15 +269,34 @@ async def _caller(request: web.Request) -> Principal:
         raise Wrong(401, "not-authenticated", "请带上有效的访问令牌。", "Send a valid access token.") from None
 
 
-def _permit(principal: Principal, path: str) -> None:
-    needed = Role.OPERATOR if path == _OPERATORS else Role.SERVICE
-    if principal.role is not needed:
+async def _permit(request: web.Request, principal: Principal) -> None:
+    action = _ACTIONS.get((request.method, request.path))
+    if action is None:
+        return  # there is nothing of this address
+    try:
+        request.app[POLICY].authorize(principal, action, _KEY)
+    except Forbidden as error:
         log.warning("refused", extra={"role": principal.role})
-        raise Wrong(403, "forbidden", "您的角色不允许这样做。", "Your role does not allow this.")
+        await request.app[JOURNAL].refuse(principal, _LOGGED.get(action, Action.REFUSE), error.policies)
+        raise Wrong(403, "forbidden", "您的角色不允许这样做。", "Your role does not allow this.") from None
 
 
 async def _body(request: web.Request, model: type[Body]) -> Body:
     return _read(model, await request.read() or b"{}")
+
+
+def _unpacked(body: bytes) -> WantedKeys:
+    try:
+        subjects, create = unpacked_wanted(body)
+    except ValueError:
+        raise _invalid() from None
+    if len(subjects) > MOST_SUBJECTS:
+        raise _invalid("/subjects")
+    return WantedKeys.model_construct(subjects=subjects, create=create)
+
+
+def _invalid(at: str = "") -> Wrong:
+    return Wrong(422, "invalid", "内容无效。", "What was sent is not valid.", at)
 
 
 def _read(model: type[Body], body: bytes) -> Body:
@@ -237,8 +305,7 @@ def _read(model: type[Body], body: bytes) -> Body:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         known = [str(part) for part in first["loc"] if isinstance(part, int) or part in model.model_fields]
-        sentences = ("内容无效。", "What was sent is not valid.")
-        raise Wrong(422, "invalid", *sentences, "".join(f"/{part}" for part in known)) from None
+        raise _invalid("".join(f"/{part}" for part in known)) from None
 
 
 def _json(document: dict[str, Any], status: int = 200) -> web.Response:

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from doorstep.keystore.api import new_app
 from doorstep.keystore.epochs import Epochs
-from doorstep.keystore.keks import Keks, LocalKeks, split_keyset
+from doorstep.keystore.keks import LocalKeks, split_keyset
+from doorstep.keystore.places import Place, PlacedKeks
 from doorstep.keystore.settings import KeyStoreSettings
 from doorstep.keystore.table import KeyTable
 from doorstep.keystore.transit import TransitKeks
@@ -48,7 +49,8 @@ def compose(settings: KeyStoreSettings) -> Store:
 
 def local_store(database: Database, folder: Path, suite: Suite = Suite.INTERNATIONAL) -> Store:
     """A key store over `database` with its key-encryption keys in a file of `folder`."""
-    return _store(database, LocalKeks(folder / "keks.json", suite), suite=suite, steps=Steps(), look=30.0)
+    keks = PlacedKeks({Place.FILE: LocalKeks(folder / "keks.json", suite)}, Place.FILE)
+    return _store(database, keks, suite=suite, steps=Steps(), look=30.0)
 
 
 def local_table(database: Database, folder: Path) -> KeyTable:
@@ -56,18 +58,20 @@ def local_table(database: Database, folder: Path) -> KeyTable:
     return local_store(database, folder).table
 
 
-def _store(database: Database, keks: Keks, *, suite: Suite, steps: Steps, look: float) -> Store:
+def _store(database: Database, keks: PlacedKeks, *, suite: Suite, steps: Steps, look: float) -> Store:
     epochs = Epochs(database, keks, steps=steps)
     table = KeyTable(database, keks, epochs, suite.algorithm)
     return Store(table, epochs, Turning(database, table, epochs, steps=steps, look=look))
 
 
-def _keks(settings: KeyStoreSettings) -> Keks:
+def _keks(settings: KeyStoreSettings) -> PlacedKeks:
+    file = LocalKeks(settings.keks, settings.suite)
     if settings.transit_url is None:
-        return LocalKeks(settings.keks, settings.suite)
+        return PlacedKeks({Place.FILE: file}, Place.FILE)
     if settings.transit_token is None:
         raise ValueError("DOORSTEP_TRANSIT_TOKEN does not name the file with the token for Vault")
-    return TransitKeks(settings.transit_url, mount=settings.transit_mount, token=settings.transit_token)
+    transit = TransitKeks(settings.transit_url, mount=settings.transit_mount, token=settings.transit_token)
+    return PlacedKeks({Place.FILE: file, Place.VAULT: transit}, Place.VAULT)
 
 
 async def answering(store: Store, authenticator: Authenticator, host: str, port: int) -> web.AppRunner:

@@ -4,6 +4,7 @@ KeyStoreFailed
 ├── KeksElsewhere        the key-encryption keys are those of another key store
 ├── KekMissing           a key-encryption key is not there
 ├── NoKeks               what should hold the key-encryption keys cannot be read
+├── NoSuchPlace          a key-encryption key lies, or is to be made, where this key store has no place
 └── KeksAway             who wraps does not answer now
 """
 
@@ -24,6 +25,10 @@ class KekMissing(KeyStoreFailed):
 
 class NoKeks(KeyStoreFailed):
     """What should hold the key-encryption keys cannot be read."""
+
+
+class NoSuchPlace(KeyStoreFailed):
+    """A key-encryption key lies, or is to be made, where this key store is told of no place."""
 
 
 class KeksAway(KeyStoreFailed):

@@ -68,14 +68,16 @@ class LocalKeks:
         """Use the file at `path`, which is made when it is needed; new keys are those of `suite`."""
         self._path = path
         self._algorithm = suite.algorithm
+        self._store: str | None = None
         self._keks: dict[str, Sealer] = {}
 
     async def bind(self, store: str) -> None:
-        """Serve the key store with this id alone. Raises KeksElsewhere."""
+        """Serve the key store with this id alone; a file that is not there yet bears it once a key is made."""
         document = self._read()
-        if document.setdefault("store", store) != store:
+        if document.setdefault("store", self._store or store) != store:
             raise KeksElsewhere(self._path.name)
-        if document != self._read():
+        self._store = store
+        if self._path.exists() and document != self._read():
             self._write(document)
 
     async def names(self) -> set[str]:
@@ -85,6 +87,8 @@ class LocalKeks:
     async def make(self, known: Collection[str]) -> str:
         """Make one more, and give its name; it is on the disk when this returns."""
         document = self._read()
+        if self._store is not None:
+            document.setdefault("store", self._store)
         name = secrets.token_hex(8)
         key = base64.b64encode(new_key(self._algorithm)).decode()
         document["keks"][name] = {"algorithm": self._algorithm, "key": key}

@@ -10,10 +10,10 @@ from doorstep.kit.keyset import Suite
 class KeyStoreSettings(BaseSettings):
     """DOORSTEP_DATABASE_URL is the key store's own database, DOORSTEP_KEKS the file of its key-encryption keys.
 
-    With DOORSTEP_TRANSIT_URL they lie in a Vault instead, in the transit engine at DOORSTEP_TRANSIT_MOUNT, asked with
-    the token in the file DOORSTEP_TRANSIT_TOKEN. DOORSTEP_KEYSET is the services' keyset, out of which those
-    key-encryption keys are taken that an earlier version kept there. New keys are those of DOORSTEP_SUITE. Every
-    `epoch_look` seconds it is looked whether an epoch is due.
+    With DOORSTEP_TRANSIT_URL the first of them is made in a Vault, and those of a file can move there: in the transit
+    engine at DOORSTEP_TRANSIT_MOUNT, asked with the token in the file DOORSTEP_TRANSIT_TOKEN. DOORSTEP_KEYSET is the
+    services' keyset, out of which those key-encryption keys are taken that an earlier version kept there. New keys are
+    those of DOORSTEP_SUITE. Every `epoch_look` seconds it is looked whether an epoch is due.
     """
 
     model_config = SettingsConfigDict(env_prefix="DOORSTEP_", extra="ignore")

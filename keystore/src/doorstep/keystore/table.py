@@ -8,11 +8,14 @@ from uuid import UUID
 
 import asyncpg
 
+from doorstep.contracts.codes import Action
 from doorstep.keystore.epochs import Epochs
 from doorstep.keystore.errors import KekMissing
+from doorstep.keystore.journal import Journal, write
 from doorstep.keystore.keks import Bound, Keks
-from doorstep.kit.db import Database
-from doorstep.kit.key_store import DataKey, ErasedSince
+from doorstep.kit.auth import Principal
+from doorstep.kit.db import Database, run
+from doorstep.kit.key_store import DataKey, ErasedSince, JournalLine
 from doorstep.kit.keyset import NOBODY, Algorithm, SealBroken, new_key
 
 _TRIES = 3
@@ -32,7 +35,8 @@ _MAKE = """
 _DESTROY = """
     INSERT INTO data_key (subject_id, destroyed_at) VALUES (:id, now())
     ON CONFLICT (subject_id) DO UPDATE
-    SET wrapped = NULL, kek = NULL, destroyed_at = coalesce(data_key.destroyed_at, now())
+    SET wrapped = NULL, kek = NULL, destroyed_at = now() WHERE data_key.destroyed_at IS NULL
+    RETURNING subject_id
 """
 _ERASED = "SELECT subject_id FROM data_key WHERE subject_id = ANY(CAST(:ids AS uuid[])) AND destroyed_at IS NOT NULL"
 _ERASED_SINCE = """
@@ -69,6 +73,7 @@ class KeyTable:
 
         Raises SealBroken, or KeyStoreFailed.
         """
+        await self._epochs.bind()
         for _ in range(_TRIES):
             try:
                 return await self._keys(subject_ids, create=create)
@@ -76,11 +81,13 @@ class KeyTable:
                 self._epochs.look_again()
         return await self._keys(subject_ids, create=create)
 
-    async def destroy(self, subject_id: UUID) -> None:
+    async def destroy(self, subject_id: UUID, *, by: Principal | None = None) -> None:
         """Destroy the key of a subject, who never gets another; raises ValueError for nobody."""
         if subject_id == NOBODY:
             raise ValueError("nobody cannot be erased")
-        await self.database.fetch(_DESTROY, {"id": subject_id})
+        async with self.database.transaction() as session:
+            if await run(session, _DESTROY, {"id": subject_id}):
+                await write(session, Action.DESTROY_DATA_KEY, by=by)
 
     async def erased(self, subject_ids: Sequence[UUID]) -> set[UUID]:
         """Those of `subject_ids` whose keys were destroyed."""
@@ -93,6 +100,10 @@ class KeyTable:
         """
         [(until, erased)] = await self.database.fetch(_ERASED_SINCE, {"since": since, "overlap": _OVERLAP})
         return ErasedSince(until, list(erased))
+
+    async def journal(self, start: int) -> list[JournalLine]:
+        """The lines of its journal from number `start` on; those before are no longer needed."""
+        return await Journal(self.database).lines(start)
 
     async def counts(self) -> dict[str, int]:
         """How many data keys are wrapped under each key-encryption key."""

@@ -54,9 +54,16 @@ class TransitKeks:
         return max(await self.names() - set(known), key=_version)
 
     async def keep_only(self, known: Collection[str]) -> None:
-        """Destroy the versions before the oldest of `known`; a later one is taken at the next turn."""
+        """Destroy the versions before the oldest of `known`; a later one is taken at the next turn.
+
+        The whole key goes if `known` is empty, for what was under it has moved.
+        """
         oldest = min((_version(name) for name in known), default=0)
         found = await self._ask("GET", f"/keys/{self._key}")
+        if found is not None and not known:
+            await self._ask("POST", f"/keys/{self._key}/config", {"deletion_allowed": True})
+            await self._ask("DELETE", f"/keys/{self._key}")
+            return
         if found is None or found["data"].get("min_available_version", 0) >= oldest:
             return
         limits = {"min_decryption_version": oldest, "min_encryption_version": oldest}

@@ -13,7 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from doorstep.keystore.domain.night import due
 from doorstep.keystore.epochs import Epoch, Epochs
+from doorstep.keystore.journal import Journal
+from doorstep.keystore.places import Place
 from doorstep.keystore.table import KeyTable
+from doorstep.kit.auth import Principal
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease
 from doorstep.kit.steps import Step, Steps
@@ -42,10 +45,10 @@ class Turning:
         self._lease = Lease(database, "epochs", seconds=_LEASE)
         self._asked = asyncio.Event()
 
-    async def ask(self) -> str:
-        """Begin an epoch now, whatever the hour, and have the work done; gives the name of its key."""
+    async def ask(self, *, to: Place | None = None, by: Principal | None = None) -> str:
+        """Begin an epoch now, whatever the hour, in the place `to`, and have the work done; gives its key's name."""
         newest = await self._epochs.all()
-        name = await self._epochs.begin(newest[0].name if newest else None)
+        name = await self._epochs.begin(newest[0].name if newest else None, to=to, by=by)
         self._asked.set()
         return name
 
@@ -94,4 +97,5 @@ class Turning:
         except DBAPIError as error:  # something was just wrapped under an old key: the next look sees to it
             log.info("epoch still in use", extra={"error": describe(error)})
             return
+        await Journal(self._database).trim()
         log.info("epochs ended", extra={"ended": len(ended)})

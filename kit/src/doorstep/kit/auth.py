@@ -35,12 +35,16 @@ class NotAuthenticated(Exception):
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller. `subject` is a random id; `agency` is `station` or a department; `station` is where they serve."""
+    """A caller. `subject` is a random id; `agency` is `station` or a department; `station` is where they serve.
+
+    `account` is a service's, by the claim `client_id` (RFC 9068, section 2.2), or `azp` where an issuer has that alone.
+    """
 
     subject: str
     role: Role
     agency: str
     station: str | None = None
+    account: str | None = None
 
 
 class Authenticator:
@@ -135,7 +139,10 @@ class Authenticator:
         station = claims.get("station")
         if not isinstance(claims["sub"], str) or not isinstance(claims["agency"], str):
             raise ValueError("claims of another type")
-        principal = Principal(claims["sub"], Role(claims["role"]), claims["agency"], str(station) if station else None)
+        role = Role(claims["role"])
+        account = claims.get("client_id", claims.get("azp")) if role is Role.SERVICE else None
+        where, who = str(station) if station else None, str(account) if account else None
+        principal = Principal(claims["sub"], role, claims["agency"], where, who)
         if len(self._accepted) >= _MOST_REMEMBERED:
             self._accepted.clear()
         self._accepted[token] = (min(time.time() + _REMEMBERED, claims["exp"]), principal)

@@ -77,9 +77,11 @@ def record(session: AsyncSession, ring: KeyRing, intent: Intent, *, principal: P
     return outbox.add_entry(session, entry(ring, intent, service=session.info["service"], principal=principal))
 
 
-def entry(ring: KeyRing, intent: Intent, *, service: str, principal: Principal | None) -> AuditEntrySubmitted:
-    """The entry that `intent` makes, with a fresh random nonce for each subject."""
-    now = datetime.now(UTC)
+def entry(
+    ring: KeyRing, intent: Intent, *, service: str, principal: Principal | None, at: datetime | None = None
+) -> AuditEntrySubmitted:
+    """The entry that `intent` makes, with a fresh random nonce for each subject; `at` is now unless it was before."""
+    now = (at or datetime.now(UTC)).astimezone(UTC)
     details = [_detail(intent, service, principal, now) for _ in intent.subjects]
     return AuditEntrySubmitted(
         entry_id=uuid4(),

@@ -4,11 +4,11 @@ A key store that does not answer, or an issuer that gives no token, is away as a
 """
 
 import asyncio
-import base64
 import json
 import logging
+import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -24,10 +24,19 @@ log = logging.getLogger(__name__)
 MOST_SUBJECTS = 1000
 """So many subjects are asked for in one call."""
 
+BATCH = "application/vnd.doorstep.keys"
+"""The media type of `packed_wanted` and `packed_keys`; keys are asked for and given in JSON as well."""
+
+_WANTED = struct.Struct("?")
+_SUBJECT_BYTES = 16
+_GIVEN = struct.Struct(">IBB")  # version, bytes of the algorithm's name, bytes of the key
+
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=3)
 _CONNECTIONS = 8
 _RENEW_BEFORE = 30.0
 _BROKEN = "key-broken"
+_PACKED = {"Content-Type": BATCH}
+_NO_MORE: Mapping[str, str] = {}
 
 
 class KeyStoreAway(DatabaseAway):
@@ -42,11 +51,67 @@ class DataKey(NamedTuple):
     key: bytes
 
 
+def packed_wanted(subject_ids: Iterable[UUID], *, create: bool) -> bytes:
+    """Whose keys are wanted: a byte that tells whether missing ones are to be made, and 16 bytes a subject."""
+    return _WANTED.pack(create) + b"".join([one.bytes for one in subject_ids])
+
+
+def unpacked_wanted(body: bytes) -> tuple[list[UUID], bool]:
+    """What `packed_wanted` was given. Raises ValueError."""
+    if len(body) % _SUBJECT_BYTES != _WANTED.size or body[0] > 1:
+        raise ValueError("not a byte and subjects")
+    starts = range(_WANTED.size, len(body), _SUBJECT_BYTES)
+    return [UUID(bytes=body[start : start + _SUBJECT_BYTES]) for start in starts], bool(body[0])
+
+
+def packed_keys(keys: Iterable[DataKey | None]) -> bytes:
+    """Keys in the order in which they were asked for, each behind its version and algorithm; six zeros for none."""
+    packed = []
+    for one in keys:
+        if one is None:
+            packed.append(_GIVEN.pack(0, 0, 0))
+        else:
+            name = one.algorithm.encode("ascii")
+            packed.append(_GIVEN.pack(one.version, len(name), len(one.key)) + name + one.key)
+    return b"".join(packed)
+
+
+def unpacked_keys(body: bytes) -> list[DataKey | None]:
+    """What `packed_keys` was given. Raises ValueError."""
+    found: list[DataKey | None] = []
+    at, end = 0, len(body)
+    try:
+        while at < end:
+            version, named, long = _GIVEN.unpack_from(body, at)
+            key = at + _GIVEN.size + named
+            at = key + long
+            found.append(DataKey(version, body[key - named : key].decode("ascii"), body[key:at]) if long else None)
+    except struct.error:
+        at = -1
+    if at != end:
+        raise ValueError("not keys behind their lengths")
+    return found
+
+
 class ErasedSince(NamedTuple):
     """Who was erased since some moment, and the moment to ask from the next time; times are the key store's."""
 
     until: datetime
     subjects: list[UUID]
+
+
+class JournalLine(NamedTuple):
+    """What the key store did that matters: one line of its journal, whose id is that of the log's entry."""
+
+    number: int
+    id: UUID
+    at: datetime
+    action: str
+    outcome: str
+    policies: tuple[str, ...] = ()
+    actor: str | None = None
+    role: str | None = None
+    agency: str | None = None
 
 
 class KeyStore(Protocol):
@@ -66,6 +131,10 @@ class KeyStore(Protocol):
 
     async def erased_since(self, since: datetime | None) -> ErasedSince:
         """Whose keys were destroyed `since`; nobody if that is None."""
+        ...
+
+    async def journal(self, start: int) -> list[JournalLine]:
+        """The lines of its journal from number `start` on; those before are no longer needed."""
         ...
 
     async def close(self) -> None:
@@ -131,11 +200,13 @@ class RemoteKeys:
         """The keys of those who have one, after making those that are missing if `create`. Raises SealBroken."""
         found: dict[UUID, DataKey] = {}
         for start in range(0, len(subject_ids), MOST_SUBJECTS):
-            some = [str(one) for one in subject_ids[start : start + MOST_SUBJECTS]]
-            answer = await self._ask("POST", "/v1/keys", json={"subjects": some, "create": create})
-            for one in answer["keys"]:
-                key = base64.b64decode(one["key"])
-                found[UUID(one["subject"])] = DataKey(one["version"], one["algorithm"], key)
+            some = subject_ids[start : start + MOST_SUBJECTS]
+            body = await self._ask("POST", "/v1/keys", data=packed_wanted(some, create=create), headers=_PACKED)
+            try:
+                given = zip(some, unpacked_keys(body), strict=True)
+                found.update((one, key) for one, key in given if key is not None)
+            except ValueError as error:
+                raise KeyStoreAway("/v1/keys") from error
         return found
 
     async def destroy(self, subject_id: UUID) -> None:
@@ -147,15 +218,20 @@ class RemoteKeys:
         found: set[UUID] = set()
         for start in range(0, len(subject_ids), MOST_SUBJECTS):
             some = [str(one) for one in subject_ids[start : start + MOST_SUBJECTS]]
-            answer = await self._ask("POST", "/v1/erased", json={"subjects": some})
+            answer = await self._ask_json("POST", "/v1/erased", json={"subjects": some})
             found |= {UUID(one) for one in answer["erased"]}
         return found
 
     async def erased_since(self, since: datetime | None) -> ErasedSince:
         """Whose keys were destroyed `since`; nobody if that is None."""
         asked = {} if since is None else {"since": since.isoformat()}
-        answer = await self._ask("GET", "/v1/erasures", params=asked)
+        answer = await self._ask_json("GET", "/v1/erasures", params=asked)
         return ErasedSince(datetime.fromisoformat(answer["until"]), [UUID(one) for one in answer["erased"]])
+
+    async def journal(self, start: int) -> list[JournalLine]:
+        """The lines of its journal from number `start` on; those before are no longer needed."""
+        answer = await self._ask_json("POST", "/v1/journal", json={"start": start})
+        return [_line(one) for one in answer["lines"]]
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -163,31 +239,46 @@ class RemoteKeys:
         if client is not None:
             await client.close()
 
-    async def _ask(self, method: str, path: str, **sent: Any) -> Mapping[str, Any]:
+    async def _ask_json(self, method: str, path: str, **sent: Any) -> Mapping[str, Any]:
+        """What is answered, read. Raises KeyStoreAway."""
+        try:
+            document: Mapping[str, Any] = json.loads(await self._ask(method, path, **sent))
+        except ValueError as error:
+            raise KeyStoreAway(path) from error
+        return document
+
+    async def _ask(self, method: str, path: str, **sent: Any) -> bytes:
         """What is answered. All that is asked may be asked twice: a connection that broke is tried once more."""
         if self._client is None:
             connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
-            self._client = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT)
+            jar = aiohttp.DummyCookieJar()
+            self._client = aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, cookie_jar=jar)
         try:
             try:
                 return await self._try(self._client, method, path, **sent)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, PermissionError):
                 return await self._try(self._client, method, path, **sent)
-        except (aiohttp.ClientError, OSError, TimeoutError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KeyStoreAway(path) from error
 
-    async def _try(self, client: aiohttp.ClientSession, method: str, path: str, **sent: Any) -> Mapping[str, Any]:
+    async def _try(
+        self, client: aiohttp.ClientSession, method: str, path: str, headers: Mapping[str, str] = _NO_MORE, **sent: Any
+    ) -> bytes:
         token = await self._token.current(client)
-        headers = {"Authorization": f"Bearer {token}"}
-        async with client.request(method, self._url + path, headers=headers, **sent) as answer:
+        said = {"Authorization": f"Bearer {token}", **headers}
+        async with client.request(method, self._url + path, headers=said, **sent) as answer:
             if answer.status == 401:
                 self._token.refused(token)
                 raise PermissionError(path)
             body = await answer.read()
             if answer.status < 300:
-                document: Mapping[str, Any] = json.loads(body)
-                return document
+                return body
             if answer.status == 500 and _BROKEN.encode() in body:
                 raise SealBroken("data_key")
             log.warning("key store answers otherwise", extra={"path": path, "status": answer.status})
             raise KeyStoreAway(path)
+
+
+def _line(one: Mapping[str, Any]) -> JournalLine:
+    read = {"id": UUID(one["id"]), "at": datetime.fromisoformat(one["at"]), "policies": tuple(one["policies"])}
+    return JournalLine(**{**one, **read})

@@ -311,6 +311,7 @@ def _question(principal: Principal, action: str, resource: Resource, context: Co
         "agency": principal.agency,
         "agencyKind": agency_kind(principal.agency),
         "station": principal.station,
+        "account": principal.account,
     }
     what = {
         "kind": resource.kind,

@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 from doorstep.contracts.codes import COMMUNITY_OFFICE, Department, Role
 from doorstep.kit.auth import DEVELOPMENT_KEYS
 from doorstep.local.clients import LIFETIME as CLIENT_LIFETIME
-from doorstep.local.clients import Clients, UnknownClient
+from doorstep.local.clients import Clients, UnknownClient, client_id
 from doorstep.local.failures import PortTaken
 from doorstep.local.ports import HOST
 from doorstep.local.sign_in import Refused, SignIn
@@ -90,10 +90,12 @@ class Issuer:
         station: str | None = None,
         subject: str | None = None,
         seconds: int = LIFETIME,
+        account: str | None = None,
     ) -> str:
         """Return a signed token; raises UnknownClaim.
 
-        `subject` is a random staff id, one is made up when none is given; `station` is the station a person works for.
+        `subject` is a random staff id, one is made up when none is given; `station` is the station a person works for;
+        `account` is a service's (RFC 9068, section 2.2).
         """
         if role not in set(Role):
             raise UnknownClaim(f"role: one of {', '.join(Role)}")
@@ -112,6 +114,8 @@ class Issuer:
         }
         if station is not None:
             claims["station"] = station
+        if account is not None:
+            claims["client_id"] = account
         key = self._signing_key()
         return jwt.encode({"alg": "RS256", "kid": str(key.kid)}, claims, key, algorithms=["RS256"])
 
@@ -154,7 +158,7 @@ class Issuer:
             name = self.clients.service(str(form.get("client_id", "")), str(form.get("client_secret", "")))
         except UnknownClient:
             return web.json_response({"error": "invalid_client"}, status=401)
-        token = self.token(Role.SERVICE, subject=name, seconds=CLIENT_LIFETIME)
+        token = self.token(Role.SERVICE, subject=name, seconds=CLIENT_LIFETIME, account=client_id(name))
         return web.json_response({"access_token": token, "token_type": "Bearer", "expires_in": CLIENT_LIFETIME})
 
 

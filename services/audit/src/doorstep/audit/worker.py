@@ -3,7 +3,7 @@
 from doorstep.audit.consumers import LogConsumer
 from doorstep.audit.operations.activating import activation
 from doorstep.audit.operations.anchoring import Anchor
-from doorstep.audit.operations.duty import MatcherDuty, SequencerDuty
+from doorstep.audit.operations.duty import JournalDuty, MatcherDuty, SequencerDuty
 from doorstep.audit.operations.matching import Matcher
 from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.witnessing import Witnessing
@@ -26,4 +26,5 @@ def add_work(service: Service) -> None:
         service.tasks.append(Witnessing(service.database, witnesses, on_duty=duty.on_duty).run)
     matcher = Matcher(service.database, grace=settings.log_grace, silence=settings.log_silence)
     service.tasks += [LogConsumer(service).run, duty.run, MatcherDuty(service.database, matcher).run]
+    service.tasks.append(JournalDuty(service.database, service.vault).run)
     add_relay(service)

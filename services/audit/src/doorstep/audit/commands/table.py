@@ -31,6 +31,8 @@ DEEDS: dict[str, str] = {
     Action.BREAK_GLASS: "紧急授权", Action.LIST_BREAK_GLASS: "列出紧急授权",
     Action.ACKNOWLEDGE_BREAK_GLASS: "知悉紧急授权", Action.REVIEW_BREAK_GLASS: "复核紧急授权",
     Action.ACTIVATE_POLICY: "启用策略", Action.ACTIVATE_RULES: "启用规则", Action.ACTIVATE_KEYS: "启用密钥",
+    Action.BEGIN_KEY_EPOCH: "启用密钥加密密钥", Action.DESTROY_WRAPPING_KEY: "销毁密钥加密密钥",
+    Action.DESTROY_DATA_KEY: "销毁数据密钥",
     Action.LIST_DEAD_LETTERS: "列出死信", Action.READ_DEAD_LETTER: "查看死信", Action.REPLAY_DEAD_LETTER: "重放死信",
     Action.REFUSE: "拒绝", Action.UNREADABLE: "无法读取",
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Who sequences and who matches, and when: of all instances the ones that hold the leases.
 
-Entries are sequenced soon after something was submitted; manifests are matched every few seconds.
+Entries are sequenced soon after something was submitted; manifests are matched, and the key store's journal is taken
+over, every few seconds.
 """
 
 import asyncio
@@ -12,12 +13,14 @@ from typing import Any
 from prometheus_client import Gauge
 
 from doorstep.audit.errors import LogContradicted, SequencedElsewhere
+from doorstep.audit.operations.journaling import take_over
 from doorstep.audit.operations.matching import Matcher
 from doorstep.audit.operations.sequencing import Sequencer
 from doorstep.audit.operations.submitting import SUBMITTED
 from doorstep.kit.db import DATABASE_ERRORS, Database
 from doorstep.kit.leases import Lease
 from doorstep.kit.telemetry import describe
+from doorstep.kit.vault import Vault
 from doorstep.kit.wakeups import sleep_unless
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,7 @@ _POLL = 0.5
 _RETRY = 0.5
 _CONTRADICTED_RETRY = 30.0
 _MATCHING = 5.0
+_JOURNAL = 5.0
 
 
 class SequencerDuty:
@@ -101,6 +105,28 @@ class SequencerDuty:
         if not stopping.is_set() and (self._woken.is_set() or not seconds):
             self._woken.clear()
             await asyncio.sleep(self._window)
+
+
+class JournalDuty:
+    """Takes over the key store's journal while this instance holds the lease."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        """Take it into the log in `database` by what `vault` has of the key store."""
+        self._database = database
+        self._vault = vault
+        self._lease = Lease(database, "key-journal", seconds=3 * _JOURNAL)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take over until `stopping` is set; a key store that is away is asked again."""
+        while not stopping.is_set():
+            try:
+                while await self._lease.take() and await take_over(self._database, self._vault):
+                    pass
+            except DATABASE_ERRORS as error:
+                log.warning("key store's journal not taken over", extra={"error": describe(error)})
+            await sleep_unless(stopping, _JOURNAL)
+        with suppress(*DATABASE_ERRORS):
+            await self._lease.give_back()
 
 
 class MatcherDuty:

@@ -19,6 +19,8 @@ const actions = {
   "break-glass": ["紧急授权", "break the glass"], "list-break-glass": ["列出紧急授权", "list emergency accesses"],
   "acknowledge-break-glass": ["知悉紧急授权", "acknowledge an emergency access"], "review-break-glass": ["复核紧急授权", "review an emergency access"],
   "activate-policy": ["启用策略", "activate a policy"], "activate-rules": ["启用规则", "activate rules"], "activate-keys": ["启用密钥", "activate keys"],
+  "begin-key-epoch": ["启用密钥加密密钥", "begin a key epoch"], "destroy-wrapping-key": ["销毁密钥加密密钥", "destroy a wrapping key"],
+  "destroy-data-key": ["销毁数据密钥", "destroy a data key"],
   "withdraw-key": ["撤销公钥", "withdraw a key"], "change-endpoint": ["变更推送地址", "change an endpoint"],
   "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],
   "acknowledge-erasure": ["确认删除", "acknowledge an erasure"], "list-unerased": ["列出未确认删除", "list what is not erased"],
@@ -29,6 +31,7 @@ const actions = {
 const services = {
   "gateway": ["网关", "gateway"], "intake": ["采集", "intake"], "registry": ["户档", "registry"], "risk": ["研判", "triage"],
   "referral": ["转办", "referral"], "audit": ["审计日志", "audit log"],
+  "keystore": ["密钥库", "key store"],
 };
 const agencies = {
   "station": ["服务站", "station"], "civil-affairs": ["民政", "civil affairs"], "health": ["卫健", "health"], "justice": ["司法", "justice"],
