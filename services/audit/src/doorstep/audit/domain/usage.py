@@ -152,7 +152,6 @@ SYSTEMS: dict[str, Words] = {
     "referral": Words("服务转办系统", "Service requests"),
     "audit": Words("审计日志系统", "Audit log"),
     "gateway": Words("办理轨迹系统", "Following of records"),
-    "keystore": Words("密钥库", "Key store"),
 }
 _TRIED = Words(
     "有人试图使用您的信息，被拒绝，未看到内容", "Somebody tried to use your data, was refused, and saw nothing"
