@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -23,6 +24,7 @@ from yarl import URL
 from doorstep.contracts.codes import COMMUNITY_OFFICE, STATION, Department, Role
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app
+from doorstep.gateway.operations.sign_in_codes import index_of
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.auth import Authenticator, NotAuthenticated, Principal
 from doorstep.kit.db import Database
@@ -211,6 +213,35 @@ async def test_the_front_door_signs_people_in_by_keycloaks_own_form_and_out_agai
         assert (answer.status, str(answer.url)) == (200, f"{front_door.address}/")
     assert (await front_door.session())[0] == 401
     assert await front_door.sign_in("qian.reviewer") == (200, "/audit")  # it asks for the password again
+
+
+@pytest.mark.keycloak
+async def test_a_resident_links_their_account_by_a_code_of_the_visit_and_signs_in_by_it_alone_from_then_on(
+    realm: Realm, front_door: FrontDoor, vault: Vault
+) -> None:
+    await realm.new_user("wu.resident", role="resident", agency="resident")
+    person, code = uuid4(), "ABCD-EFGH"
+    await vault.ring([person], create=True)
+    assert await front_door.sign_in("wu.resident") == (200, "/audit")
+    status, told, token = await front_door.session()
+    assert (status, told["role"], told["known"], told["account"]) == (200, "resident", False, True)
+    async with front_door.database.transaction() as session:
+        keep = "INSERT INTO sign_in_code VALUES (:person, :code, now() + interval '1 minute')"
+        await session.execute(text(keep), {"person": person, "code": index_of(vault, code)})
+    said = {"Doorstep-Request-Token": token, "Origin": front_door.address}
+    linking = front_door.browser.put(f"{front_door.address}/api/resident/account", headers=said, json={"code": code})
+    async with linking as answer:
+        assert answer.status == 201, await answer.text()
+    _, told, token = await front_door.session()
+    assert told["known"]
+    said = {"Doorstep-Request-Token": token, "Origin": front_door.address}
+    async with front_door.browser.post(f"{front_door.address}/sign-out", headers=said) as answer:
+        onward = (await answer.json())["continue"]
+    async with front_door.browser.get(onward) as answer:
+        assert answer.status == 200
+    assert (await front_door.session())[0] == 401
+    assert await front_door.sign_in("wu.resident") == (200, "/audit")
+    assert (await front_door.session())[1]["known"]
 
 
 @pytest.mark.keycloak
