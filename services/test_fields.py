@@ -270,7 +270,7 @@ def cards(subjects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_no_call_replaces_what_was_read(estate: Any) -> None:
-    """What is put or patched is one's own keys, endpoint, ties and exclusions; and a record is never changed."""
+    """What is put or patched is one's own keys, endpoint, ties, exclusions, proxy and account; never a record."""
     replacing = {
         path
         for name in SERVICES
@@ -279,5 +279,6 @@ def test_no_call_replaces_what_was_read(estate: Any) -> None:
     }
     assert replacing == {
         "/api/departments/{department}/keys/{kid}", "/api/departments/{department}/endpoint", "/api/log/ties",
-        "/api/exclusions", "/api/files/{file_id}/subjects/{subject_id}/exclusions",
+        "/api/exclusions", "/api/files/{file_id}/subjects/{subject_id}/exclusions", "/api/proxies",
+        "/api/resident/account", "/api/resident/exclusions",
     }  # fmt: skip

@@ -39,7 +39,7 @@ COUNTS = """
         WHEN table_name = 'outbox' THEN format('WHERE type <> %L', 'audit.manifest-published.v1')
     END), ' UNION ALL ')
     FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name NOT IN (
-        'lease', 'inbox_position', 'relay_partition', 'relay_position', 'manifest', 'tally', 'gap'
+        'lease', 'inbox_position', 'relay_partition', 'relay_position', 'manifest', 'tally', 'gap', 'roster'
     )
 """
 Counts = dict[str, int]
@@ -204,7 +204,7 @@ class House:
     async def counts(self) -> Counts:
         """How many rows each table of each database has, but for those that only note where somebody stands.
 
-        What comes of its own every minute, the manifests and what is counted for them, is left out.
+        What comes of its own every minute, the manifests and what is counted for them, is left out, and who was here.
         """
 
         async def of(database: str) -> Counts:

@@ -184,7 +184,10 @@ def test_a_trial_without_a_consumer_or_of_an_unknown_check_is_refused() -> None:
 
 
 async def test_the_feed_of_a_trial_is_the_department_s_own(embedded_broker) -> None:
-    """Its fields alone, encrypted for the consumer, numbered by request; a replay repeats ids and numbers."""
+    """Its fields alone, encrypted for the consumer, numbered by request; a replay repeats ids and numbers.
+
+    An everyday request has no safe contact and bars nothing.
+    """
     await make_topic(embedded_broker.address, "feed.trial")
     key = new_private_key("own")
     where = {"bootstrap_servers": embedded_broker.address}
@@ -201,4 +204,4 @@ async def test_the_feed_of_a_trial_is_the_department_s_own(embedded_broker) -> N
     assert [one[1:] for one in told] == [(1, 1), (2, 1), (1, 2), (2, 2)]
     event = RequestOffered.model_validate_json(open_with({"own": key}, read[0][1]))
     shown = set(event.offer.model_dump(exclude_none=True)) & {"name", "phone", "address", "place", "document_number"}
-    assert shown == FEEDS[Department.JUSTICE].fields
+    assert shown == FEEDS[Department.JUSTICE].fields - {"safe_contact", "barred"}

@@ -101,12 +101,12 @@ async def send_one(producer, service: str, entry: AuditEntrySubmitted) -> None:
 async def has_exactly(log, ids: Sequence[UUID], unreadable: int) -> None:
     """The log comes to hold these entries once each, and so many that stand for what cannot be read.
 
-    And its own two once, however often it starts: its policy and its keys came into force.
+    And three once, however often it starts: its policy and its keys came into force, and what wraps in the key store.
     """
 
     async def there() -> bool:
         try:
-            return (await log.verify()).size >= len(ids) + unreadable + 2
+            return (await log.verify()).size >= len(ids) + unreadable + 3
         except VerificationFailed:
             return False
 
@@ -114,7 +114,7 @@ async def has_exactly(log, ids: Sequence[UUID], unreadable: int) -> None:
     entries = (await log.verify()).entries
     found = [entry.id for entry in entries if entry.kind is None]
     assert sorted(set(found) & set(ids)) == sorted(ids)
-    assert len(found) == len(ids) + 2
+    assert len(found) == len(ids) + 3
     assert sum(entry.kind == "unreadable" for entry in entries) == unreadable
 
 

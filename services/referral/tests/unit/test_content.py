@@ -15,7 +15,7 @@ from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
-DUE = DueTimes(NOW + timedelta(hours=1), NOW + timedelta(days=3))
+DUE = DueTimes(NOW + timedelta(hours=1), NOW + timedelta(days=3), provisional=False)
 CARD = Card(
     name="王秀英",
     document_kind="resident-id",
