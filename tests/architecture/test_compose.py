@@ -122,6 +122,7 @@ def test_the_key_store_has_a_server_of_its_own_and_its_keys_are_mounted_nowhere_
     environment = {
         name: re.sub(r"\$\{\w+:\?\}", "given", text) for name, text in services["keystore"]["environment"].items()
     }
+    environment = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for name, text in environment.items()}
     monkeypatch.setattr("os.environ", environment)
     settings = KeyStoreSettings()
     assert set(environment) - {f"DOORSTEP_{name.upper()}" for name in type(settings).model_fields} == set()
