@@ -63,6 +63,26 @@ def test_the_published_signature_verifies_and_no_other():
             key.verifier.verify(text, Signature(ORIGIN, key.verifier.key_id, payload))
 
 
+PUBLISHED_NONCE = 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21
+SHORT = {121: "s", 240: "r"}  # nonces with which a number of the signature has 31 bytes
+
+
+def test_what_is_signed_is_the_published_signature_and_of_one_length(monkeypatch):
+    for nonce in (PUBLISHED_NONCE, *SHORT):
+        monkeypatch.setattr("gmalg.base.secrets.randbits", lambda bits, nonce=nonce: nonce)
+        signature = SM2.sign("message digest")
+        assert (signature.payload == PUBLISHED) is (nonce == PUBLISHED_NONCE)
+        assert len(signature.payload) == 64
+        assert (signature.payload[0] == 0, signature.payload[32] == 0) == (
+            SHORT.get(nonce) == "r",
+            SHORT.get(nonce) == "s",
+        )
+        SM2.verifier.verify("message digest", signature)
+        short = SM2SigningKey.generate(ORIGIN)
+        assert SM2SigningKey.parse(short.encode()) == short
+        assert len(short.secret) == 32
+
+
 def test_keys_have_the_form_of_the_format_and_survive_it():
     verifier = SM2.verifier
     assert verifier.key_id == hashlib.sha256(ORIGIN.encode() + b"\n" + TYPE + PUBLIC).digest()[:4]
