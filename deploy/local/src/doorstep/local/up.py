@@ -17,6 +17,10 @@ from doorstep.local.progress import Progress
 from doorstep.local.stack import Stack, StackOptions, running_stack
 
 _STOPPED_TWICE = 130
+SuiteOption = Annotated[
+    Suite | None,
+    typer.Option(help="Algorithms of a new folder 算法套件; national: SM2, SM3, SM4. A folder keeps its own."),
+]
 
 
 def up(
@@ -41,10 +45,7 @@ def up(
     witnesses: Annotated[
         Path | None, typer.Option(help="Witnesses of the log: lines with a verifier key and an address 见证方名单.")
     ] = None,
-    suite: Annotated[
-        Suite | None,
-        typer.Option(help="Algorithms of a new folder 算法套件; national: SM2, SM3, SM4. A folder keeps its own."),
-    ] = None,
+    suite: SuiteOption = None,
 ) -> None:
     """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
 
