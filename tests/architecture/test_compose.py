@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from doorstep.audit.domain.sm2 import SM2SigningKey
 from doorstep.contracts.access import rights
 from doorstep.contracts.topics import SERVICES
 from doorstep.keystore.settings import KeyStoreSettings
@@ -122,6 +123,7 @@ def test_the_key_store_has_a_server_of_its_own_and_its_keys_are_mounted_nowhere_
     environment = {
         name: re.sub(r"\$\{\w+:\?\}", "given", text) for name, text in services["keystore"]["environment"].items()
     }
+    environment = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text) for name, text in environment.items()}
     monkeypatch.setattr("os.environ", environment)
     settings = KeyStoreSettings()
     assert set(environment) - {f"DOORSTEP_{name.upper()}" for name in type(settings).model_fields} == set()
@@ -142,4 +144,10 @@ def test_the_keys_that_it_makes_are_kept(root: Path, tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
     assert set(made) == {"keyset.json", "log.key"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+    subprocess.run([*command, "national"], check=True)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made.items() < kept.items()
+    assert SM2SigningKey.parse(kept.pop("log-sm2.key").decode()).name == "doorstep.example/log"
+    assert kept == made
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
+from doorstep.kit.keyset import Suite
 from doorstep.local.broker import protocol_at
 from doorstep.local.children import Program
 from doorstep.local.clients import client_id
@@ -32,7 +33,8 @@ class Engines:
     `keyset` is what services read, `keks` what the key store alone does, `clients` the folder of the service accounts'
     secrets. `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with
     `bells`, the folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the
-    witnesses of the log, `kafka_secrets` a folder with the passwords of the broker's users, if they sign in.
+    witnesses of the log, `log_sm2_key` its second key under the suite `national`,
+    `kafka_secrets` a folder with the passwords of the broker's users, if they sign in.
     """
 
     databases: Mapping[str, str]
@@ -48,6 +50,7 @@ class Engines:
     fetch_wait_ms: int = 500
     bells: Path | None = None
     log_witnesses: Path | None = None
+    log_sm2_key: Path | None = None
     kafka_secrets: Path | None = None
 
 
@@ -155,6 +158,9 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
         settings["DOORSTEP_LOG_ANCHOR_URL"] = engines.databases[KEYS]
+        if engines.log_sm2_key is not None:
+            settings["DOORSTEP_SUITE"] = Suite.NATIONAL
+            settings["DOORSTEP_LOG_SM2_KEY"] = str(engines.log_sm2_key)
         if engines.log_witnesses is not None:
             settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
     return settings

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doorstep.contracts.topics import SERVICES
-from doorstep.kit.keyset import Suite, new_keyset
+from doorstep.kit.keyset import Keyset, Suite, new_keyset
 from doorstep.local.broker import FETCH_WAIT_MS, KAFKA_FETCH_WAIT_MS, Broker, EmbeddedBroker
 from doorstep.local.environment import KEY_STORE, KEYS, LOG_ORIGIN, Engines, Layout, key_store_program, service_programs
 from doorstep.local.external import ExternalKafka, ExternalPostgres
 from doorstep.local.folder import RUNTIMES, DataFolder, disk_failure
 from doorstep.local.guard import guarded
 from doorstep.local.issuer import Issuer
-from doorstep.local.log_key import new_log_key
+from doorstep.local.log_key import new_log_key, new_sm2_key
 from doorstep.local.migrations import migrate_all
 from doorstep.local.ports import HOST, free_ports, front_door_port, is_free
 from doorstep.local.postgres import EmbeddedPostgres, Postgres
@@ -33,8 +33,9 @@ class StackOptions:
     `port` is the front door's (0: any; None: the one of the last time, or 8600, or any). `kafka` (HOST:PORT) and
     `postgres` (a URL) name engines that the caller runs, `kafka_secrets` a folder with the password of each user of
     that Kafka, if one signs in there, `witnesses` a file with those of the log. `environment` is added to every
-    service's. `suite` is what a new stack encrypts with. `instances` says how many processes of a
-    service run. `durable=False` saves the database the trips to the disk, for tests.
+    service's. `suite` is what a stack encrypts with, and signs its log (None: what its folder was made with,
+    international if that is new). `instances` says how many processes of a service run. `durable=False` saves the
+    database the trips to the disk, for tests.
     """
 
     data: Path | None = None
@@ -47,7 +48,7 @@ class StackOptions:
     instances: Mapping[str, int] = field(default_factory=dict)
     services: Sequence[str] = SERVICES
     durable: bool = True
-    suite: Suite = Suite.INTERNATIONAL
+    suite: Suite | None = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,8 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     keyset, log_key = folder.keys / "keyset.json", folder.keys / "log.key"
     issuer = Issuer(folder.keys / "issuer.json", issuer_port)
     try:
-        new_keyset(keyset, options.suite)
+        suite = _make_keys(folder, options.suite)
         issuer.clients.make(options.services)
-        new_log_key(log_key, LOG_ORIGIN)
         await issuer.start()
     except OSError as cause:
         raise disk_failure(folder.root, cause) from cause
@@ -165,11 +165,10 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
         if isinstance(engine, EmbeddedPostgres | EmbeddedBroker):
             supervisor.watch_engine(name, lambda engine=engine: engine.child)  # type: ignore[misc]
     closing.push_async_callback(_stopping("services", supervisor.stop, report))
-    engines = _shared(folder, options, postgres, broker, issuer)
+    engines = _shared(folder, options, suite, postgres, broker, issuer)
     programs = service_programs(engines, layout, options.environment)
     if options.services:
-        suite = {"DOORSTEP_SUITE": options.suite}
-        programs.insert(0, key_store_program(engines, layout, {**suite, **options.environment}))
+        programs.insert(0, key_store_program(engines, layout, {"DOORSTEP_SUITE": suite, **options.environment}))
     for program in programs:
         report(program.name, "starting")
     await supervisor.start(programs, lambda name: report(name, "ready"))
@@ -179,7 +178,22 @@ async def _start(folder: DataFolder, options: StackOptions, report: Report, clos
     return stack
 
 
-def _shared(folder: DataFolder, options: StackOptions, postgres: Postgres, broker: Broker, issuer: Issuer) -> Engines:
+def _make_keys(folder: DataFolder, asked: Suite | None) -> Suite:
+    """Make those keys that are not there yet; gives the suite. Services tell of a keyset that is none."""
+    new_keyset(folder.keys / "keyset.json", asked or Suite.INTERNATIONAL)
+    new_log_key(folder.keys / "log.key", LOG_ORIGIN)
+    try:
+        suite = asked or Keyset(folder.keys / "keyset.json").suite
+    except ValueError:
+        return Suite.INTERNATIONAL
+    if suite is Suite.NATIONAL:
+        new_sm2_key(folder.keys / "log-sm2.key", LOG_ORIGIN)
+    return suite
+
+
+def _shared(
+    folder: DataFolder, options: StackOptions, suite: Suite, postgres: Postgres, broker: Broker, issuer: Issuer
+) -> Engines:
     return Engines(
         databases=_databases(postgres, options.services),
         kafka=broker.address,
@@ -192,6 +206,7 @@ def _shared(folder: DataFolder, options: StackOptions, postgres: Postgres, broke
         keks=folder.keys / "keks.json",
         clients=issuer.clients.folder,
         log_key=folder.keys / "log.key",
+        log_sm2_key=folder.keys / "log-sm2.key" if suite is Suite.NATIONAL else None,
         logs=folder.logs,
         log_witnesses=options.witnesses,
         kafka_secrets=broker.secrets,

@@ -12,10 +12,15 @@ from rich.console import Console
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.quorum import NEEDED, Quorum, parse_witnesses
 from doorstep.cli.failures import Refusal
+from doorstep.kit.keyset import Suite
 from doorstep.local.progress import Progress
 from doorstep.local.stack import Stack, StackOptions, running_stack
 
 _STOPPED_TWICE = 130
+SuiteOption = Annotated[
+    Suite | None,
+    typer.Option(help="Algorithms of a new folder 算法套件; national: SM2, SM3, SM4. A folder keeps its own."),
+]
 
 
 def up(
@@ -40,6 +45,7 @@ def up(
     witnesses: Annotated[
         Path | None, typer.Option(help="Witnesses of the log: lines with a verifier key and an address 见证方名单.")
     ] = None,
+    suite: SuiteOption = None,
 ) -> None:
     """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
 
@@ -56,7 +62,13 @@ def up(
     if witnesses is not None:
         _check(witnesses)
     options = StackOptions(
-        data=data, port=port, kafka=kafka, kafka_secrets=kafka_secrets, postgres=postgres, witnesses=witnesses
+        data=data,
+        port=port,
+        kafka=kafka,
+        kafka_secrets=kafka_secrets,
+        postgres=postgres,
+        witnesses=witnesses,
+        suite=suite,
     )
     asyncio.run(_run(options, Console()))
 

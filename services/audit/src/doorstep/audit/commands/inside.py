@@ -9,6 +9,7 @@ import typer
 from doorstep.audit.commands.answers import FAILED, WRONG_REQUEST, LogUnreachable, application, done, fail, print_json
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import SigningKey, VerifierKey
+from doorstep.audit.domain.sm2 import SM2SigningKey
 from doorstep.audit.operations.anchoring import Anchor
 from doorstep.audit.operations.checking import Report, check_log
 from doorstep.kit.db import DATABASE_ERRORS, Database
@@ -56,10 +57,11 @@ def fsck(
 def new_key(
     out: Annotated[Path, typer.Option(help="The file to make; it must not exist 密钥文件.")],
     origin: Annotated[str, typer.Option(help="The log's name, such as doorstep.example/log 日志名称.")],
+    sm2: Annotated[bool, typer.Option("--sm2", help="A key of SM2, to sign beside the other 国密 SM2 密钥.")] = False,
 ) -> None:
     """Make a signing key for a log, and print the key that verifies it. 生成日志签名密钥。"""
     try:
-        key = SigningKey.generate(origin)
+        key = SM2SigningKey.generate(origin) if sm2 else SigningKey.generate(origin)
         out.touch(mode=0o600, exist_ok=False)
         out.write_text(key.encode() + "\n", encoding="utf-8")
     except (Malformed, OSError) as error:

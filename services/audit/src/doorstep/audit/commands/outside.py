@@ -30,7 +30,8 @@ from doorstep.audit.domain.errors import LogError, Malformed, NotWitnessed, TooL
 from doorstep.audit.domain.note import Note, VerifierKey, encode_base64
 from doorstep.audit.domain.quorum import DAY, Quorum, check_witnessed, late
 from doorstep.audit.domain.receipt import check_receipt, parse_receipt
-from doorstep.audit.domain.verify import Fetch, VerifiedLog, check_saved, verify_log, verify_witnessed
+from doorstep.audit.domain.sm2 import SM2VerifierKey
+from doorstep.audit.domain.verify import Fetch, VerifiedLog, check_saved, check_sm2, verify_log, verify_witnessed
 from doorstep.audit.operations.mirroring import mirror_log
 from doorstep.audit.schemas import Promises
 
@@ -52,6 +53,9 @@ def verify(
     vkey: Annotated[
         str | None, typer.Option(help="The log's verifier key, got on another way 验证密钥; else the log is asked.")
     ] = None,
+    sm2_vkey: Annotated[
+        str | None, typer.Option(help="The log's SM2 verifier key, if it must have signed too SM2 验证密钥.")
+    ] = None,
     witness: WitnessOption = None,
     quorum: QuorumOption = None,
     max_age: Annotated[int, typer.Option(min=0, help="How old a cosignature may be, in seconds 联署时限（秒）.")] = DAY,
@@ -63,7 +67,8 @@ def verify(
 ) -> None:
     """Read the whole log, compute everything anew, and compare with what was signed. 通读并重算整个日志。
 
-    With --witness the log is read up to its newest witnessed checkpoint: too few cosignatures, or stale ones, are 1.
+    With --witness the log is read up to its newest witnessed checkpoint: too few cosignatures, or stale ones, are 1,
+    and with --sm2-vkey an SM2 signature that is wrong or missing.
     Exit 0 if the log is what was signed, 1 if it is not or cannot be read, 2 for a wrong request.
 
     Examples:
@@ -74,10 +79,12 @@ def verify(
     """
     trusted, now = quorum_of(witness, quorum, max_age, as_json), time.time()
     kept = None if saved is None else read(saved, as_json)  # once: --save may name the same file
-    log = done(lambda: _verify(url, vkey, kept, trusted, now), as_json)
+    log = done(lambda: _verify(url, vkey, sm2_vkey, kept, trusted, now), as_json)
     if save is not None:
         write(save, log.checkpoint, as_json)
     told: dict[str, Any] = {"verified": True, "entries": log.size, "root": encode_base64(log.root)}
+    if sm2_vkey is not None:
+        told["sm2"] = True
     if trusted is not None:
         cosigners = check_witnessed(log.checkpoint, trusted, now)
         told |= {"witnesses": list(cosigners.names), "witnessed_at": cosigners.time}
@@ -256,6 +263,8 @@ def _late(log: VerifiedLog, saved: bytes, trusted: Quorum) -> list[int]:
 def _tell_verified(told: dict[str, Any], vkey: str | None) -> None:
     size = told["entries"]
     typer.echo(f"验证通过：{size} 条，与签名的树根一致。\nVerified: {size} entries have the signed root.")
+    if "sm2" in told:
+        typer.echo("国密 SM2 签名正确。\nThe SM2 signature is right.")
     if "witnesses" in told:
         typer.echo(cosigned_by(told["witnesses"], told["witnessed_at"]))
     if late_ := told.get("late"):
@@ -292,7 +301,11 @@ async def _export(url: str, vkey: str | None, folder: Path) -> VerifiedLog:
     return await _with_log(url, work)
 
 
-async def _verify(url: str, vkey: str | None, saved: bytes | None, trusted: Quorum | None, now: float) -> VerifiedLog:
+async def _verify(
+    url: str, vkey: str | None, sm2_vkey: str | None, saved: bytes | None, trusted: Quorum | None, now: float
+) -> VerifiedLog:
+    sm2 = None if sm2_vkey is None else SM2VerifierKey.parse(sm2_vkey)
+
     async def work(fetch: Fetch) -> VerifiedLog:
         key = VerifierKey.parse(vkey or await _own_key(fetch))
         if trusted is None:
@@ -301,6 +314,8 @@ async def _verify(url: str, vkey: str | None, saved: bytes | None, trusted: Quor
             log = await verify_witnessed(fetch, key, trusted, now)
         if saved is not None:
             await check_saved(fetch, key, saved)
+        if sm2 is not None:
+            check_sm2(log.checkpoint, sm2)
         return log
 
     return await _with_log(url, work)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.merkle import EMPTY_ROOT, require_hash, require_size
-from doorstep.audit.domain.note import Note, SigningKey, VerifierKey, decode_base64, encode_base64, open_note
+from doorstep.audit.domain.note import Note, Signer, VerifierKey, decode_base64, encode_base64, open_note
 
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 
@@ -36,7 +36,7 @@ class Checkpoint:
         lines = (self.origin, str(self.size), encode_base64(self.root), *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 
-    def sign(self, *keys: SigningKey) -> bytes:
+    def sign(self, *keys: Signer) -> bytes:
         """Return the note signed by each of `keys`."""
         body = self.body()
         return Note(body, tuple(key.sign(body) for key in keys)).encode()

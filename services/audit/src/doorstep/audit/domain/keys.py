@@ -8,22 +8,24 @@ from dataclasses import dataclass
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.note import SigningKey, VerifierKey
+from doorstep.audit.domain.sm2 import SM2SigningKey, SM2VerifierKey
 
 
 @dataclass(frozen=True, slots=True)
 class LogKeys:
-    """Keys of one name: `signing` has the newest first.
+    """Keys of one name: `signing` has the newest first, `sm2` signs beside them under the suite `national`.
 
     Raises Malformed if none signs, names differ, or a key is there twice.
     """
 
     signing: tuple[SigningKey, ...]
     retired: tuple[VerifierKey, ...] = ()
+    sm2: SM2SigningKey | None = None
 
     def __post_init__(self) -> None:
         if not self.signing:
             raise Malformed("log keys: none of them signs")
-        if len({key.name for key in self.verifiers}) > 1:
+        if len({key.name for key in self.listed}) > 1:
             raise Malformed("log keys: of different names")
         if len({key.public_key for key in self.verifiers}) < len(self.verifiers):
             raise Malformed("log keys: one of them is there twice")
@@ -48,3 +50,8 @@ class LogKeys:
     def verifiers(self) -> tuple[VerifierKey, ...]:
         """The keys under which the log's checkpoints verify, the newest first."""
         return (*(key.verifier for key in self.signing), *self.retired)
+
+    @property
+    def listed(self) -> tuple[VerifierKey | SM2VerifierKey, ...]:
+        """All that others may verify with: `verifiers`, and behind them the key of SM2."""
+        return self.verifiers if self.sm2 is None else (*self.verifiers, self.sm2.verifier)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -53,16 +54,21 @@ def key_id(name: str, key_type: int, public_key: bytes) -> bytes:
     return sha256(name.encode() + b"\n" + bytes([key_type]) + public_key).digest()[:4]
 
 
-def parse_key(text: str, key_type: int, what: str) -> tuple[str, str, bytes]:
-    """Return name, hex id and 32 bytes of name+hexid+base64(type || bytes); raise Malformed for any other form."""
+def split_key(text: str, what: str) -> tuple[str, str, bytes]:
+    """Return name, hex id and bytes of name+hexid+base64(bytes); raise Malformed for any other form."""
     parts = text.split("+", 2)
     if len(parts) != 3:
         raise Malformed(f"{what}: not of the form name+id+key")
     name, hexid, encoded = parts
-    data = decode_base64(encoded, what)
+    return require_name(name), hexid, decode_base64(encoded, what)
+
+
+def parse_key(text: str, key_type: int, what: str) -> tuple[str, str, bytes]:
+    """Return name, hex id and 32 bytes of name+hexid+base64(type || bytes); raise Malformed for any other form."""
+    name, hexid, data = split_key(text, what)
     if len(data) != 33 or data[0] != key_type:
         raise Malformed(f"{what}: not a key of type {key_type:#04x}, Ed25519")
-    return require_name(name), hexid, data[1:]
+    return name, hexid, data[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,14 @@ class Signature:
     def line(self) -> str:
         """Return the line, without its newline."""
         return f"— {self.name} {encode_base64(self.key_id + self.payload)}"
+
+
+class Signer(Protocol):
+    """A secret key, of whichever type."""
+
+    def sign(self, text: str) -> Signature:
+        """Sign a note's text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

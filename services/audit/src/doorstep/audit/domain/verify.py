@@ -5,7 +5,7 @@ root from the entries and the root from the tiles must both be the one that was 
 and checks that the log still begins with what an older checkpoint signed: an honest log only grows.
 
 VerificationFailed
-├── CheckpointRejected    no checkpoint, not a checkpoint, another log's, or not signed by the key
+├── CheckpointRejected    no checkpoint, not a checkpoint, another log's, or not signed by a key
 ├── PartMissing           a tile or bundle that the checkpoint promises is not there, or is cut short
 ├── EntryEdited           an entry is not the one whose hash was signed
 ├── EntryRejected         an entry is not in its format, or its id stands at two places
@@ -29,6 +29,7 @@ from doorstep.audit.domain.merkle import check_consistency, consistency_ranges, 
 from doorstep.audit.domain.note import VerifierKey
 from doorstep.audit.domain.proving import ProofTiles
 from doorstep.audit.domain.quorum import Quorum, check_witnessed
+from doorstep.audit.domain.sm2 import SM2VerifierKey, require_sm2
 from doorstep.audit.domain.tiles import (
     BUNDLE,
     TILE_WIDTH,
@@ -200,6 +201,14 @@ async def check_saved(
     except ProofRejected as error:
         raise LogForked(old.size, newest.size, str(error)) from error
     return newest
+
+
+def check_sm2(signed: bytes, key: SM2VerifierKey) -> None:
+    """Check that `key` signed a checkpoint too; raises CheckpointRejected."""
+    try:
+        require_sm2(signed, key)
+    except LogError as error:
+        raise CheckpointRejected(str(error)) from error
 
 
 async def _checkpoint(

@@ -13,7 +13,7 @@ def activation(keys: LogKeys) -> Intent:
 
     The outcome has the digest of what `/api/log/vkeys` answers.
     """
-    told = "".join(f"{key}\n" for key in keys.verifiers)
-    named = tuple(f"key:{key.name}+{key.key_id.hex()}" for key in keys.verifiers)
+    told = "".join(f"{key}\n" for key in keys.listed)
+    named = tuple(f"key:{key.name}+{key.key_id.hex()}" for key in keys.listed)
     outcome = f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
     return Intent(Action.ACTIVATE_KEYS, [NOBODY], outcome=outcome, policies=named)

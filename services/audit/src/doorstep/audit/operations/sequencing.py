@@ -9,6 +9,7 @@ already, that is matched anew. Whatever fails, the state in memory is dropped an
 any two steps.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
@@ -198,13 +199,18 @@ class Sequencer:
         if anchored != target:
             await self._anchor.move(anchored, target)
         self._watch(SequencerStep.ANCHORED)
-        note = Checkpoint(self._keys.name, target.size, target.root).sign(*self._keys.signing)
+        note = await self._sign(Checkpoint(self._keys.name, target.size, target.root))
         self._watch(SequencerStep.SIGNED)
         async with self._database.transaction() as session:
             stored = await session.execute(_PUBLISH, {"size": edge.size, "note": note, "before": before})
             if stored.first() is None:
                 raise SequencedElsewhere
         self._watch(SequencerStep.PUBLISHED)
+
+    async def _sign(self, checkpoint: Checkpoint) -> bytes:
+        if self._keys.sm2 is None:
+            return checkpoint.sign(*self._keys.signing)
+        return await asyncio.to_thread(checkpoint.sign, *self._keys.signing, self._keys.sm2)  # SM2 takes milliseconds
 
 
 def _anchored(edge: RightEdge) -> Anchored:
