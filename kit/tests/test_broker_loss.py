@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from doorstep.kit import relay_state
+from doorstep.kit import outbox, relay_state
 from doorstep.kit.testing import eventually, running
 
 
@@ -41,6 +41,35 @@ async def test_a_broker_emptied_several_times_under_load_loses_and_doubles_nothi
         await flow.published()
     await flow.check_exactly_once()
     assert (await epochs(flow))["risk.needs"] >= 3
+
+
+async def test_what_lies_across_something_else_in_a_log_goes_out_again(flow, restart):
+    """A broker that lost a topic takes a batch for it, is asked to make it, and counts from 0 again: batches overlap.
+
+    Whoever reads the log finds the first of them, and not the beginning of the second.
+    """
+    key, seen = uuid4(), set()
+
+    async def note(_session, received):
+        seen.add(received.envelope.number)
+
+    async with running(flow.relay().run):
+        async with flow.producer.transaction() as session:
+            for serial in range(2):  # one fills a batch
+                event = flow.small.assessed(key, serial).model_copy(update={"station": "x" * 600_000})
+                outbox.add(session, event, key=key)
+        await flow.published()
+        await restart()
+        async with flow.producer.transaction() as session:
+            for serial in range(2, 40):
+                outbox.add(session, flow.small.assessed(key, serial), key=key)
+        await flow.published()
+
+    async def all_there() -> bool:
+        return len(seen) == 40
+
+    async with running(flow.taker(note).run):
+        await eventually(all_there, within=20)
 
 
 async def test_a_topic_that_is_gone_holds_up_no_other(flow, embedded_broker):

@@ -3,8 +3,9 @@
 Invariants: what is unpublished goes out, never "later than the last"; one batch of a partition is under way at a time,
 so that after a failure nothing later of that partition has left; an acknowledged offset or an end of the log below the
 recorded one means loss, emptiness does not: the topic's epoch rises and all that the outbox still holds of it goes out
-again before anything new; only the holder of the lease may conclude so. Events in the broker that the outbox does not
-know mean that the database is older than the topic: its counters are moved past them, so that no number is used twice.
+again before anything new, as when a batch comes to lie across another; only the holder of the lease may conclude so.
+Events in the broker that the outbox does not know mean that the database is older than the topic: its counters are
+moved past them, so that no number is used twice.
 """
 
 import asyncio
@@ -83,6 +84,8 @@ class Relay:
         self._listener = Listener(database, self._woken.set)
         self._epochs: dict[str, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._written: dict[TopicPartition, tuple[int, int]] = {}
+        self._across: set[TopicPartition] = set()
         self._held_until: dict[TopicPartition, float] = {}
         self._undeliverable: dict[str, float] = {}
         self._due = {"lease": 0.0, "watch": 0.0, "clean": time.monotonic() + _CLEAN}
@@ -244,12 +247,26 @@ class Relay:
         settled = packed + passed_over
         if not settled:
             return 0
-        if not await state.mark(self._database, self._lease, place, base, len(packed), settled):
+        across = bool(packed) and self._lies_across(place, base, len(packed))
+        if across and place in self._across:
+            return len(settled)  # it goes out again, until it lies behind all that is there
+        (self._across.add if across else self._across.discard)(place)
+        if across or not await state.mark(self._database, self._lease, place, base, len(packed), settled):
             await self._raise_epoch(place.topic, epoch)
             return len(settled)
         self._steps.passed(Step.RELAY_MARKED)
         PUBLISHED.labels(self._database.service, place.topic).inc(len(packed))
         return len(settled)
+
+    def _lies_across(self, place: TopicPartition, base: int, count: int) -> bool:
+        """Whether a batch lies across what the log holds already, so that nobody reads its beginning.
+
+        A broker that takes a batch for a topic that it lost, and is then asked to make the topic, counts from 0 again.
+        """
+        first, last = self._written.get(place, (0, -1))
+        across = first < base <= last  # else it lies behind all that was written, or in another log
+        self._written[place] = (base, max(last, base + count - 1) if across else base + count - 1)
+        return across
 
     async def _value(self, row: Unpublished) -> bytes:
         if row.recipient is None:
