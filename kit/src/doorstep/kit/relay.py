@@ -250,7 +250,9 @@ class Relay:
         across = bool(packed) and self._lies_across(place, base, len(packed))
         if across and place in self._across:
             return len(settled)  # it goes out again, until it lies behind all that is there
-        (self._across.add if across else self._across.discard)(place)
+        self._across.discard(place)
+        if across:
+            self._across.add(place)
         if across or not await state.mark(self._database, self._lease, place, base, len(packed), settled):
             await self._raise_epoch(place.topic, epoch)
             return len(settled)

@@ -94,6 +94,16 @@ async def test_a_handed_on_request_is_counted_from_its_own_opening(desk) -> None
     assert (await desk.task(task.need_id)).complete_by == task.complete_by
 
 
+async def test_what_was_rejected_is_handed_on_with_the_completion_that_is_published(desk) -> None:
+    task = await desk.opened("structure-danger")
+    await counted_before(desk, task)
+    await desk.step(task, TaskState.REJECTED, reason="not-ours")
+    assert await look(desk) == 1
+    await desk.hand_on(task, "fire")
+    handed = await desk.task(task.need_id)
+    assert (handed.complete_by, handed.provisional) == (task.complete_by, False)
+
+
 async def test_it_goes_on_where_it_was_broken_off(desk, monkeypatch) -> None:
     monkeypatch.setattr(recalculating, "_BATCH", 2)
     tasks = [await desk.opened("structure-danger") for _ in range(5)]

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def _reserve(port: int) -> bool:
 
     What they see is a name in the kernel's own name space for sockets, which is gone with the process that took it.
     """
+    if sys.platform != "linux":
+        return is_free(port)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as name:
         try:
             name.bind(f"\0doorstep-port-{port}")

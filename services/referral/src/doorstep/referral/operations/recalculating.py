@@ -1,7 +1,8 @@
 """Completions that were counted before the calendar of their year was published are counted anew when it is.
 
-A release brings what was published, so that one look at the start of a worker finds all there is to do. Departments see
-the new time in their requests, and in offers that they get or decrypt later.
+A release brings what was published: a worker looks when it starts, and daily, for one of the version before may work
+beside it. What was rejected is counted as well, for it is handed on with its completion. Departments see the new time
+in their requests, and in offers that they get or decrypt later.
 """
 
 import asyncio
@@ -27,12 +28,15 @@ from doorstep.referral.operations.offered import change_offers
 log = logging.getLogger(__name__)
 
 _AGAIN = 10.0  # seconds, when the database was away
+_DAILY = 86_400.0
 _BATCH = 200
 _PROVISIONAL = """
     SELECT t.task_id, t.ref, t.complete_by,
         r.request_id, r.subject_id, r.record_id, r.legal_basis, r.opened_at, r.content
     FROM task t JOIN request r USING (request_id)
-    WHERE t.provisional AND t.closed_at IS NULL AND (CAST(:after AS uuid) IS NULL OR t.task_id > :after)
+    WHERE t.provisional AND (t.closed_at IS NULL OR t.state = 'rejected')
+        AND (CAST(:after AS uuid) IS NULL OR t.task_id > :after)
+        AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
     ORDER BY t.task_id LIMIT :batch FOR UPDATE OF t
 """
 _RECALCULATE = """
@@ -44,7 +48,7 @@ _RECALCULATE = """
 
 
 class Recalculation:
-    """Looks once at every provisional completion; several processes may look side by side."""
+    """Looks at every provisional completion, daily; several processes may look side by side."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         """Look into `database`; `vault` opens what a request is about."""
@@ -52,7 +56,12 @@ class Recalculation:
         self._vault = vault
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Look until all were seen, then wait for `stopping`."""
+        """Look until `stopping` is set."""
+        while not stopping.is_set():
+            await self._look_through(stopping)
+            await sleep_unless(stopping, _DAILY)
+
+    async def _look_through(self, stopping: asyncio.Event) -> None:
         seen, changed, through = None, 0, False
         while not (through or stopping.is_set()):
             try:
@@ -64,7 +73,6 @@ class Recalculation:
                 changed, through = changed + more, seen is None
         if changed:
             log.info("completions counted anew", extra={"count": changed})
-        await stopping.wait()
 
     async def look(self, after: UUID | None) -> tuple[UUID | None, int]:
         """Count some anew, of the tasks behind `after`; gives the last of these, if there may be more, and how many.

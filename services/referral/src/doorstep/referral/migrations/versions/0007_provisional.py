@@ -12,4 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("CREATE INDEX task_provisional ON task (task_id) WHERE provisional AND closed_at IS NULL")
+    op.execute(
+        "CREATE INDEX task_provisional ON task (task_id)"
+        " WHERE provisional AND (closed_at IS NULL OR state = 'rejected')"
+    )
