@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
 from doorstep.contracts.codes import BusinessStatus, Department, Outcome, Reason, TaskState
 from doorstep.kit.problems import Fault, Problem
@@ -21,7 +21,10 @@ from doorstep.referral.operations.tasks import Wish
 from doorstep.referral.schemas import Body, Text
 
 Code = TypeVar("Code", bound=StrEnum)
-Name = Annotated[str, Field(max_length=200)]
+System = Annotated[
+    str, Field(max_length=64, pattern=r"^(urn:doorstep:[a-z-]+|http://hl7\.org/fhir/CodeSystem/task-code)$")
+]
+Word = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,64}$")]
 Echo = Annotated[Any, AfterValidator(lambda _: None), Field(description="As it was read; changes nothing.")]
 """Of no effect and kept nowhere, whatever it is."""
 _UUID = TypeAdapter(UUID)
@@ -37,38 +40,38 @@ class Unread(BaseModel):
 class Meta(Unread):
     """Which version the Task was made of."""
 
-    versionId: Name | None = None  # noqa: N815
+    versionId: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")] | None = None  # noqa: N815
 
 
 class Identifier(Body):
     """A name in a system."""
 
-    system: Name
-    value: Name
+    system: System
+    value: Word
 
 
 class Reference(Body):
     """Another thing, by an address or by an identifier."""
 
-    reference: Name | None = None
-    type: Name | None = None
+    reference: Annotated[str, Field(pattern=r"^urn:doorstep:[a-z-]+:[0-9a-f-]{36}$")] | None = None
+    type: Echo = None
     identifier: Identifier | None = None
-    display: Name | None = None
+    display: Echo = None
 
 
 class Coding(Body):
     """A code in a system."""
 
-    system: Name
-    code: Name
-    display: Name | None = None
+    system: System
+    code: Word
+    display: Echo = None
 
 
 class Concept(Body):
-    """One code, and how it reads."""
+    """One code, and how it reads: whether it is one at all is for whoever reads it to check, by `_of`."""
 
-    coding: Annotated[tuple[Coding, ...], Field(min_length=1, max_length=1)]
-    text: Name | None = None
+    coding: Annotated[tuple[Coding, ...], Field(max_length=1)]
+    text: Echo = None
 
     @property
     def code(self) -> str:
@@ -80,7 +83,8 @@ def _of(system: str, codes: type[StrEnum] | frozenset[str]) -> Callable[[Concept
     """Checks that a concept is one of `codes` in `system`."""
 
     def check(concept: Concept) -> Concept:
-        if concept.coding[0].system != system or concept.code not in set(codes):
+        one = concept.coding[0] if concept.coding else None
+        if one is None or one.system != system or one.code not in set(codes):
             raise ValueError(f"须为 {system} 中的代码", f"must be a code of {system}")
         return concept
 
@@ -113,12 +117,12 @@ def _task(name: str) -> str:
 class TaskBody(Body):
     """A Task whose status, business status, reason, outcome or note says the next step."""
 
-    resourceType: Annotated[Name, AfterValidator(_task)]  # noqa: N815
+    resourceType: Annotated[str, AfterValidator(_task), WithJsonSchema({"const": "Task", "type": "string"})]  # noqa: N815
     id: UUID | None = None
     meta: Meta | None = None
     identifier: Annotated[
         tuple[Identifier, ...],
-        Field(min_length=1, max_length=2, description=f"The step's id, a UUIDv7 in `{fhir.STEP}`; the request's."),
+        Field(max_length=2, description=f"The step's id, a UUIDv7 in `{fhir.STEP}`; the request's."),
     ]
     status: TaskState
     statusReason: Annotated[Concept, AfterValidator(_of(fhir.REASON, Reason))] | None = None  # noqa: N815
