@@ -135,7 +135,7 @@ class Caller:
         if not named.get("doorstep-case", "none"):
             del named["doorstep-case"]  # said to be none
         named |= {"authorization": f"Bearer {who}"} if who else {}
-        named |= {"content-type": "application/json"} if body is not None else {}
+        named = ({"content-type": "application/json"} if body is not None else {}) | named
         path, _, query = path.partition("?")
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,

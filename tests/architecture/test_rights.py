@@ -252,6 +252,7 @@ def test_free_text_gets_in_at_these_places_alone(root) -> None:
     assert found == {
         "post /api/records": {"name", "document_number", "address", "description", "code", "value", "cover"},
         "post /api/departments/{department}/requests/{ref}/transitions": {"note"},
+        "post /api/departments/{department}/requests/{ref}/fhir": {"text"},  # of a note
         "post /api/requests/{request_id}/transitions": {"note"},
         "post /api/needs/{need_id}/decision": {"reason"},
         "put /api/departments/{department}/keys/{kid}": {"kid", "x"},

@@ -3,6 +3,7 @@
 Refusal
 ├── RequestUnknown            no such request, or not one the caller may know of
 ├── VersionStale              the caller saw an older version
+├── AboutAnother              the caller takes the request to be about somebody else
 ├── KeyRefused
 │   ├── KeyIdTaken            the key id belongs to another key
 │   ├── KeyWithdrawn          the key was taken back
@@ -51,6 +52,10 @@ class RequestUnknown(Refusal):
 
 class VersionStale(Refusal):
     """The task has changed since the version that the caller named."""
+
+
+class AboutAnother(Refusal):
+    """The request is not about whom the caller takes it to be."""
 
 
 class KeyRefused(Refusal):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from doorstep.kit.problems import Fault, Problem, respond
+from doorstep.kit.problems import Fault, Problem, respond, speaks_fhir
 from doorstep.referral import errors
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
@@ -15,6 +15,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "version-stale",
         "请求已有新版本，请重新读取后再试。",
         "The request has changed meanwhile; read it again, then decide.",
+    ),
+    errors.AboutAnother: (
+        409,
+        "about-another",
+        "该请求的服务对象不是所写的编号，请核对后再办理。",
+        "This request is not about the subject that was named; look again whose it is.",
     ),
     errors.KeyIdTaken: (
         409,
@@ -155,6 +161,11 @@ _POINTERS = {
     "department-unknown": "/department",
     "address-refused": "/url",
 }
+_ELEMENTS = {
+    "reason-missing": "/statusReason",
+    "outcome-missing": "/output",
+    "about-another": "/for",
+}  # the same, in a Task
 
 
 def version_required() -> Problem:
@@ -169,6 +180,7 @@ async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
     status, code, zh, en = _ANSWERS[type(error)]
     facts = defaultdict(str, {name: str(fact) for name, fact in error.facts.items()})
     zh, en = zh.format_map(facts), en.format_map(facts)
-    faults = [Fault(_POINTERS[code], zh, en)] if code in _POINTERS else []
+    places = _ELEMENTS if speaks_fhir(request.scope["path"]) else _POINTERS
+    faults = [Fault(places[code], zh, en)] if code in places else []
     refusal = True if isinstance(error, _CONDUCT) else None
     return await respond(request, Problem(status, code, zh, en, faults=faults, refusal=refusal))
