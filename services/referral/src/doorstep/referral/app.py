@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, compose, create_app
-from doorstep.referral.api import departments, endpoints, feeds, figures, follow, station
+from doorstep.referral.api import departments, directories, endpoints, feeds, figures, follow, station
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
 from doorstep.referral.operations.waiting import WaitingRoom, announcer
@@ -24,7 +24,7 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (departments.router, feeds.router, endpoints.router, station.router, figures.router)
-    app = create_app(service, *routers, follow.router, title="Doorstep referral")
+    app = create_app(service, *routers, follow.router, directories.router, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)
     app.state.waiting_room = room = WaitingRoom(service.database, service.stopping)
     service.database.on_commit.append(room.heard)
