@@ -228,7 +228,8 @@ def test_collector_reviewer_and_supervisor_of_a_record_are_three_people():
 
 def test_a_proposer_never_decides():
     for principal, action, resource, purpose, case, basis, _ in PERMITTED:
-        if action in ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass"):
+        decided = ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass", "activate-directory")
+        if action in decided:
             mine, theirs = (Resource(resource.kind, proposer=own) for own in (True, False))
             assert allowed(principal, action, mine, purpose, case, basis) is None
             assert allowed(principal, action, theirs, purpose, case, basis)

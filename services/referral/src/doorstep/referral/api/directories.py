@@ -107,7 +107,7 @@ async def explain_route(
     purpose: PurposeDep,
     session: SessionDep,
 ) -> RouteAnswer:
-    """Where a need of this type from this station would go now, and why nowhere else. Nothing in it is about anybody."""
+    """Where a need of this type from this station would go now, and why nowhere else; it is about nobody."""
     thing = Resource("route", station=station)
     service.policy.authorize(principal, Action.EXPLAIN_ROUTE, thing, purpose=purpose)
     need = NEED_TYPES.get(need_type)

@@ -17,7 +17,7 @@ from doorstep.referral.errors import DirectoryInvalid
 Thing = dict[str, Any]
 
 MOST_SERVICES: Final = 500
-_MOST_FLAWS = 50
+MOST_FLAWS = 50
 _DEEPEST = 20
 _LONGEST_NAME = 200
 _NAMES = frozenset({"name", "status", "location_type"})
@@ -119,7 +119,7 @@ def flaws_of_shape(document: Thing) -> list[Flaw]:
     found = list(_texts(document, "", 0))
     if not found:
         found = list(_shape(document))
-    return found[:_MOST_FLAWS]
+    return found[:MOST_FLAWS]
 
 
 def term_values(thing: Thing, taxonomy: str) -> Iterator[tuple[int, str | None, str | None]]:
@@ -162,13 +162,7 @@ def _thing(kind: str, thing: object, where: str, ids: set[tuple[str, str]]) -> I
     for key in sorted(thing.keys() - FIELDS[kind]):
         yield _unknown(where, key)
     yield from _identified(kind, thing, where, ids)
-    for key in _REQUIRED.get(kind, ()):
-        if thing.get(key) in (None, ""):
-            yield Flaw(f"{where}/{key}", "缺少此项", "is missing")
-        elif key in _NAMES and not (isinstance(thing[key], str) and len(thing[key]) <= _LONGEST_NAME):
-            yield Flaw(
-                f"{where}/{key}", f"须为不超过 {_LONGEST_NAME} 字的文本", f"is a text of {_LONGEST_NAME} at most"
-            )
+    yield from _required(kind, thing, where)
     for key in sorted(thing.keys() & _ONCE):
         yield Flaw(f"{where}/{key}", "请用编号引用，不要重复写入", "name it by its id; each thing stands once")
     for key in sorted(thing.keys() & FIELDS[kind] & _INSIDE.keys()):
@@ -176,6 +170,16 @@ def _thing(kind: str, thing: object, where: str, ids: set[tuple[str, str]]) -> I
             yield from _thing(_INSIDE[key], thing[key], f"{where}/{key}", ids)
         else:
             yield from _array(_INSIDE[key], thing[key], f"{where}/{key}", ids)
+
+
+def _required(kind: str, thing: Thing, where: str) -> Iterator[Flaw]:
+    for key in _REQUIRED.get(kind, ()):
+        if thing.get(key) in (None, ""):
+            yield Flaw(f"{where}/{key}", "缺少此项", "is missing")
+        elif key in _NAMES and not (isinstance(thing[key], str) and len(thing[key]) <= _LONGEST_NAME):
+            yield Flaw(
+                f"{where}/{key}", f"须为不超过 {_LONGEST_NAME} 字的文本", f"is a text of {_LONGEST_NAME} at most"
+            )
 
 
 def _identified(kind: str, thing: Thing, where: str, ids: set[tuple[str, str]]) -> Iterator[Flaw]:

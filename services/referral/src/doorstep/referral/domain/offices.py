@@ -17,7 +17,7 @@ from doorstep.contracts.facts import CATALOGUE, FactType, FactValue, Value
 from doorstep.contracts.feeds import FEEDS
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.referral.domain.directory import Comparison, Condition, Directory, Flaw, Hours, Office
-from doorstep.referral.domain.hsds import Thing, as_id, digest, flaws_of_shape, read_json, term_values
+from doorstep.referral.domain.hsds import MOST_FLAWS, Thing, as_id, digest, flaws_of_shape, read_json, term_values
 from doorstep.referral.errors import DirectoryInvalid
 
 NEED_TERMS: Final = "doorstep-need-types"
@@ -29,7 +29,7 @@ RESERVED: Final = frozenset({"current", "trials"})
 
 _VERSION = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
 _STATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_AREA = re.compile(r"[0-9]{2}(?:[0-9]{2}){0,5}")
+_AREA = re.compile(r"(?:[0-9]{2}){1,3}|[0-9]{9}|[0-9]{12}")  # GB/T 2260, GB/T 10114
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::[0-5][0-9])?(Z|[+-][01][0-9]:[0-5][0-9])?")
 _COMPARED = re.compile(r"(is|>=|<=) ([a-z0-9-]{1,40})")
 _DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -49,6 +49,11 @@ class _Reading:
         """Note one thing that is wrong."""
         self.flaws.append(Flaw(where, zh, en))
 
+    def check(self) -> None:
+        """Raise DirectoryInvalid if anything is wrong so far."""
+        if self.flaws:
+            raise DirectoryInvalid(self.flaws[:MOST_FLAWS])
+
 
 def parse_directory(document: Thing) -> Directory:
     """The directory in a document. Raises DirectoryInvalid, with a line for each thing that is wrong."""
@@ -58,6 +63,7 @@ def parse_directory(document: Thing) -> Directory:
     reading = _Reading()
     version = _header(document["directory"], reading)
     _organizations(document.get("organizations", []), reading)
+    reading.check()  # what rests on these would be wrong too
     known = {as_id(one["id"]) for one in document["services"]}
     places = {as_id(one["id"]) for one in document.get("locations", [])}
     offices = []
@@ -70,8 +76,7 @@ def parse_directory(document: Thing) -> Directory:
                 )
         offices.append(_office(service, where, known, reading))
     _circles([one for one in offices if one is not None], reading)
-    if reading.flaws:
-        raise DirectoryInvalid(tuple(reading.flaws[:50]))
+    reading.check()
     ordered = sorted((one for one in offices if one is not None), key=lambda one: one.id)
     return Directory(version, digest(document), tuple(ordered))
 
@@ -104,7 +109,9 @@ def _header(header: Thing, reading: _Reading) -> str:
             )
         elif not isinstance(area, str) or not _AREA.fullmatch(area):
             reading.flaw(
-                f"/directory/stations/{number}/area", "须为 2 至 12 位行政区划代码", "is an area code of 2 to 12 digits"
+                f"/directory/stations/{number}/area",
+                "须为 2、4、6、9 或 12 位行政区划代码",
+                "is an area code of 2, 4, 6, 9 or 12 digits",
             )
         else:
             reading.stations[code] = area
@@ -202,7 +209,11 @@ def _stations(service: Thing, where: str, reading: _Reading) -> frozenset[str] |
     found: set[str] = set()
     for at, area in areas:
         kind, _, code = str(area.get("uri") or "").removeprefix("urn:doorstep:").partition(":")
-        covered = {one for one, own in reading.stations.items() if kind == "area" and code and own.startswith(code)}
+        covered = {
+            one
+            for one, own in reading.stations.items()
+            if kind == "area" and _AREA.fullmatch(code) and own.startswith(code)
+        }
         covered |= {code} & reading.stations.keys() if kind == "station" else set()
         if not covered:
             reading.flaw(
