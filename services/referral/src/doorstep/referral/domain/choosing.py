@@ -76,7 +76,7 @@ def choose(directory: Directory, asked: Asked, load: Mapping[UUID, int]) -> Choi
             if taker is not None:
                 takers.setdefault(taker, one.id)
     candidates = sorted(
-        filter(lambda one: one.id in takers, directory.offices), key=lambda one: _rank(one, asked, load)
+        filter(lambda one: one.id in takers, directory.offices), key=lambda one: _order(one, asked, load)
     )
     chosen = candidates[0] if candidates else None
     considered = []
@@ -123,7 +123,7 @@ def _taker(directory: Directory, office: Office, asked: Asked, load: Mapping[UUI
     return None
 
 
-def _rank(office: Office, asked: Asked, load: Mapping[UUID, int]) -> tuple[bool, int, UUID]:
+def _order(office: Office, asked: Asked, load: Mapping[UUID, int]) -> tuple[bool, int, UUID]:
     return asked.urgent and not office.is_open(asked.at), load.get(office.id, 0), office.id
 
 
@@ -132,7 +132,7 @@ def _behind(office: Office, chosen: Office, asked: Asked, load: Mapping[UUID, in
     if office.id == chosen.id:
         return None
     for mine, theirs, why_not in zip(
-        _rank(office, asked, load), _rank(chosen, asked, load), (WhyNot.CLOSED, WhyNot.MORE_LOAD), strict=False
+        _order(office, asked, load), _order(chosen, asked, load), (WhyNot.CLOSED, WhyNot.MORE_LOAD), strict=False
     ):
         if mine != theirs:
             return why_not
