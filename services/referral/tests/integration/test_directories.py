@@ -222,6 +222,9 @@ async def test_a_reviewer_is_told_why_this_office_and_why_not_the_others(front, 
     assert (told["directory"], told["office"], told["en"]) == ("2026-1", str(FAR), "办事处 2 takes it.")
     assert [one.get("why_not") for one in told["offices"]] == ["full", None, "area"]
     assert all(one["zh"] and one["en"] for one in told["offices"])
+    assert (await front.call("GET", asked.partition("&")[0], "reviewer", **TRIAGE)).body == told
+    unsaid = await front.call("GET", f"{PATH}/current/route", "reviewer", **TRIAGE)
+    assert (unsaid.status, unsaid.body["errors"][0]["pointer"]) == (422, "/query/need_type")
     nobody = (await front.call("GET", asked.replace(NEED, "no-heating"), "reviewer", **TRIAGE)).body
     assert (nobody["queue"], "department" in nobody) == ("unrouted", False)
     for who, why in (("reviewer", {}), ("reviewer", FOLLOW_UP), ("supervisor", TRIAGE), ("reviewer-elsewhere", TRIAGE)):

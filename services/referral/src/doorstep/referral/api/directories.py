@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query
 from doorstep.contracts.codes import Action
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.kit.policy import Forbidden, Resource
+from doorstep.kit.problems import Fault, Problem
 from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral.api.directory_answers import (
     DirectoryAnswer,
@@ -100,16 +101,20 @@ async def activate_directory(
 @attempts(Action.EXPLAIN_ROUTE)
 @visible_to(Visibility.STATION)
 async def explain_route(
-    need_type: Code,
-    station: Code,
     service: ServiceDep,
     principal: PrincipalDep,
     purpose: PurposeDep,
     session: SessionDep,
+    need_type: Code | None = None,
+    station: Code | None = None,
 ) -> RouteAnswer:
-    """Where a need of this type from this station would go now, and why nowhere else; it is about nobody."""
+    """Where a need of this type from the station would go now, and why nowhere else; it is about nobody."""
+    station = station or principal.station or ""
     thing = Resource("route", station=station)
     service.policy.authorize(principal, Action.EXPLAIN_ROUTE, thing, purpose=purpose)
+    if need_type is None:
+        zh, en = "请指定 need_type。", "Name a need_type."
+        raise Problem(422, "invalid", zh, en, faults=[Fault("/query/need_type", zh, en)])
     need = NEED_TYPES.get(need_type)
     asking = Asked(need_type, station, datetime.now(UTC), need is not None and need.respond_hours == 1)
     return route_answer(asking, await explain(session, service.vault, asking))
