@@ -65,6 +65,7 @@ PEOPLE = {
     "reviewer-elsewhere": Principal("reviewer-9", Role.REVIEWER, "station", "station-9"),
     "collector-elsewhere": Principal("collector-9", Role.COLLECTOR, "station", "station-9"),
     "supervisor": Principal("supervisor-1", Role.SUPERVISOR, "station", STATION),
+    "another-supervisor": Principal("supervisor-2", Role.SUPERVISOR, "station", STATION),
     "officer": Principal("officer-1", Role.OFFICER, "fire"),
     "resident": Principal("resident-1", Role.RESIDENT, "resident"),
     "police": Principal("police-1", Role.REVIEWER, "police", STATION),

@@ -41,7 +41,7 @@ OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
-    "/api/exclusions", "/api/proxies",
+    "/api/exclusions", "/api/proxies", "/api/directories/{version}",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
@@ -101,6 +101,9 @@ def body_for(method: str, path: str) -> Any:
         "/resident/session": lambda: {"code": "0000-0000"},
         "/resident/account": lambda: {"code": "0000-0000"},
         "/resident/usage": lambda: {},
+        "/directories/{version}": dict,
+        "/directories/trials": dict,
+        "/activation": lambda: None,
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

@@ -134,6 +134,25 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "已被退回 {rejections} 次，须由仲裁人指定部门。",
         "After {rejections} rejections only the arbiter assigns.",
     ),
+    errors.DirectoryInvalid: (
+        422,
+        "directory-invalid",
+        "服务目录有误，请按所列各处修改。",
+        "The directory is not usable; mend what is listed.",
+    ),
+    errors.DirectoryUnknown: (404, "directory-unknown", "没有这个版本的服务目录。", "There is no such directory."),
+    errors.DirectoryMisnamed: (
+        422,
+        "directory-misnamed",
+        "文件中的版本与地址中的版本不同。",
+        "The file names another version than the address.",
+    ),
+    errors.VersionTaken: (
+        409,
+        "version-taken",
+        "该版本已发布为另一份目录，请换一个版本号。",
+        "Another directory has this version; give it a new one.",
+    ),
     errors.NotRatable: (
         409,
         "not-ratable",
@@ -160,6 +179,7 @@ _POINTERS = {
     "outcome-missing": "/outcome",
     "department-unknown": "/department",
     "address-refused": "/url",
+    "directory-misnamed": "/directory/version",
 }
 _ELEMENTS = {
     "reason-missing": "/statusReason",
@@ -182,5 +202,7 @@ async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
     zh, en = zh.format_map(facts), en.format_map(facts)
     places = _ELEMENTS if speaks_fhir(request.scope["path"]) else _POINTERS
     faults = [Fault(places[code], zh, en)] if code in places else []
+    if isinstance(error, errors.DirectoryInvalid):
+        faults = [Fault(flaw.where, flaw.zh, flaw.en) for flaw in error.flaws]
     refusal = True if isinstance(error, _CONDUCT) else None
     return await respond(request, Problem(status, code, zh, en, faults=faults, refusal=refusal))
