@@ -65,6 +65,7 @@ PEOPLE = {
     "reviewer-elsewhere": Principal("reviewer-9", Role.REVIEWER, "station", "station-9"),
     "collector-elsewhere": Principal("collector-9", Role.COLLECTOR, "station", "station-9"),
     "supervisor": Principal("supervisor-1", Role.SUPERVISOR, "station", STATION),
+    "another-supervisor": Principal("supervisor-2", Role.SUPERVISOR, "station", STATION),
     "officer": Principal("officer-1", Role.OFFICER, "fire"),
     "resident": Principal("resident-1", Role.RESIDENT, "resident"),
     "police": Principal("police-1", Role.REVIEWER, "police", STATION),
@@ -135,7 +136,7 @@ class Caller:
         if not named.get("doorstep-case", "none"):
             del named["doorstep-case"]  # said to be none
         named |= {"authorization": f"Bearer {who}"} if who else {}
-        named |= {"content-type": "application/json"} if body is not None else {}
+        named = ({"content-type": "application/json"} if body is not None else {}) | named
         path, _, query = path.partition("?")
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,

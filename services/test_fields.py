@@ -54,7 +54,7 @@ def things() -> dict[str, Thing]:
         path = re.findall(r"`GET (\S+)`", section)[0]
         fields, unset = set(), set()
         for paragraph in section.split("\n\n")[1:]:
-            named = set(re.findall(r"`([a-z_.]+)`", paragraph))
+            named = set(re.findall(r"`([A-Za-z_.]+)`", paragraph))
             if paragraph.startswith("`"):
                 fields |= named
             elif "until it happens" in " ".join(paragraph.split()):
@@ -224,6 +224,26 @@ async def test_a_department_sees_the_fields_of_its_feed_for_service_and_no_other
             path = f"{requests}/{listed.body['requests'][0]['ref']}"
             answer = await house.estate.ask("GET", path, who, doorstep_purpose=purpose)
             assert answer.status in (403, 404), (who, purpose)
+
+
+@pytest.mark.parametrize("department", sorted(OFFICERS))
+async def test_a_department_is_told_in_fhir_the_elements_of_the_page_and_no_fact(house: House, department: str) -> None:
+    thing = things()["/api/departments/{department}/requests/{ref}/fhir"]
+    path, who = f"/api/departments/{department}/requests", OFFICERS[department]
+    listed = (await house.estate.ask("GET", path, who, doorstep_purpose="service")).body["requests"]
+    assert listed
+    for one in listed:
+        address = f"{path}/{one['ref']}/fhir"
+        answer = await house.estate.ask("GET", address, who, doorstep_purpose="service")
+        resources = {entry["resource"]["resourceType"]: entry["resource"] for entry in answer.body["entry"]}
+        assert thing.fields <= paths(resources) <= thing.fields | thing.unset
+        assert (told(resources), nulls(resources)) == (set(), set())
+        held = {str(value) for name, value in one["offer"].items() if name in CARD_FIELDS}
+        assert not [value for value in held if value in answer.raw.decode()]
+        for other, purpose in ((name, why) for name in (*PEOPLE, *OFFICERS.values()) for why in ("service", "triage")):
+            if (other, purpose) != (who, "service"):
+                refused = await house.estate.ask("GET", address, other, doorstep_purpose=purpose)
+                assert refused.status in (403, 404), (other, purpose)
 
 
 async def test_that_a_fact_is_not_known_is_told_to_whom_alone_would_see_it(estate: Any) -> None:

@@ -31,7 +31,7 @@ NAMED = (
     " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
-    " draw-sign-in-code see-figures"
+    " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
 ACTIONS = NAMED.split()
@@ -101,6 +101,22 @@ PERMITTED = [
     (
         STAFF[Role.SUPERVISOR], "see-figures", Resource("figures", station="7"), Purpose.FOLLOW_UP, None, None,
         "supervisor-sees-figures",
+    ),
+    *(
+        (STAFF[role], "publish-directory", Resource("directory"), None, None, None, "station-publishes-directories")
+        for role in (Role.SUPERVISOR, Role.OPERATOR)
+    ),
+    (
+        STAFF[Role.SUPERVISOR], "try-directory", Resource("directory", station="7"), Purpose.FOLLOW_UP, None, None,
+        "supervisor-tries-directories",
+    ),
+    (
+        STAFF[Role.SUPERVISOR], "activate-directory", Resource("directory", proposer=False), None, None, None,
+        "supervisor-activates-directories",
+    ),
+    (
+        STAFF[Role.REVIEWER], "explain-route", Resource("route", station="7"), TRIAGE, None, None,
+        "reviewer-asks-for-routes",
     ),
     (
         STAFF[Role.REVIEWER], "name-exclusions", Resource("file"), Purpose.RESIDENT_REQUEST, None, None,
@@ -212,7 +228,8 @@ def test_collector_reviewer_and_supervisor_of_a_record_are_three_people():
 
 def test_a_proposer_never_decides():
     for principal, action, resource, purpose, case, basis, _ in PERMITTED:
-        if action in ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass"):
+        decided = ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass", "activate-directory")
+        if action in decided:
             mine, theirs = (Resource(resource.kind, proposer=own) for own in (True, False))
             assert allowed(principal, action, mine, purpose, case, basis) is None
             assert allowed(principal, action, theirs, purpose, case, basis)

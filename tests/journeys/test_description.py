@@ -24,7 +24,7 @@ async def test_every_service_is_in_the_one_description(description) -> None:
     assert first == {
         "records", "files", "assessments", "needs", "rule-packs", "requests", "departments", "follow", "log",
         "journeys", "dead-letters", "usage", "usage-deferrals", "dumonitor", "erasures", "exclusions", "break-glass",
-        "proxies", "resident", "sign-in-codes",
+        "proxies", "resident", "sign-in-codes", "directories",
     }  # fmt: skip
     assert description["openapi"].startswith("3.1")
 

@@ -182,6 +182,11 @@ def test_a_reader_accepts_a_request_and_the_station_learns_of_it(reader: Reader,
     sandbox.until(lambda: "accepted" in sandbox.said)
 
 
+def test_a_hospitals_system_reads_a_request_and_answers_it_in_fhir(reader: Reader, sandbox: Staying) -> None:
+    assert reader.type("hospital.py") == "200 in-progress\n"
+    sandbox.until(lambda: "in progress" in sandbox.said)
+
+
 def test_a_reader_has_the_contracts_as_a_wheel(reader: Reader) -> None:
     reader.type("hatchling build")
     assert [path.suffix for path in (reader.folder / "dist").iterdir()] == [".whl"]

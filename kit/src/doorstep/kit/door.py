@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from doorstep.kit.problems import Problem, answer
+from doorstep.kit.problems import FHIR_TYPE, Problem, answer, speaks_fhir
 from doorstep.kit.telemetry import REQUESTS, span
 
 T = TypeVar("T")
@@ -29,6 +29,7 @@ _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events")
 SECONDS_TO_SEND = 30.0
 _ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
 _DOOR = "doorstep.door"
+_JSON = "application/json"
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
     b"Content-Length: 49\r\nConnection: close\r\n\r\n"
@@ -109,7 +110,7 @@ class Door:
                 raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
             check_headers(headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                body = await _body_in_time(headers, receive)
+                body = await _body_in_time(headers, receive, _types(scope["path"]))
                 receive = _again(body, receive)
             await self._app(scope, receive, send)
         except Problem as problem:
@@ -160,16 +161,21 @@ def check_headers(headers: Headers) -> None:
         raise Problem(415, "content-encoding", zh, en, headers={"Accept-Encoding": "identity"})
 
 
-async def _body_in_time(headers: Headers, receive: Receive) -> bytes:
+def _types(path: str) -> tuple[str, ...]:
+    """As what a body may be sent to `path`: JSON; where FHIR is spoken that is its own type, or plain JSON."""
+    return (FHIR_TYPE, _JSON) if speaks_fhir(path) else (_JSON,)
+
+
+async def _body_in_time(headers: Headers, receive: Receive, types: tuple[str, ...]) -> bytes:
     try:
         async with asyncio.timeout(SECONDS_TO_SEND):
-            return await _body(headers, receive)
+            return await _body(headers, receive, types)
     except TimeoutError:
         zh, en = "请求体发送太慢，请重发。", "The body came too slowly; send it again."
         raise Problem(408, "too-slow", zh, en, headers={"Connection": "close"}) from None
 
 
-async def _body(headers: Headers, receive: Receive) -> bytes:
+async def _body(headers: Headers, receive: Receive, types: tuple[str, ...]) -> bytes:
     declared = headers.get("content-length", "0")
     if not (declared.isascii() and declared.isdigit()) or int(declared) > BODY_BYTES:
         raise _too_large()
@@ -185,8 +191,8 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
             break
     if body:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Problem(415, "content-type", "请以 application/json 发送。", "Send application/json.")
+        if kind not in types:
+            raise Problem(415, "content-type", f"请以 {types[0]} 发送。", f"Send {types[0]}.")
         _check_json(bytes(body))
     return bytes(body)
 

@@ -1,4 +1,7 @@
-"""Answers to what went wrong: RFC 9457 problems in Chinese or English, saying what, where, and what to do."""
+"""Answers to what went wrong: RFC 9457 problems in Chinese or English, saying what, where, and what to do.
+
+At an address that speaks FHIR (R4) the same is said by an OperationOutcome, which holds our code, sentence and places.
+"""
 
 import logging
 import re
@@ -25,6 +28,9 @@ from doorstep.kit.vault import SubjectErased
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+FHIR_TYPE = "application/fhir+json"
+FHIR_PROBLEMS = "urn:doorstep:problem"
+"""The coding system of problem codes in an OperationOutcome."""
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
@@ -90,6 +96,13 @@ _TITLES: dict[int, tuple[str, str]] = {
     503: ("暂时无法服务", "Temporarily unavailable"),
 }
 
+_ISSUES = {
+    400: "structure", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 408: "timeout",
+    409: "conflict", 410: "deleted", 412: "conflict", 413: "too-long", 415: "not-supported", 422: "invalid",
+    428: "required", 429: "throttled", 431: "too-long", 500: "exception", 503: "transient",
+}  # fmt: skip
+"""The kind of issue (http://hl7.org/fhir/issue-type) by status."""
+
 _REASONS: dict[str, tuple[str, str]] = {
     "missing": ("缺少此项", "is missing"),
     "extra_forbidden": ("没有这个字段", "is not a known field"),
@@ -112,6 +125,7 @@ _REASONS: dict[str, tuple[str, str]] = {
 
 _MOST_FAULTS = 100
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_ELEMENT = re.compile(r"[A-Za-z]{1,64}|[0-9]{1,4}")
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -159,7 +173,36 @@ def answer(request: Request, problem: Problem) -> JSONResponse:
             {"pointer": fault.pointer, "detail": (fault.zh, fault.en)[place]} for fault in problem.faults
         ]
     headers = {"Content-Language": language, **(problem.headers or {})}
+    if speaks_fhir(request.scope["path"]):
+        outcome = _operation_outcome(problem, content)
+        return JSONResponse(outcome, problem.status, headers=headers, media_type=FHIR_TYPE)
     return JSONResponse(content, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def speaks_fhir(path: str) -> bool:
+    """Whether what is at `path` takes and answers FHIR, problems too."""
+    return path.endswith("/fhir")
+
+
+def _operation_outcome(problem: Problem, content: dict[str, Any]) -> dict[str, Any]:
+    """The OperationOutcome (FHIR R4) that says what the problem `content` does: an issue for each place, or one."""
+    details = {"coding": [{"system": FHIR_PROBLEMS, "code": problem.code}]}
+    kind = _ISSUES.get(problem.status, "processing")
+    issues = [
+        {"severity": "error", "code": kind, "details": details | {"text": fault["detail"]}, **_where(fault["pointer"])}
+        for fault in content.get("errors", ())
+    ]
+    whole = {"severity": "error", "code": kind, "details": details | {"text": content["detail"]}}
+    return {"resourceType": "OperationOutcome", "issue": issues or [whole]}
+
+
+def _where(place: str) -> dict[str, Any]:
+    """A pointer into the body as the FHIRPath of an element; one into address or headers as it is."""
+    parts = place.split("/")[1:]
+    if not all(_ELEMENT.fullmatch(part) for part in parts) or parts[:1] in (["path"], ["query"], ["header"]):
+        return {"diagnostics": place}
+    path = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).lstrip(".")
+    return {"expression": [path]} if path else {}
 
 
 def preferred_language(header: str) -> str:

@@ -24,6 +24,7 @@ from doorstep.gateway.domain.routes import BEHIND, outside, route
         ("requests", "referral"),
         ("requests/7/transitions", "referral"),
         ("departments/fire/requests", "referral"),
+        ("directories/current/route", "referral"),
         ("follow/7Q2M-7Q2M-7Q2M-7Q2M", "referral"),
         ("log/tile/entries/x001/067", "audit"),
         ("usage", "audit"),

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from doorstep.contracts.codes import Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
 from doorstep.contracts.facts import CATALOGUE, Fact, SubjectKind, Value
-from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.intake import Card, SafeContact, StatedFacts
 from doorstep.contracts.needs import NEED_TYPES, Need
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.keystore.app import local_table
@@ -54,7 +54,12 @@ class Desk:
     officer = staticmethod(officer)
 
     async def need(
-        self, need_type: str, *, follow_code: str | None = None, subject: UUID | None = None
+        self,
+        need_type: str,
+        *,
+        follow_code: str | None = None,
+        subject: UUID | None = None,
+        safe_contact: SafeContact | None = None,
     ) -> AssessedNeed:
         """A need as triage assesses it, its content sealed for its subject."""
         subject_id = subject or uuid4()
@@ -65,6 +70,7 @@ class Desk:
             address="和平里 5 号楼 301",
             document_number="110101194803070028",
             follow_code=follow_code,
+            safe_contact=safe_contact,
         )
         facts = tuple(
             Fact(

@@ -3,6 +3,7 @@
 Refusal
 ├── RequestUnknown            no such request, or not one the caller may know of
 ├── VersionStale              the caller saw an older version
+├── AboutAnother              the caller takes the request to be about somebody else
 ├── KeyRefused
 │   ├── KeyIdTaken            the key id belongs to another key
 │   ├── KeyWithdrawn          the key was taken back
@@ -29,11 +30,20 @@ Refusal
 │   ├── DepartmentUnknown
 │   ├── RejectedThere         the department rejected this need before
 │   └── ArbiterMustAssign     two rejections: the arbiter's turn
+├── DirectoryRefused
+│   ├── DirectoryInvalid      what would misroute, line by line
+│   ├── DirectoryUnknown      no such version, or none in force
+│   ├── DirectoryMisnamed     the file names another version than the address
+│   └── VersionTaken          the version is another file's
 └── RatingRefused
     ├── NotRatable            not answered yet, or taken back
     ├── RatedAlready
     └── WindowClosed          seven days have passed since closing
 """
+
+from collections.abc import Sequence
+
+from doorstep.referral.domain.directory import Flaw
 
 
 class Refusal(Exception):
@@ -51,6 +61,10 @@ class RequestUnknown(Refusal):
 
 class VersionStale(Refusal):
     """The task has changed since the version that the caller named."""
+
+
+class AboutAnother(Refusal):
+    """The request is not about whom the caller takes it to be."""
 
 
 class KeyRefused(Refusal):
@@ -151,6 +165,35 @@ class RejectedThere(RouteRefused):
 
 class ArbiterMustAssign(RouteRefused):
     """After two rejections only the arbiter assigns."""
+
+
+class DirectoryRefused(Refusal):
+    """A service directory is not taken, or not there."""
+
+
+class DirectoryInvalid(DirectoryRefused):
+    """The directory is malformed, or would route to where nobody is; `flaws` say what is wrong, and where."""
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        """At least one flaw."""
+        super().__init__()
+        self.flaws = tuple(flaws)
+
+    def __str__(self) -> str:
+        """One line for each flaw."""
+        return "\n".join(f"{flaw.where} {flaw.en}" for flaw in self.flaws)
+
+
+class DirectoryUnknown(DirectoryRefused):
+    """There is no such version of the directory, or none is in force."""
+
+
+class DirectoryMisnamed(DirectoryRefused):
+    """The file names another version than the address it is sent to."""
+
+
+class VersionTaken(DirectoryRefused):
+    """Another directory has this version; what was published is not changed."""
 
 
 class TooManyWait(Refusal):

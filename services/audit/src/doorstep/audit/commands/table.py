@@ -25,6 +25,8 @@ DEEDS: dict[str, str] = {
     Action.DECLARE_TIES: "申报利益关系", Action.WITHDRAW_KEY: "撤销公钥", Action.CHANGE_ENDPOINT: "变更推送地址",
     Action.READ_FEED_SETTINGS: "查看推送设置", Action.READ_FEED: "取走推送", Action.ACKNOWLEDGE_ERASURE: "确认删除",
     Action.LIST_UNERASED: "列出未确认删除", Action.SEE_FIGURES: "查看统计", Action.NAME_EXCLUSIONS: "指定回避人员",
+    Action.PUBLISH_DIRECTORY: "发布服务目录", Action.TRY_DIRECTORY: "试算服务目录",
+    Action.ACTIVATE_DIRECTORY: "启用服务目录", Action.EXPLAIN_ROUTE: "查看分派理由",
     Action.NAME_PROXY: "指定代理人",
     Action.DRAW_SIGN_IN_CODE: "生成登录码", Action.SIGN_IN: "居民登录",
     Action.LINK_ACCOUNT: "关联居民账户", Action.UNLINK_ACCOUNT: "解除居民账户关联",

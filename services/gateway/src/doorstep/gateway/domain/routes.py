@@ -17,6 +17,7 @@ _SERVICE_OF: dict[str, str] = {
     "rule-packs": "risk",
     "requests": "referral",
     "departments": "referral",
+    "directories": "referral",
     "follow": "referral",
     "log": "audit",
     "usage": "audit",

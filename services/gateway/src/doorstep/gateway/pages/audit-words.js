@@ -25,6 +25,8 @@ const actions = {
   "read-feed-settings": ["查看推送设置", "read feed settings"], "read-feed": ["取走推送", "read a feed"],
   "acknowledge-erasure": ["确认删除", "acknowledge an erasure"], "list-unerased": ["列出未确认删除", "list what is not erased"],
   "see-figures": ["查看统计", "see figures"],
+  "publish-directory": ["发布服务目录", "publish a directory"], "try-directory": ["试算服务目录", "try a directory"],
+  "activate-directory": ["启用服务目录", "activate a directory"], "explain-route": ["查看分派理由", "explain a route"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
 };

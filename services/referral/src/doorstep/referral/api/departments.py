@@ -107,7 +107,7 @@ async def list_requests(
     page = await reading.list_department_requests(
         session,
         vault=service.vault,
-        access=_access(service, principal, "list-requests", department, purpose),
+        access=access_of(service, principal, "list-requests", department, purpose),
         department=department,
         state=state,
         after=after,
@@ -129,7 +129,7 @@ async def read_request(
     session: SessionDep,
 ) -> DepartmentRequest:
     """One of the department's own requests with its history; its version is the ETag. The case is its `ref`."""
-    access = _access(service, principal, "read-request", department, why.purpose)
+    access = access_of(service, principal, "read-request", department, why.purpose)
     shown = await reading.read_department_request(
         session,
         vault=service.vault,
@@ -177,7 +177,7 @@ async def transition(
     return answer
 
 
-def _access(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:
+def access_of(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:
     """What policy lets a department do with its own requests, and see of them. Raises Forbidden."""
     thing = Resource("request", department=department)
     allowed = service.policy.authorize(principal, action, thing, purpose=purpose, case=CaseKind.REQUEST)

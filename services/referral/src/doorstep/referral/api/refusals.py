@@ -5,7 +5,7 @@ from collections import defaultdict
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from doorstep.kit.problems import Fault, Problem, respond
+from doorstep.kit.problems import Fault, Problem, respond, speaks_fhir
 from doorstep.referral import errors
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
@@ -15,6 +15,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "version-stale",
         "请求已有新版本，请重新读取后再试。",
         "The request has changed meanwhile; read it again, then decide.",
+    ),
+    errors.AboutAnother: (
+        409,
+        "about-another",
+        "该请求的服务对象不是所写的编号，请核对后再办理。",
+        "This request is not about the subject that was named; look again whose it is.",
     ),
     errors.KeyIdTaken: (
         409,
@@ -128,6 +134,25 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "已被退回 {rejections} 次，须由仲裁人指定部门。",
         "After {rejections} rejections only the arbiter assigns.",
     ),
+    errors.DirectoryInvalid: (
+        422,
+        "directory-invalid",
+        "服务目录有误，请按所列各处修改。",
+        "The directory is not usable; mend what is listed.",
+    ),
+    errors.DirectoryUnknown: (404, "directory-unknown", "没有这个版本的服务目录。", "There is no such directory."),
+    errors.DirectoryMisnamed: (
+        422,
+        "directory-misnamed",
+        "文件中的版本与地址中的版本不同。",
+        "The file names another version than the address.",
+    ),
+    errors.VersionTaken: (
+        409,
+        "version-taken",
+        "该版本已发布为另一份目录，请换一个版本号。",
+        "Another directory has this version; give it a new one.",
+    ),
     errors.NotRatable: (
         409,
         "not-ratable",
@@ -154,7 +179,13 @@ _POINTERS = {
     "outcome-missing": "/outcome",
     "department-unknown": "/department",
     "address-refused": "/url",
+    "directory-misnamed": "/directory/version",
 }
+_ELEMENTS = {
+    "reason-missing": "/statusReason",
+    "outcome-missing": "/output",
+    "about-another": "/for",
+}  # the same, in a Task
 
 
 def version_required() -> Problem:
@@ -169,6 +200,9 @@ async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
     status, code, zh, en = _ANSWERS[type(error)]
     facts = defaultdict(str, {name: str(fact) for name, fact in error.facts.items()})
     zh, en = zh.format_map(facts), en.format_map(facts)
-    faults = [Fault(_POINTERS[code], zh, en)] if code in _POINTERS else []
+    places = _ELEMENTS if speaks_fhir(request.scope["path"]) else _POINTERS
+    faults = [Fault(places[code], zh, en)] if code in places else []
+    if isinstance(error, errors.DirectoryInvalid):
+        faults = [Fault(flaw.where, flaw.zh, flaw.en) for flaw in error.flaws]
     refusal = True if isinstance(error, _CONDUCT) else None
     return await respond(request, Problem(status, code, zh, en, faults=faults, refusal=refusal))

@@ -73,10 +73,10 @@ def _row(line: tuple[Department | None, str | None], counts: Counts) -> Row:
     department, need_type = line
     hidden = need_type is None or guarded(NEED_TYPES[need_type])
     exact: dict[str, int] = {one.name: getattr(counts, one.name) for one in fields(counts)}
-    cells = {name: _told(count) if hidden else count for name, count in exact.items()}
+    cells = {name: told(count) if hidden else count for name, count in exact.items()}
     return Row(department, need_type, hidden, cells)
 
 
-def _told(count: int) -> int | None:
-    """What is told of a guarded count."""
+def told(count: int) -> int | None:
+    """What is told of a guarded count: steps of STEP from FEWEST on, and None below."""
     return None if count < FEWEST else count - count % STEP

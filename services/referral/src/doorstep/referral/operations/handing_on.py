@@ -1,6 +1,6 @@
 """Handing on: the station finds a department for a task that waits for one, or came back rejected."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from doorstep.referral.domain.routing import Assignment, hand_on
 from doorstep.referral.domain.states import Party
 from doorstep.referral.errors import NothingToRoute
 from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.offices import office_index, offices
 from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
 from doorstep.referral.operations.tasks import Moved, seen_by
 from doorstep.referral.queries import TaskRow
@@ -28,15 +29,15 @@ _HAND_ON = text(
     WITH handed AS (
         INSERT INTO task (
             task_id, request_id, sequence, department, ref, state, business_status, version, assigned, opened_at,
-            respond_by, complete_by, provisional
+            respond_by, complete_by, provisional, office_index
         )
         VALUES (
             :task_id, :request_id, :sequence, :department, :ref, 'requested', :business_status, :version, :assigned,
-            :opened_at, :respond_by, :complete_by, :provisional
+            :opened_at, :respond_by, :complete_by, :provisional, :office_index
         )
         ON CONFLICT (task_id) DO UPDATE SET department = excluded.department, ref = excluded.ref, state = 'requested',
             version = excluded.version, assigned = excluded.assigned, opened_at = excluded.opened_at,
-            respond_by = excluded.respond_by
+            respond_by = excluded.respond_by, office_index = excluded.office_index
         RETURNING task_id
     )
     INSERT INTO task_transition (task_id, version, from_state, to_state, at, party, person, detail)
@@ -78,7 +79,10 @@ async def hand_on_request(
         raise NothingToRoute(state=task.state.value)
     ring = await vault.ring([task.subject_id])
     opening = _opening(vault, ring, task, assignment, now)
-    await _write(session, ring, task, opening, assignment, access, route.note)
+    choosing = await offices(session, vault)
+    office = choosing.within(assignment.department, opening.content, task.station, now)
+    opening = replace(opening, office=office)
+    await _write(session, vault, ring, task, opening, assignment, access, route.note)
     _announce(session, vault, ring, task, opening, assignment)
     intents.record(session, ring, _intent(task, access), principal=access.principal)
     return Moved(request_id, opening.ref, TaskState.REQUESTED, task.version + 1, opening.business_status, None)
@@ -107,6 +111,7 @@ def _opening(vault: Vault, ring: KeyRing, task: TaskRow, assignment: Assignment,
 
 async def _write(
     session: AsyncSession,
+    vault: Vault,
     ring: KeyRing,
     task: TaskRow,
     opening: Opening,
@@ -130,6 +135,7 @@ async def _write(
             "respond_by": opening.due.response,
             "complete_by": opening.due.completion,
             "provisional": opening.due.provisional,
+            "office_index": office_index(vault, opening.office),
             "party": Party.STATION.value,
             "person": access.principal.subject,
             "detail": seal_detail(ring, task.subject_id, opening.task_id, version, Detail(note=note)),

@@ -19,8 +19,8 @@ from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
-from doorstep.referral.domain.routing import route
 from doorstep.referral.operations.counting import need_index
+from doorstep.referral.operations.offices import office_index, offices
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Opening:
     due: DueTimes
     business_status: BusinessStatus | None = None
     continues: UUID | None = None
+    office: UUID | None = None
 
     @property
     def state(self) -> TaskState:
@@ -66,11 +67,11 @@ _OPEN = """
             CAST(:safes AS boolean[]), CAST(:legal_bases AS text[]), CAST(:contents AS bytea[]),
             CAST(:departments AS text[]), CAST(:refs AS uuid[]), CAST(:states AS text[]), CAST(:statuses AS text[]),
             CAST(:respond_bys AS timestamptz[]), CAST(:complete_bys AS timestamptz[]), CAST(:provisionals AS boolean[]),
-            CAST(:need_indexes AS bytea[])
+            CAST(:need_indexes AS bytea[]), CAST(:office_indexes AS bytea[])
         ) AS r (
             request_id, task_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
             follow_index, confidential, safely_shown, legal_basis, content, department, ref, state, business_status,
-            respond_by, complete_by, provisional, need_index
+            respond_by, complete_by, provisional, need_index, office_index
         )
     ), opened AS (
         INSERT INTO request (
@@ -84,10 +85,10 @@ _OPEN = """
     ), tasks AS (
         INSERT INTO task (
             task_id, request_id, sequence, department, ref, state, business_status, version, opened_at, respond_by,
-            complete_by, provisional
+            complete_by, provisional, office_index
         )
         SELECT task_id, request_id, 1, department, ref, state, business_status, 1, opened_at, respond_by, complete_by,
-            provisional
+            provisional, office_index
         FROM rows JOIN opened USING (request_id)
     ), begun AS (
         INSERT INTO task_transition (task_id, version, from_state, to_state, at, party)
@@ -108,15 +109,15 @@ async def open_requests(
     needs = [need for need in needs if need.subject_id in ring]
     if not needs:
         return 0
-    openings = []
+    openings, choosing = [], await offices(session, vault)
     for need in needs:
         content = Content(
             need=ring.open(need.need, Need),
             card=ring.open(need.card, Card),
             facts=ring.open(need.facts, StatedFacts).facts,
         )
-        department = route(content.need.need_type)
-        openings.append(prepare(vault, origin, need.need_id, need.subject_id, content, department, now))
+        department, office = choosing.choose(content, origin.station, now)
+        openings.append(prepare(vault, origin, need.need_id, need.subject_id, content, department, now, office))
     return await write(session, vault=vault, ring=ring, openings=openings)
 
 
@@ -128,6 +129,7 @@ def prepare(
     content: Content,
     department: Department | None,
     now: datetime,
+    office: UUID | None = None,
 ) -> Opening:
     """A request for this need, with fresh ids, which tell neither time nor order, and its due times."""
     task_id = uuid4()
@@ -144,6 +146,7 @@ def prepare(
         ref=None if department is None else vault.pairwise(department, task_id),
         opened_at=now,
         due=due_times(now, on.response_hours, on.completion_days, calendar.worked),
+        office=office,
     )
 
 
@@ -189,6 +192,7 @@ def _columns(vault: Vault, ring: KeyRing, openings: Iterable[Opening]) -> dict[s
             "complete_bys": one.due.completion,
             "provisionals": one.due.provisional,
             "need_indexes": need_index(vault, one.origin.station, one.content.need.need_type),
+            "office_indexes": office_index(vault, one.office),
         }
         for name, value in row.items():
             columns.setdefault(name, []).append(value)

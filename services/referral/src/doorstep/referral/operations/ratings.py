@@ -15,6 +15,7 @@ from doorstep.referral import queries
 from doorstep.referral.columns import open_content, seal_rating
 from doorstep.referral.domain.deadlines import may_say_not_solved
 from doorstep.referral.errors import NotRatable, RatedAlready, RequestUnknown, WindowClosed
+from doorstep.referral.operations.offices import offices
 from doorstep.referral.operations.opening import Origin, prepare, write
 from doorstep.referral.queries import TaskRow
 
@@ -95,6 +96,8 @@ async def _reopen(session: AsyncSession, vault: Vault, ring: KeyRing, task: Task
     department = None if rejected else Department(task.department or "")
     content = open_content(ring, task.subject_id, task.request_id, task.content)
     origin = Origin(task.record_id, task.file_id, task.station)
-    opening = prepare(vault, origin, task.need_id, task.subject_id, content, department, now)
+    choosing = await offices(session, vault)
+    office = None if department is None else choosing.within(department, content, task.station, now)
+    opening = prepare(vault, origin, task.need_id, task.subject_id, content, department, now, office)
     linked = replace(opening, continues=task.request_id, business_status=BusinessStatus.REOPENED)
     return await write(session, vault=vault, ring=ring, openings=[linked])

@@ -24,7 +24,7 @@ from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_proposal, seal_detail, seal_proposal
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
-from doorstep.referral.errors import RequestUnknown, VersionStale
+from doorstep.referral.errors import AboutAnother, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.queries import TaskRow
 
@@ -48,7 +48,10 @@ _OWE = """
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the caller wants of a task, and the version that they saw."""
+    """What the caller wants of a task, and the version that they saw.
+
+    `about` is whom they take it to be about, by their department's own id, if they say so.
+    """
 
     to: TaskState
     version: int
@@ -56,6 +59,7 @@ class Wish:
     reason: Reason | None = None
     outcome: Outcome | None = None
     note: str | None = None
+    about: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,14 @@ async def transition_task(
     wish: Wish,
     now: datetime,
 ) -> Moved:
-    """A department's step with its task `ref`. Raises RequestUnknown, VersionStale or a TransitionRefused."""
+    """A department's step with its task `ref`.
+
+    Raises RequestUnknown, VersionStale, AboutAnother or a TransitionRefused.
+    """
     task = await queries.lock_department_task(session, department, ref)
     seen = await seen_by(session, vault, access, task, wish.version)
+    if wish.about is not None and wish.about != vault.pairwise(department, seen.subject_id):
+        raise AboutAnother
     return await _move(session, vault, access, Party.DEPARTMENT, seen, wish, now)
 
 
