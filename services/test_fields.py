@@ -290,7 +290,7 @@ def cards(subjects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_no_call_replaces_what_was_read(estate: Any) -> None:
-    """What is put or patched is one's own keys, endpoint, ties, exclusions, proxy and account; never a record."""
+    """What is put or patched is one's own keys, endpoint, ties, exclusions, proxy and account, and directories; never a record."""
     replacing = {
         path
         for name in SERVICES
@@ -300,5 +300,5 @@ def test_no_call_replaces_what_was_read(estate: Any) -> None:
     assert replacing == {
         "/api/departments/{department}/keys/{kid}", "/api/departments/{department}/endpoint", "/api/log/ties",
         "/api/exclusions", "/api/files/{file_id}/subjects/{subject_id}/exclusions", "/api/proxies",
-        "/api/resident/account", "/api/resident/exclusions",
+        "/api/resident/account", "/api/resident/exclusions", "/api/directories/{version}",
     }  # fmt: skip

@@ -120,10 +120,10 @@ def test_a_password_leaves_this_machine_over_tls_alone(address, protocol) -> Non
     assert protocol_at(address) == protocol
 
 
-def client(address: str, user: str, password: str | None = None) -> Broker:
-    """The broker as `user` sees it, by the settings of a service."""
+def client(address: str, ca: Path, user: str, password: str | None = None) -> Broker:
+    """The broker as `user` sees it over TLS, by the settings of a service."""
     secret = SecretStr(password or f"{user}-password")
-    settings = Settings.model_construct(kafka_security="SASL_PLAINTEXT", kafka_user=user, kafka_password=secret)
+    settings = Settings.model_construct(kafka_security="SASL_SSL", kafka_user=user, kafka_password=secret, kafka_ca=ca)
     return Broker(address, **settings.broker_security())
 
 
@@ -165,8 +165,9 @@ async def reads(broker: Broker, topic: str, group: str | None = None) -> list[An
 async def test_a_department_reads_its_own_feed_and_nothing_else_and_writes_nothing(tmp_path: Path) -> None:
     if reason := apache_kafka.missing():
         pytest.skip(reason)
-    async with apache_kafka.kafka_with_rights(tmp_path) as (address, _):
-        referral, fire = client(address, "referral"), client(address, "department-fire")
+    certificate, ca = apache_kafka.certify(tmp_path)
+    async with apache_kafka.kafka_with_rights(tmp_path / "kafka", certificate=certificate) as (address, _):
+        referral, fire = client(address, ca, "referral"), client(address, ca, "department-fire")
         await referral.ensure_topics("referral")
         for department in (Department.FIRE, Department.HEALTH):
             await writes(referral, feed_topic(department))
@@ -179,17 +180,31 @@ async def test_a_department_reads_its_own_feed_and_nothing_else_and_writes_nothi
         for group in ("department-health", "gateway"):
             with pytest.raises(GroupAuthorizationFailedError):
                 await reads(fire, "feed.fire", group)
-        await services_keep_to_their_own(address)
+        await services_keep_to_their_own(address, ca)
+        await nobody_is_taken_for_the_broker_or_talks_in_plain(address, tmp_path)
         for user, password in (("department-fire", "wrong"), ("nobody", "x")):
             with pytest.raises(KafkaError):
-                await reads(client(address, user, password), "feed.fire")
+                await reads(client(address, ca, user, password), "feed.fire")
         for one in (referral, fire):
             await one.close()
 
 
-async def services_keep_to_their_own(address: str) -> None:
+async def services_keep_to_their_own(address: str, ca: Path) -> None:
     for service in SERVICES:
         own = {right.name for right in rights()[service] if right.resource == TOPIC}
-        assert await hidden(client(address, service)) == {topic.name for topic in made_topics()} - own
+        assert await hidden(client(address, ca, service)) == {topic.name for topic in made_topics()} - own
     with pytest.raises(TopicAuthorizationFailedError):
-        await writes(client(address, "registry"), "intake.visits")
+        await writes(client(address, ca, "registry"), "intake.visits")
+
+
+async def nobody_is_taken_for_the_broker_or_talks_in_plain(address: str, folder: Path) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    _, other = apache_kafka.certify(elsewhere)
+    plain = Settings.model_construct(
+        kafka_security="SASL_PLAINTEXT", kafka_user="referral", kafka_password=SecretStr("referral-password")
+    )
+    for broker in (client(address, other, "referral"), Broker(address, **plain.broker_security())):
+        with pytest.raises(KafkaError):
+            await writes(broker, "feed.fire")
+        await broker.close()

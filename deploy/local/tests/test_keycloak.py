@@ -7,6 +7,7 @@ import html
 import json
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import uvicorn
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from sqlalchemy import text
 from yarl import URL
 
@@ -42,6 +45,34 @@ REDIRECT = "http://127.0.0.1:9/sign-in/callback"
 PASSWORD = "long enough for the realm"
 PORTAL_AGENCY = "national-portal"
 STAFF = {"role": "reviewer", "agency": "station", "station": "station-1"}
+LOGIN, SECOND_FACTOR, SET_UP = "kc-form-login", "kc-otp-login-form", "kc-totp-settings-form"
+STEP = 30
+"""Seconds for which a one-time password holds."""
+
+
+def form_on(page: str, name: str) -> str | None:
+    """Where Keycloak's form of this name is sent to, if it is on the page."""
+    found = re.search(rf'id="{name}"[^>]*action="([^"]+)"|action="([^"]+)"[^>]*id="{name}"', page)
+    return html.unescape(found[1] or found[2]) if found else None
+
+
+@dataclass
+class Device:
+    """What somebody shows one-time passwords with, each once."""
+
+    secret: str
+    shown: set[int] = field(default_factory=set)
+
+    def password(self) -> str:
+        step = int(time.time()) // STEP
+        free = next(one for one in (step, step + 1, step - 1) if one not in self.shown)
+        self.shown.add(free)
+        return TOTP(self.secret.encode(), 6, SHA1(), STEP).generate(free * STEP).decode()  # noqa: S303 - as apps do
+
+    def credential(self) -> dict[str, str]:
+        """The device as an administrator enters it."""
+        how = {"subType": "totp", "digits": 6, "counter": 0, "period": STEP, "algorithm": "HmacSHA1"}
+        return {"type": "otp", "secretData": json.dumps({"value": self.secret}), "credentialData": json.dumps(how)}
 
 
 @dataclass
@@ -51,6 +82,7 @@ class Realm:
     keycloak: Keycloak
     http: aiohttp.ClientSession
     secrets: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:
@@ -91,12 +123,14 @@ class Realm:
             self.secrets[name] = told["value"]
         return self.secrets[name]
 
-    async def new_user(self, name: str, **attributes: str) -> str:
-        """A user's id."""
-        user = {
-            "username": name, "enabled": True, "attributes": {key: [value] for key, value in attributes.items()},
-            "credentials": [{"type": "password", "value": PASSWORD, "temporary": False}],
-        }  # fmt: skip
+    async def new_user(self, name: str, *, device: bool = True, **attributes: str) -> str:
+        """A user's id; all but residents have a device for one-time passwords."""
+        credentials: list[dict[str, Any]] = [{"type": "password", "value": PASSWORD, "temporary": False}]
+        if device and attributes["role"] != Role.RESIDENT:
+            self.devices[name] = Device(secrets.token_urlsafe(24))
+            credentials.append(self.devices[name].credential())
+        said = {key: [value] for key, value in attributes.items()}
+        user = {"username": name, "enabled": True, "attributes": said, "credentials": credentials}
         place = await self.administer("POST", "/users", user)
         return str(place).rpartition("/")[2]
 
@@ -115,12 +149,16 @@ class Realm:
                         name: value for name, [value] in parse_qs(urlsplit(answer.headers["Location"]).query).items()
                     }
                 page = await answer.text()
-            action = html.unescape(re.search(r'id="kc-form-login"[^>]*action="([^"]+)"', page)[1])
             form = {"username": name, "password": password}
-            async with browser.post(action, data=form, allow_redirects=False) as answer:
-                if answer.status != 302:
-                    return {"error": "not signed in"}
-                code = parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
+            async with browser.post(form_on(page, LOGIN), data=form, allow_redirects=False) as answer:
+                where, page = answer.headers.get("Location"), await answer.text()
+            if where is None and (action := form_on(page, SECOND_FACTOR)) and name in self.devices:
+                form = {"otp": self.devices[name].password()}
+                async with browser.post(action, data=form, allow_redirects=False) as answer:
+                    where = answer.headers.get("Location")
+            if where is None:
+                return {"error": "not signed in"}
+            code = parse_qs(urlsplit(where).query)["code"][0]
         return await self.token(
             grant_type="authorization_code", code=code, redirect_uri=REDIRECT, code_verifier=verifier,
             client_id="doorstep-page", client_secret=await self.secret("doorstep-page"),
@@ -148,13 +186,16 @@ class FrontDoor:
     browser: aiohttp.ClientSession
     database: Database
 
-    async def sign_in(self, name: str) -> tuple[int, str]:
-        """Status and address where one is after signing in on Keycloak's own form."""
+    async def sign_in(self, name: str, device: Device | None = None) -> tuple[int, str]:
+        """Status and address where one is after signing in on Keycloak's own forms."""
         async with self.browser.get(f"{self.address}/sign-in?page=/audit") as form:
-            found = await form.text()
-        action = html.unescape(re.search(r'id="kc-form-login"[^>]*action="([^"]+)"', found)[1])
+            action = form_on(await form.text(), LOGIN)
         async with self.browser.post(action, data={"username": name, "password": PASSWORD}) as answer:
-            return answer.status, answer.url.path
+            status, path, page = answer.status, answer.url.path, await answer.text()
+        if device is not None:
+            async with self.browser.post(form_on(page, SECOND_FACTOR), data={"otp": device.password()}) as answer:
+                status, path = answer.status, answer.url.path
+        return status, path
 
     async def session(self) -> tuple[int, dict[str, Any], str]:
         """What a page is told of its reader, and its request token."""
@@ -197,7 +238,8 @@ async def test_the_front_door_signs_people_in_by_keycloaks_own_form_and_out_agai
     realm: Realm, front_door: FrontDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await realm.new_user("qian.reviewer", **STAFF)
-    assert await front_door.sign_in("qian.reviewer") == (200, "/audit")
+    device = realm.devices["qian.reviewer"]
+    assert await front_door.sign_in("qian.reviewer", device) == (200, "/audit")
     status, told, token = await front_door.session()
     assert (status, told) == (200, STAFF)
     monkeypatch.setattr("doorstep.gateway.api.front._RENEWED_BEFORE", 400.0)  # as if the tokens were about to expire
@@ -212,7 +254,10 @@ async def test_the_front_door_signs_people_in_by_keycloaks_own_form_and_out_agai
     async with front_door.browser.get(onward) as answer:
         assert (answer.status, str(answer.url)) == (200, f"{front_door.address}/")
     assert (await front_door.session())[0] == 401
-    assert await front_door.sign_in("qian.reviewer") == (200, "/audit")  # it asks for the password again
+    assert await front_door.sign_in("qian.reviewer", device) == (
+        200,
+        "/audit",
+    )  # it asks for the password again
 
 
 @pytest.mark.keycloak
@@ -253,6 +298,39 @@ async def test_whoever_signs_in_has_their_role_agency_and_station_and_nothing_mo
     claims = json.loads(base64.urlsafe_b64decode(tokens["access_token"].split(".")[1] + "=="))
     assert not {"name", "email", "preferred_username", "given_name", "realm_access"} & set(claims)
     assert claims["exp"] - claims["iat"] == 300
+
+
+@pytest.mark.keycloak
+async def test_whoever_is_no_resident_sets_up_a_second_factor_and_needs_it_from_then_on(realm: Realm) -> None:
+    await realm.new_user("feng.supervisor", device=False, **STAFF | {"role": "supervisor"})
+    asked = {
+        "client_id": "doorstep-page", "response_type": "code", "scope": "openid", "redirect_uri": REDIRECT,
+        "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(b"a proof").digest()).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }  # fmt: skip
+    jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(realm.keycloak.url))
+    async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+        async with browser.get(f"{realm.protocol}/auth", params=asked) as answer:
+            form = form_on(await answer.text(), LOGIN)
+        async with browser.post(form, data={"username": "feng.supervisor", "password": PASSWORD}) as answer:
+            page = await answer.text()
+        secret = re.search(r'name="totpSecret"[^>]*value="([^"]+)"', page)[1]
+        wrong = {"totp": "000000", "totpSecret": secret, "userLabel": ""}
+        async with browser.post(form_on(page, SET_UP), data=wrong, allow_redirects=False) as answer:
+            assert answer.status == 200
+            page = await answer.text()
+        device = Device(secret)
+        said = {"totp": device.password(), "totpSecret": secret, "userLabel": "phone"}
+        async with browser.post(form_on(page, SET_UP), data=said, allow_redirects=False) as answer:
+            assert answer.headers["Location"].startswith(REDIRECT)
+    assert (await realm.sign_in("feng.supervisor"))["error"] == "not signed in"  # by the password alone
+    realm.devices["feng.supervisor"] = Device("a device of somebody else's")
+    assert (await realm.sign_in("feng.supervisor"))["error"] == "not signed in"
+    realm.devices["feng.supervisor"] = device
+    tokens = await realm.sign_in("feng.supervisor")
+    assert (await realm.authenticator().verify(tokens["access_token"])).role is Role.SUPERVISOR
+    device.shown -= {max(device.shown)}
+    assert (await realm.sign_in("feng.supervisor"))["error"] == "not signed in"  # a one-time password is taken once
 
 
 @pytest.mark.keycloak

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import contextlib
+import datetime
+import ipaddress
 import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from doorstep.contracts.access import GROUP, TOPIC, Right, made_topics, rights
 from doorstep.local import jdk
@@ -29,6 +35,7 @@ SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;
 _OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
 _RESOURCES = {TOPIC: 2, GROUP: 3}
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
+_DAY = datetime.timedelta(days=1)
 
 
 def missing() -> str | None:
@@ -38,20 +45,26 @@ def missing() -> str | None:
 
 @contextlib.asynccontextmanager
 async def running_kafka(
-    data_dir: Path, port: int | None = None, *, users: Mapping[str, str] | None = None, clients: int | None = None
+    data_dir: Path,
+    port: int | None = None,
+    *,
+    users: Mapping[str, str] | None = None,
+    clients: int | None = None,
+    certificate: Path | None = None,
 ) -> AsyncIterator[str]:
     """Run one Apache Kafka node on 127.0.0.1 and yield its bootstrap address `host:port`.
 
     `data_dir` is made if absent and keeps the topics: a second start finds them. Without `port` a free one is taken.
     With `users` (name to password) whoever comes to that address is super user, as in docker-compose.yml; on the port
-    `clients` the users sign in by SCRAM-SHA-512 and may do what they are granted. They are made with `data_dir`.
+    `clients` the users sign in by SCRAM-SHA-512 and may do what they are granted, over TLS with a `certificate` (key
+    and chain in one file). They are made with `data_dir`.
     Leaving stops the node by SIGTERM and waits for it. Raises ProgramUnavailable.
     """
     folder = await jdk.fetched(PROGRAM, POM, "copy-dependencies")
     port = port or free_ports(1)[0]
     if _listening(f"127.0.0.1:{port}"):
         raise ProgramUnavailable(f"Port {port} is taken: Apache Kafka cannot listen there.")
-    properties = _write_properties(data_dir, port, clients)
+    properties = _write_properties(data_dir, port, clients, certificate)
     classpath = f"{folder}/*"
     if not (data_dir / "topics" / "meta.properties").exists():
         await _format(classpath, properties, users or {})
@@ -79,10 +92,11 @@ async def running_kafka(
 
 
 @contextlib.asynccontextmanager
-async def kafka_with_rights(data_dir: Path) -> AsyncIterator[tuple[str, Path]]:
+async def kafka_with_rights(data_dir: Path, *, certificate: Path | None = None) -> AsyncIterator[tuple[str, Path]]:
     """Run one node with all topics, users and rights of the tables, which knows no super user but on its own listener.
 
-    Yields the address at which users sign in, and a folder with the password of each in a file of their name.
+    Yields the address at which users sign in, over TLS with a `certificate`, and a folder with the password of
+    each in a file of their name.
     """
     [port] = free_ports(1)
     secrets = data_dir / "secrets"
@@ -90,7 +104,7 @@ async def kafka_with_rights(data_dir: Path) -> AsyncIterator[tuple[str, Path]]:
     users = {user: f"{user}-password" for user in rights()}
     for user, password in users.items():
         (secrets / user).write_text(f"{password}\n", encoding="utf-8")
-    async with running_kafka(data_dir, users=users, clients=port) as bootstrap:
+    async with running_kafka(data_dir, users=users, clients=port, certificate=certificate) as bootstrap:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
@@ -123,7 +137,22 @@ async def _format(classpath: str, properties: Path, users: Mapping[str, str]) ->
     await jdk.call(*tool, f"--cluster-id={cluster}", f"--config={properties}", *made)
 
 
-def _write_properties(data_dir: Path, port: int, clients: int | None) -> Path:
+def certify(folder: Path) -> tuple[Path, Path]:
+    """Make a key and its certificate for 127.0.0.1, valid for a day: the broker's file, and the one clients trust."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + _DAY)
+    certified = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    public = certified.public_bytes(serialization.Encoding.PEM)
+    plain = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    (folder / "broker.pem").write_bytes(private + public)
+    (folder / "trusted.pem").write_bytes(public)
+    return folder / "broker.pem", folder / "trusted.pem"
+
+
+def _write_properties(data_dir: Path, port: int, clients: int | None, certificate: Path | None) -> Path:
     data_dir.mkdir(parents=True, exist_ok=True)
     controller = free_ports(1)[0]
     lines = [
@@ -134,14 +163,20 @@ def _write_properties(data_dir: Path, port: int, clients: int | None) -> Path:
         f"log.dirs={data_dir / 'topics'}",
     ]
     if clients is not None:
+        protocol = "SASL_PLAINTEXT" if certificate is None else "SASL_SSL"
         lines += [
             f"listeners=PLAINTEXT://127.0.0.1:{port},CLIENTS://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{controller}",
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{port},CLIENTS://127.0.0.1:{clients}",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CLIENTS:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+            f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CLIENTS:{protocol},CONTROLLER:PLAINTEXT",
             "listener.name.clients.sasl.enabled.mechanisms=SCRAM-SHA-512",
             f"listener.name.clients.scram-sha-512.sasl.jaas.config={SCRAM_LOGIN}",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users=User:ANONYMOUS",
+        ]
+    if certificate is not None:
+        lines += [
+            "listener.name.clients.ssl.keystore.type=PEM",
+            f"listener.name.clients.ssl.keystore.location={certificate}",
         ]
     path = data_dir / "server.properties"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

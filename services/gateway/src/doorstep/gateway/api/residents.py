@@ -223,11 +223,10 @@ async def delete_account(request: Request, subject_id: KnownDep, session: Sessio
 
 @router.post("/api/resident/usage", response_model=None)
 @visible_to(Visibility.SUBJECT)
-async def see_own_usages(
-    body: OwnUsageBody, request: Request, subject_id: KnownDep, session: SessionDep, service: ServiceDep
-) -> Response:
+async def see_own_usages(body: OwnUsageBody, request: Request, subject_id: KnownDep, service: ServiceDep) -> Response:
     """Who used your data, of all records that mention you, as far as your codes tell; the look is logged."""
-    mentions = await queries.one_person(session, subject_id)
+    async with service.database.transaction() as session:
+        mentions = await queries.one_person(session, subject_id)
     first, *others = (service.vault.follow_code(one) for one in mentions)
     before = None if body.before is None else body.before.model_dump(mode="json")
     asked = {"code": first, "others": others, "before": before}
