@@ -4,14 +4,15 @@ import re
 from collections import Counter
 from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from doorstep.contracts.audit import AuditEntrySubmitted
-from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
+from doorstep.contracts.codes import DEPARTMENT_NAMES, Department, SaidBy
 from doorstep.contracts.envelope import Envelope
-from doorstep.contracts.facts import CATALOGUE, KIND_BUDGET, FactKind, Value
+from doorstep.contracts.facts import ATTESTS, CATALOGUE, KIND_BUDGET, FactKind, Value
 from doorstep.contracts.feeds import FEED_DAYS, FEEDS, Offer
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.contracts.never import NeverNamed
@@ -31,6 +32,16 @@ def test_the_catalogue_stays_within_its_budget_of_kinds() -> None:
     assert KIND_BUDGET == 12
     assert not over_budget(FactKind, used)
     assert used == {int(kind) for kind in FactKind}
+
+
+def test_who_may_attest_what_is_listed() -> None:
+    assert set(ATTESTS) == set(Department)
+    codes = [code for some in ATTESTS.values() for code in some]
+    assert len(codes) == len(set(codes))
+    assert all(SaidBy.DEPARTMENT in CATALOGUE[code].said_by for code in codes)
+    page = (Path(__file__).parents[2] / "docs" / "partners.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([a-z-]+) \| (none|`.+`) \|$", page, re.MULTILINE))
+    assert {name: set(re.findall("`([^`]+)`", row)) for name, row in rows.items()} == ATTESTS
 
 
 def test_a_thirteenth_kind_would_be_seen() -> None:

@@ -216,7 +216,7 @@ def test_what_somebody_worded_about_a_person_is_on_no_topic() -> None:
     worded = {"name", "document_number", "phone", "address", "description", "place", "follow_code", "number", "cover"}
     codes_of_ours = {
         "code", "value", "need_type", "rule", "document_kind", "business_status", "reason", "outcome", "legal_basis",
-        "channel", "hours_from", "hours_to", "asks_for", "barred", "scopes",
+        "channel", "hours_from", "hours_to", "asks_for", "barred", "scopes", "attested_by",
     }  # fmt: skip
     of_the_log = set(AuditDetail.model_fields)
     assert worded <= told <= worded | codes_of_ours | of_the_log

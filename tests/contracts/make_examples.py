@@ -35,6 +35,7 @@ from doorstep.contracts.feeds import Offer, OfferedFact, RequestOffered, Request
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
 from doorstep.contracts.needs import FactUsed, Need
 from doorstep.contracts.referral import (
+    FactsAttested,
     Rating,
     RequestOpened,
     RequestRated,
@@ -180,6 +181,9 @@ def of_the_request() -> list[Event]:
         complete_by=AT + timedelta(days=11),
     )
     detail = TransitionDetail(department=DEPARTMENT, outcome=Outcome.ADVICE_GIVEN)
+    attested = fact("benefits.minimum-living", True, SaidBy.DEPARTMENT).model_copy(
+        update={"attested_by": Department.CIVIL_AFFAIRS}
+    )
     return [
         RequestOpened(
             **common,
@@ -198,6 +202,9 @@ def of_the_request() -> list[Event]:
             detail=RING.seal(WOMAN, detail),
         ),
         RequestRated(**common, rated_at=AT + timedelta(days=4), rating=RING.seal(WOMAN, Rating(solved=True, stars=5))),
+        FactsAttested(
+            **common, attested_at=AT + timedelta(days=3), facts=RING.seal(WOMAN, StatedFacts(facts=(attested,)))
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import LegalBasis, SaidBy
+from doorstep.contracts.codes import Coded, Department, LegalBasis, SaidBy
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.never import refuse_forbidden
 
@@ -59,7 +59,7 @@ FactValue = bool | int | str
 
 
 class Fact(Contract):
-    """One fact: a code of the catalogue, its value and where it comes from."""
+    """One fact: a code of the catalogue, its value and where it comes from; `attested_by` which department, if one."""
 
     fact_id: UUID
     code: str
@@ -68,6 +68,7 @@ class Fact(Contract):
     legal_basis: LegalBasis
     since: AwareDatetime
     until: AwareDatetime | None = None
+    attested_by: Coded[Department] | None = None
 
 
 @dataclass(frozen=True)
@@ -206,3 +207,19 @@ ASKED_ALONE = "contact.asked-alone"
 SEALING = frozenset({"contact.sealed-address", "dwelling.sealed-address"})
 """The facts, of a person or a dwelling, by which an address stays at its station."""
 CATALOGUE: dict[str, FactType] = {entry.code: entry for entry in _TYPES}
+ATTESTS: dict[Department, frozenset[str]] = {
+    Department.CIVIL_AFFAIRS: frozenset(
+        {"benefits.minimum-living", "together.family-purse", "income.monthly-per-head", "health.disability"}
+    ),
+    Department.HEALTH: frozenset({"health.chronic-illness"}),
+    Department.JUSTICE: frozenset(),
+    Department.FIRE: frozenset(
+        {
+            "dwelling.gas-hose", "dwelling.gas-smell", "dwelling.wiring", "dwelling.e-bike-charging",
+            "place.e-bike-charging", "place.exit-blocked",
+        }
+    ),
+    Department.LABOUR: frozenset({"work.wages-unpaid", "work.seeking"}),
+    Department.HOUSING: frozenset({"dwelling.structure", "dwelling.heating"}),
+}  # fmt: skip
+"""Which facts each department may attest: those that its own office decides or inspects."""

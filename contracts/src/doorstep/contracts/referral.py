@@ -1,4 +1,4 @@
-"""What referral publishes: requests opened, tasks moved from state to state, requests rated."""
+"""What referral publishes: requests opened, tasks moved from state to state, requests rated, facts attested."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -7,6 +7,7 @@ from pydantic import AwareDatetime
 
 from doorstep.contracts.codes import BusinessStatus, Coded, Department, Outcome, Reason, TaskState, Urgency
 from doorstep.contracts.envelope import Contract, Event
+from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.sealed import Sealed
 
 
@@ -82,3 +83,16 @@ class RequestRated(Event):
     subject_id: UUID
     rated_at: AwareDatetime
     rating: Sealed[Rating]
+
+
+class FactsAttested(Event):
+    """The department that completed a request stated facts about its subject, on its own authority."""
+
+    event_type: ClassVar[str] = "referral.facts-attested.v1"
+
+    request_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    attested_at: AwareDatetime
+    facts: Sealed[StatedFacts]

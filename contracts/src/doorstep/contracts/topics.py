@@ -8,7 +8,7 @@ from doorstep.contracts.envelope import Event
 from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.never import refuse_names
-from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
+from doorstep.contracts.referral import FactsAttested, RequestOpened, RequestRated, TaskTransitioned
 from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, ProxyNamed, SubjectErased
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 
@@ -88,6 +88,7 @@ _TOPICS = (
     ),
     Topic("risk.needs", "file", (NeedsAssessed, NeedDecided), "risk", ("referral", "gateway")),
     Topic("referral.tasks", "file", (RequestOpened, TaskTransitioned, RequestRated), "referral", ("gateway",)),
+    Topic("referral.attestations", "file", (FactsAttested,), "referral", ("registry",), partitions=1),
     *(
         Topic(
             feed_topic(department),

@@ -9,7 +9,7 @@ import pytest
 
 from doorstep.contracts.codes import LegalBasis, SaidBy
 from doorstep.contracts.facts import SubjectKind
-from doorstep.contracts.intake import Card, StatedFacts
+from doorstep.contracts.intake import Card, StatedFacts, VisitRecorded
 from doorstep.kit.db import is_conflict
 from doorstep.kit.testing import golden, hold_golden_keys
 from doorstep.registry.consumers import handlers
@@ -147,7 +147,7 @@ async def test_a_record_of_erased_subjects_alone_leaves_nothing(files, person) -
 async def test_the_golden_message_is_taken_by_the_handler(files) -> None:
     hold_golden_keys(files.desk.vault)
     received = golden("intake.visit-recorded.v1").received
-    (handle,) = handlers(files.desk.vault).values()
+    handle = handlers(files.desk.vault)[VisitRecorded]
     async with files.desk.database.transaction() as session:
         await handle(session, received)
     assert len(await files.published(received.event.file_id)) == 1

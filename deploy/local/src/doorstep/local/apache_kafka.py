@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -35,6 +35,7 @@ SCRAM_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;
 _OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8}
 _RESOURCES = {TOPIC: 2, GROUP: 3}
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
+_CHAIN = "-----BEGIN CERTIFICATE-----"
 _DAY = datetime.timedelta(days=1)
 
 
@@ -176,11 +177,18 @@ def _write_properties(data_dir: Path, port: int, clients: int | None, certificat
     if certificate is not None:
         lines += [
             "listener.name.clients.ssl.keystore.type=PEM",
-            f"listener.name.clients.ssl.keystore.location={certificate}",
+            *_in_lines(certificate.read_text(encoding="utf-8")),
         ]
     path = data_dir / "server.properties"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def _in_lines(pem: str) -> Iterator[str]:
+    """A key and its chain as settings of the broker's."""
+    end = pem.index(_CHAIN)
+    for name, part in (("key", pem[:end]), ("certificate.chain", pem[end:])):
+        yield f"listener.name.clients.ssl.keystore.{name}={part.strip()}".replace("\n", "\\n")
 
 
 async def _answering(bootstrap: str, process: asyncio.subprocess.Process, log: Path) -> None:

@@ -23,6 +23,7 @@ Refusal
 │   ├── OutcomeMissing
 │   ├── StatusContradicts     state and business status exclude each other
 │   ├── AssignmentBinds       an assigned task cannot be rejected
+│   ├── AttestationRefused    the department may not attest this, or not with this step
 │   ├── OtherSideMustConfirm  who proposed a cancellation cannot confirm it
 │   └── SecondPersonMustConfirm
 ├── RouteRefused
@@ -137,6 +138,15 @@ class StatusContradicts(TransitionRefused):
 
 class AssignmentBinds(TransitionRefused):
     """The arbiter assigned this task; it cannot be rejected."""
+
+
+class AttestationRefused(TransitionRefused):
+    """What is attested is not for the department to attest, or not with this step; `flaws` say what, and where."""
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        """At least one flaw."""
+        super().__init__()
+        self.flaws = tuple(flaws)
 
 
 class OtherSideMustConfirm(TransitionRefused):

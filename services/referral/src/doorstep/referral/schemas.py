@@ -20,6 +20,7 @@ from pydantic import (
 
 from doorstep.contracts.codes import BusinessStatus, Department, LegalBasis, Outcome, Reason, TaskState
 from doorstep.contracts.feeds import Offer
+from doorstep.referral.domain.attesting import Attested
 from doorstep.referral.domain.deadlines import Late
 from doorstep.referral.domain.keys import KeyState, WithdrawnFor
 from doorstep.referral.domain.states import Party
@@ -57,8 +58,21 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class AttestedBody(Body):
+    """A fact that the department attests of the request's subject."""
+
+    code: Annotated[str, Field(max_length=80, pattern=r"^[a-z-]+\.[a-z-]+$")]
+    value: StrictBool | StrictInt | Annotated[str, Field(max_length=80, pattern=r"^[a-z-]+$")]
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+    def attested(self) -> Attested:
+        """The same, for the domain."""
+        return Attested(self.code, self.value, self.since, self.until)
+
+
 class TransitionBody(Body):
-    """A department's step with its task."""
+    """A department's step with its task; with completion go the facts that it attests."""
 
     id: UUID7
     to: TaskState
@@ -66,6 +80,7 @@ class TransitionBody(Body):
     reason: Reason | None = None
     outcome: Outcome | None = None
     note: Text | None = None
+    attests: Annotated[tuple[AttestedBody, ...], Field(max_length=10)] = ()
 
 
 class StationTransitionBody(Body):

@@ -6,13 +6,24 @@ from uuid import UUID
 
 from pydantic import UUID7, AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from doorstep.contracts.codes import BreakGlassFinding, BreakGlassReason, LegalBasis, ProxyScope, SaidBy
+from doorstep.contracts.codes import (
+    BreakGlassFinding,
+    BreakGlassReason,
+    Coded,
+    Department,
+    LegalBasis,
+    ProxyScope,
+    SaidBy,
+)
 from doorstep.contracts.facts import FactValue, SubjectKind
 from doorstep.contracts.intake import SafeContact
 
 
 class ProvenFact(BaseModel):
-    """A fact and where it comes from: who said it in which record, on which basis, until when it may be held."""
+    """A fact and where it comes from: who said it in which record, on which basis, until when it may be held.
+
+    What a department said, `attested_by`, is of the record from which its request came.
+    """
 
     fact_id: UUID
     code: str
@@ -23,6 +34,7 @@ class ProvenFact(BaseModel):
     record_id: UUID
     file_version: int
     refresh_by: datetime
+    attested_by: Coded[Department] | None = None
 
 
 class FileSubject(BaseModel):

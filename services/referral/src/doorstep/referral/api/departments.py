@@ -168,13 +168,25 @@ async def transition(
             access=Access(principal, policies=allowed.policies),
             department=department,
             ref=ref,
-            wish=Wish(body.to, version_seen(if_match), body.business_status, body.reason, body.outcome, body.note),
+            wish=_wish(body, version_seen(if_match)),
             now=datetime.now(UTC),
         )
         answer = views.transition_answer(moved)
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     response.headers["ETag"] = etag(answer.version)
     return answer
+
+
+def _wish(body: TransitionBody, version: int) -> Wish:
+    return Wish(
+        body.to,
+        version,
+        body.business_status,
+        body.reason,
+        body.outcome,
+        body.note,
+        attests=tuple(one.attested() for one in body.attests),
+    )
 
 
 def access_of(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:

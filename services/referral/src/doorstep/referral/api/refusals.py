@@ -103,6 +103,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "该请求由仲裁人指定，不能退回。",
         "The arbiter assigned this request; it cannot be rejected.",
     ),
+    errors.AttestationRefused: (
+        422,
+        "attestation-refused",
+        "核验的事实有误，请按所列各处修改。",
+        "What is attested cannot be taken; mend what is listed.",
+    ),
     errors.OtherSideMustConfirm: (
         409,
         "other-side-must-confirm",
@@ -202,7 +208,7 @@ async def answer_refusal(request: Request, error: Exception) -> JSONResponse:
     zh, en = zh.format_map(facts), en.format_map(facts)
     places = _ELEMENTS if speaks_fhir(request.scope["path"]) else _POINTERS
     faults = [Fault(places[code], zh, en)] if code in places else []
-    if isinstance(error, errors.DirectoryInvalid):
+    if isinstance(error, errors.DirectoryInvalid | errors.AttestationRefused):
         faults = [Fault(flaw.where, flaw.zh, flaw.en) for flaw in error.flaws]
     refusal = True if isinstance(error, _CONDUCT) else None
     return await respond(request, Problem(status, code, zh, en, faults=faults, refusal=refusal))

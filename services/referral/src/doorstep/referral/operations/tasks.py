@@ -22,10 +22,12 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.domain.attesting import Attested
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import AboutAnother, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
+from doorstep.referral.operations.attesting import attest
 from doorstep.referral.queries import TaskRow
 
 TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
@@ -60,6 +62,7 @@ class Wish:
     outcome: Outcome | None = None
     note: str | None = None
     about: UUID | None = None
+    attests: tuple[Attested, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ async def _move(
     )
     step = Step(wish.to, party, access.principal.subject, wish.reason, wish.outcome, wish.business_status)
     after = decide(before, step)
+    attest(session, ring, task, after.state, wish.attests, now)
     await _write(session, ring, task, step, after, wish.note, now)
     if task.department is not None and task.ref is not None:
         _publish(session, ring, task, step, after, now)

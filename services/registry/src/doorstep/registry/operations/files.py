@@ -44,6 +44,11 @@ class Opened:
     facts: tuple[Fact, ...]
 
     @property
+    def subject_id(self) -> UUID:
+        """Whose key seals it."""
+        return self.subject.subject_id
+
+    @property
     def paper(self) -> str | None:
         """Kind and number of the person's paper, if one was shown."""
         return paper_of(self.subject.kind, self.card)
@@ -84,7 +89,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
             for one in opened
         ],
     )
-    facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
+    facts = [fact_row(ring, one.subject_id, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
     await _repeat_exclusions(session, recorded.file_id, persons)
     outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
@@ -164,10 +169,11 @@ def _encrypt_card(ring: KeyRing, subject_id: UUID, card: Card) -> bytes:
     return ring.encrypt(subject_id, f"subject.card:{subject_id}", card.model_dump_json(exclude_none=True).encode())
 
 
-def _fact(ring: KeyRing, one: Opened, fact: Fact, record_id: UUID, version: int) -> FactRow:
+def fact_row(ring: KeyRing, subject_id: UUID, fact: Fact, record_id: UUID, version: int) -> FactRow:
+    """A fact of a subject as the file keeps it, encrypted."""
     content = fact.model_dump_json(exclude_none=True).encode()
-    blob = ring.encrypt(one.subject.subject_id, f"fact.content:{fact.fact_id}", content)
-    return FactRow(fact.fact_id, one.subject.subject_id, record_id, version, refresh_by(fact), blob)
+    blob = ring.encrypt(subject_id, f"fact.content:{fact.fact_id}", content)
+    return FactRow(fact.fact_id, subject_id, record_id, version, refresh_by(fact), blob)
 
 
 def _event(recorded: VisitRecorded, opened: list[Opened], version: int, persons: dict[UUID, UUID]) -> FactsAsserted:
