@@ -73,6 +73,7 @@ class CaseKind(StrEnum):
     REQUEST = "request"
     INQUIRY = "inquiry"
     BREAK_GLASS = "break-glass"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,11 @@ class Why:
 @dataclass(frozen=True)
 class Resource:
     """What is to be done something to. `own_record` says that the caller took the record at hand, `duty` which of the
-    three they had on it before, `proposer` that they proposed what is to be decided."""
+    three they had on it before, `proposer` that they proposed what is to be decided.
+
+    Of a care plan `team` says that they are of its team, `panel` that they are named to decide on the proposal at hand
+    for the agency `department`, `decider` that they had a part in what somebody independent decides; `contested` that
+    the person's word against it waits for its answer."""
 
     kind: str
     department: str | None = None
@@ -105,6 +110,10 @@ class Resource:
     sensitive: bool | None = None
     duty: str | None = None
     proposer: bool | None = None
+    team: bool | None = None
+    panel: bool | None = None
+    decider: bool | None = None
+    contested: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +331,10 @@ def _question(principal: Principal, action: str, resource: Resource, context: Co
         "ownRecord": resource.own_record,
         "duty": resource.duty,
         "proposer": resource.proposer,
+        "team": resource.team,
+        "panel": resource.panel,
+        "decider": resource.decider,
+        "contested": resource.contested,
     }
     why = {"purpose": context.purpose, "case": context.case, "legalBasis": context.legal_basis}
     user, thing = {"type": "User", "id": principal.subject}, {"type": "Resource", "id": resource.kind}

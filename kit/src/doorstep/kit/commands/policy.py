@@ -68,7 +68,7 @@ def explain(
         bool | None, typer.Option("--own-record/--others-record", help="Whether the caller took the record 本人采集.")
     ] = None,
     case: Annotated[
-        str | None, typer.Option(help="What the case is to it: record, file, request, inquiry, break-glass 事项.")
+        str | None, typer.Option(help="What the case is to it: record, file, request, inquiry, break-glass, plan 事项.")
     ] = None,
     fact: Annotated[str | None, typer.Option(help="Of which kind the fact is, such as health 数据类别.")] = None,
     duty: Annotated[
@@ -76,6 +76,18 @@ def explain(
     ] = None,
     proposer: Annotated[
         bool | None, typer.Option("--proposer/--not-proposer", help="Whether the caller proposed it 本人提出.")
+    ] = None,
+    team: Annotated[
+        bool | None, typer.Option("--team/--not-of-team", help="Whether the caller is of the plan's team 计划成员.")
+    ] = None,
+    panel: Annotated[
+        bool | None, typer.Option("--panel/--not-on-panel", help="Whether the caller is named to decide 审议成员.")
+    ] = None,
+    decider: Annotated[
+        bool | None, typer.Option("--decider/--no-part", help="Whether the caller had a part before 曾参与.")
+    ] = None,
+    contested: Annotated[
+        bool | None, typer.Option("--contested/--not-contested", help="Whether the person contests it 本人有异议.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -92,6 +104,8 @@ def explain(
       doorstep policy explain --as supervisor@station --read file --purpose emergency --case break-glass
 
       doorstep policy explain --as reviewer@police --do break-glass
+
+      doorstep policy explain --as officer@health --read plan --purpose service --case plan --team
     """
     policy = Policy()
     action, principal, why = _action(policy, read, do), _principal(caller), _why(purpose, case)
@@ -102,6 +116,10 @@ def explain(
         fact_kind=_one_of(FactName, fact, "fact"),
         duty=_one_of(Role, duty, "duty"),
         proposer=proposer,
+        team=team,
+        panel=panel,
+        decider=decider,
+        contested=contested,
     )
     said = policy.explain(principal, action, thing, **vars(why))
     permitted = _permitted(policy, principal, action, thing, why)
