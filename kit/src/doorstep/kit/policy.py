@@ -96,11 +96,8 @@ class Why:
 @dataclass(frozen=True)
 class Resource:
     """What is to be done something to. `own_record` says that the caller took the record at hand, `duty` which of the
-    three they had on it before, `proposer` that they proposed what is to be decided.
-
-    Of a care plan `team` says that they are of its team, `panel` that they are named to decide on the proposal at hand
-    for the agency `department`, `decider` that they had a part in what somebody independent decides; `contested` that
-    the person's word against it waits for its answer."""
+    three they had on it before, `proposer` that they proposed what is to be decided. Of a care plan `team` and `panel`
+    say that they are named there, `decider` that they had a part; `contested` that the person's word waits."""
 
     kind: str
     department: str | None = None
@@ -200,9 +197,8 @@ class Policy:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
         self.digest = hashlib.sha256(source.encode()).hexdigest()
         self._policies = cedarpy.PolicySet.from_str(source)
-        self._written: list[dict[str, Any]] = list(
-            json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"].values()
-        )
+        written = json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"]
+        self._written: list[dict[str, Any]] = list(written.values())
         self._schema = cedarpy.Schema.from_str(schema)
         self._decide = lru_cache(_REMEMBERED)(self._ask)
 

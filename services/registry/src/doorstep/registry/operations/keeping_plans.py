@@ -153,13 +153,13 @@ async def list_duties(session: AsyncSession, acting: Acting) -> list[Duty]:
 
 
 def owed_to(plan: Plan, met: list[tuple[UUID, UUID, Held]], me: UUID, now: datetime, *, answers: bool) -> list[Duty]:
-    """What somebody owes a plan at `now`; `answers` says that they may answer contests of it. Nothing once it is over."""
+    """What somebody owes a plan at `now`, nothing once it is over; `answers` says that they may answer its contests."""
     course = plan.course(now)
     if course.standing is Standing.OVER:
         return []
     if plan.contested_at is not None:
-        due = plan.contested_at + ANSWER_WITHIN
-        return [Duty(Owed.ANSWER, plan.plan_id, due)] if answers and me not in plan.parts() else []
+        by = plan.contested_at + ANSWER_WITHIN
+        return [Duty(Owed.ANSWER, plan.plan_id, by)] if answers and me not in plan.parts() else []
     found = []
     waiting = plan.waiting(now)
     seat = waiting.seat(me) if waiting else None

@@ -229,7 +229,7 @@ async def lock_person(session: AsyncSession, person_id: UUID) -> list[UUID]:
 async def end_plans(
     session: AsyncSession, subjects: Collection[UUID], persons: Collection[UUID], now: datetime
 ) -> list[tuple[UUID, UUID]]:
-    """End all plans of these mentions and persons, at once and for good; plan and subject of each that had not ended."""
+    """End all plans of these mentions and persons for good; plan and subject of each that had not ended."""
     await run(session, _LOCK_PERSONS, {"persons": sorted(persons)})
     values = {"subjects": sorted(subjects), "persons": sorted(persons), "now": now}
     return [(row["plan_id"], row["subject_id"]) for row in await run(session, _END_OF, values)]

@@ -1,7 +1,7 @@
 """Care plans are proposed by somebody who is named, and decided by others: a panel, or an independent reviewer.
 
-Invariants: the proposer never decides; a panel is the station, the department that answers for the cause and one that is
-neither; one no is a no; nothing is proposed without the person's consent, or on a fact that was known before.
+Invariants: the proposer never decides; a panel is the station, the department that answers for the cause and one that
+is neither; one no is a no; nothing is proposed without the person's consent, or on a fact that was known before.
 """
 
 from collections.abc import Sequence
@@ -212,7 +212,8 @@ async def _insert(
 async def propose_step(session: AsyncSession, acting: Acting, plan_id: UUID, going: Going) -> None:
     """Propose, as one of the team, that a plan be renewed, change its level, or be left.
 
-    Raises Forbidden, PlanContested, PlanOver, ProposalWaits, LevelWrong, FactUnfit, FactNotNewer, PanelWrong, TeamWrong.
+    Raises Forbidden, PlanContested, PlanOver, ProposalWaits, LevelWrong, FactUnfit, FactNotNewer, PanelWrong,
+    TeamWrong.
     """
     reached = await reach_as_team(session, acting, Action.PROPOSE_PLAN, plan_id)
     plan, course = reached.plan, reached.plan.course(acting.now)
