@@ -1,7 +1,7 @@
 """A care plan is proposed by one, decided by three others, read by its team alone, and over when nobody renews it."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +13,7 @@ from doorstep.contracts.codes import Role, SaidBy
 from doorstep.contracts.facts import SubjectKind
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
+from doorstep.registry.operations.plan_rows import delete_old
 
 STATION = "station-7"
 PANEL = (("reviewer-2", "station"), ("officer-3", "health"), ("officer-1", "fire"))
@@ -206,9 +207,9 @@ async def test_a_plan_is_proposed_by_one_decided_by_three_and_read_by_its_team_w
 async def test_nobody_but_the_team_reads_it_and_a_plan_that_is_not_there_is_answered_alike(case: Case) -> None:
     await case.entered()
     for who in NOT_OF_THE_TEAM + tuple(one for one in GUESTS if one.startswith("team-")):
-        for purpose in ("service", "emergency", "triage", "follow-up"):
-            answer, nothing = await case.read(who, purpose), await case.read(who, purpose, plan=uuid4())
-            assert (answer.status, answer.raw) == (403, nothing.raw), (who, purpose)
+        answer, nothing = await case.read(who), await case.read(who, plan=uuid4())
+        assert (answer.status, answer.raw) == (403, nothing.raw), who
+        assert (await case.read(who, "emergency")).status == 403, who
     for purpose in ("triage", "follow-up", "audit", "repair"):
         assert (await case.read("collector", purpose)).status == 403
     for who in (None, "nobody"):
@@ -442,3 +443,129 @@ async def test_the_plan_its_seats_and_the_entry_in_the_log_are_one_transaction(c
     assert all(one == other for one, other in pairwise(found))
     assert await case.desk.value(entries, at=found[0]) == 1
     assert [one["outcome"] for one in await case.logged("propose-plan")] == ["done"]
+
+
+async def test_a_meeting_counts_when_a_second_member_confirms_it(case: Case) -> None:
+    await case.entered()
+    meeting, at = uuid7(), datetime.now(UTC)
+    before = {one["kind"]: one["due"] for one in await case.duties("collector")}
+    body = {"id": str(meeting), "meeting": "contact", "at": at.isoformat()}
+    path = f"/api/plans/{case.plan}/meetings"
+    for who in ("reviewer", "health", "supervisor", "police"):
+        assert (await case.ask("POST", path, who, body)).status == 403
+    assert [(await case.ask("POST", path, "collector", body)).status for _ in range(2)] == [201, 201]
+    assert {one["kind"]: one["due"] for one in await case.duties("collector")} == before  # it does not count yet
+    [owed] = [one for one in await case.duties("labour") if one["kind"] == "confirm"]
+    confirm = f"{path}/{owed['meeting_id']}/confirmation"
+    own = await case.ask("POST", confirm, "collector", {"id": str(uuid7())})
+    assert (own.status, code_of(own)) == (403, "second-member-must-confirm")
+    assert (await case.ask("POST", f"{path}/{uuid4()}/confirmation", "labour", {"id": str(uuid7())})).status == 404
+    assert (await case.ask("POST", confirm, "reviewer", {"id": str(uuid7())})).status == 403
+    for _ in range(2):
+        assert (await case.ask("POST", confirm, "labour", {"id": str(uuid7())})).body["state"] == "confirmed"
+    after = {one["kind"]: one["due"] for one in await case.duties("labour")}
+    assert datetime.fromisoformat(after["contact"]) == at + timedelta(days=7)
+    assert {kind for kind in before if before[kind] != after[kind]} == {"contact"}
+    assert [(one["meeting"], one["confirmed"]) for one in (await case.read()).body["meetings"]] == [("contact", True)]
+    for wrong in ({"at": (at + timedelta(days=1)).isoformat()}, {"at": "2020-01-01T00:00:00Z"}, {"meeting": "search"}):
+        assert (await case.ask("POST", path, "collector", body | {"id": str(uuid7())} | wrong)).status == 422
+
+
+async def test_duties_are_dates_without_names_or_levels_and_the_callers_own(case: Case) -> None:
+    await case.propose(level=1)
+    assert [(one["kind"], one["proposal_id"]) for one in await case.duties("health")] == [("decide", str(case.plan))]
+    await case.agreed()
+    assert await case.duties("health") == []
+    found = await case.duties("labour")
+    assert {one["kind"] for one in found} == {"contact", "case-conference", "assessment", "renew"}
+    assert {name for one in found for name in one} == {"kind", "plan_id", "due", "overdue"}
+    assert [one["overdue"] for one in found] == [False] * 4
+    await case.later(2)
+    assert {one["kind"] for one in await case.duties("labour") if one["overdue"]} == {
+        "contact", "case-conference", "assessment",
+    }  # fmt: skip
+    assert await case.duties("another-reviewer") == await case.duties("independent") == []
+    for who in ("supervisor", "police", "resident", "community-officer", "portal", "team-as-police"):
+        assert (await case.ask("GET", "/api/plans/duties", who)).status == 403
+    assert (await case.ask("GET", "/api/plans/duties", "labour", doorstep_purpose="triage")).status == 403
+    assert {one["actor"] for one in await case.logged("list-plan-duties")} == {"officer-3", "officer-4"}
+
+
+async def test_what_the_person_contests_is_for_safety_alone_until_somebody_without_a_part_answers(case: Case) -> None:
+    await case.entered()
+    newer = str(await case.newer())
+    proposal = uuid7()
+    assert (await case.step("renew", proposal=proposal, fact=newer)).status == 201
+    for _ in range(2):
+        assert (await case.by_code("contests")).raw == (await case.by_code("contests", "0000-0000")).raw
+    assert await case.desk.value("SELECT count(*) FROM plan_contest WHERE plan_id = :id", id=case.plan) == 1
+    body = {"id": str(uuid7()), "meeting": "contact", "at": datetime.now(UTC).isoformat()}
+    for answer in (
+        await case.read(), await case.step("leave"), await case.vote("health", proposal=proposal),
+        await case.ask("GET", f"/api/plan-proposals/{proposal}", "health"),
+        await case.ask("POST", f"/api/plans/{case.plan}/meetings", "collector", body),
+    ):  # fmt: skip
+        assert (answer.status, code_of(answer)) == (403, "plan-contested")
+    shown = await case.read("collector", "emergency")
+    assert (shown.status, shown.body["contested"]) == (200, True)
+    assert await case.duties("collector") == await case.duties("reviewer") == []  # the reviewer had proposed it
+    [owed] = await case.duties("independent")
+    contested_at = await case.desk.value("SELECT contested_at FROM plan_contest WHERE plan_id = :id", id=case.plan)
+    assert (owed["kind"], datetime.fromisoformat(owed["due"])) == ("answer-contest", contested_at + timedelta(days=15))
+    path, why = f"/api/plans/{case.plan}/contest", {"doorstep_purpose": "resident-request"}
+    for who in ("reviewer", "another-reviewer", "reviewer-elsewhere", "supervisor", "collector", "health", "police"):
+        assert (await case.ask("GET", path, who, **why)).status == 403, who
+        assert (await case.answer(who, stays=True)).status == 403, who
+    looked = await case.ask("GET", path, "independent", **why)
+    assert (looked.status, looked.body["grounds"], looked.body["step"]) == (200, ["need-is-serious"], "enter")
+    assert (await case.answer("independent", stays=True)).body["state"] == "stays"
+    assert (await case.answer("another-independent", stays=False)).status == 403  # nothing waits any more
+    assert (await case.read()).body["contested"] is False
+    await case.agreed(proposal)
+
+
+async def test_a_contest_that_is_upheld_ends_the_plan_and_one_unanswered_is_overdue(case: Case) -> None:
+    await case.entered()
+    await case.by_code("contests")
+    await case.later(16)
+    assert [one["overdue"] for one in await case.duties("independent")] == [True]
+    await case.later(-16)
+    assert (await case.answer("independent", stays=False)).body["state"] == "over"
+    assert (await case.read("collector", "emergency")).status == 410
+    assert [one["outcome"] for one in await case.logged("answer-plan-contest")] == ["ended"]
+    assert (await case.by_code("contests")).status == 202  # there is nothing to contest, and nobody is told
+    assert await case.duties("independent") == []
+
+
+async def test_level_cause_and_grounds_are_in_no_column_event_or_entry(case: Case) -> None:
+    """Of a whole life of a plan: rows in the clear, what is published, what the log is told."""
+    await case.entered(1)
+    await case.renewed()
+    await case.by_code("contests")
+    await case.answer("independent", stays=True)
+    told = await case.desk.logged(case.subject)
+    assert {"propose-plan", "decide-plan", "contest-plan", "answer-plan-contest"} <= {one["action"] for one in told}
+    hidden = ("chronic-illness-follow-up", "level", "need-is-serious", "cause-unresolved", "urgent")
+    assert [(word, one) for one in told for word in hidden if word in str(one)] == []
+    tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    for (table,) in await case.desk.rows(tables):
+        for (row,) in await case.desk.rows(f"SELECT CAST(t AS text) FROM {table} t"):  # noqa: S608
+            assert not [word for word in hidden if word in row and word != "level"], table
+    columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public'"
+    assert not {name for (name,) in await case.desk.rows(columns) if "level" in name or "cause" in name}
+    for table, key in (("plan_proposal", "plan_id"), ("plan_contest", "plan_id"), ("plan_seat", "proposal_id")):
+        query = f"SELECT DISTINCT length(content) FROM {table} WHERE {key} = :id"  # noqa: S608
+        assert len(await case.desk.rows(query, id=case.plan)) == 1  # filled up: a length tells nothing
+    types = "SELECT DISTINCT topic FROM outbox WHERE subject = :plan OR key = :plan"
+    assert await case.desk.rows(types, plan=case.plan) == []  # no topic ever hears of a plan
+
+
+async def test_what_is_over_for_a_year_is_deleted_and_what_is_in_force_is_not(case: Case) -> None:
+    await case.entered(3)
+    async with case.desk.database.transaction() as session:
+        await delete_old(session, now=datetime.now(UTC) + timedelta(days=80))
+    assert (await case.read()).status == 200
+    await case.later(366)
+    async with case.desk.database.transaction() as session:
+        await delete_old(session, now=datetime.now(UTC))
+    assert (await case.read()).status == 403
