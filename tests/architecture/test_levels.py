@@ -13,7 +13,7 @@ OWN = {"PlanBody", "StepBody", "PlanShown", "PlanProposalShown", "PlanContestSho
 NAMES = {"level", "Level", "levels", "care_level", "plan_level"}
 KNOWING = {
     "api/plan_bodies.py", "api/plans.py", "operations/contesting.py", "operations/files.py",
-    "operations/keeping_plans.py", "operations/plan_rows.py", "operations/planning.py",
+    "operations/keeping_plans.py", "operations/plan_access.py", "operations/plan_rows.py", "operations/planning.py",
 }  # fmt: skip
 
 

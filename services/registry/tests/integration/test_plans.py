@@ -529,10 +529,13 @@ async def test_a_contest_that_is_upheld_ends_the_plan_and_one_unanswered_is_over
     await case.by_code("contests")
     await case.later(16)
     assert [one["overdue"] for one in await case.duties("independent")] == [True]
-    await case.later(-16)
+    await case.later(50)  # it lapsed meanwhile, and what is over is shown to nobody
+    assert await case.duties("independent") == []
+    assert (await case.answer("independent", stays=True)).status == 403
+    await case.later(-66)
     assert (await case.answer("independent", stays=False)).body["state"] == "over"
     assert (await case.read("collector", "emergency")).status == 410
-    assert [one["outcome"] for one in await case.logged("answer-plan-contest")] == ["ended"]
+    assert [one["outcome"] for one in await case.logged("answer-plan-contest")] == ["refused:forbidden", "ended"]
     assert (await case.by_code("contests")).status == 202  # there is nothing to contest, and nobody is told
     assert await case.duties("independent") == []
 

@@ -17,6 +17,7 @@ from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import CaseKind, Decision, Forbidden, Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
+from doorstep.registry.domain.plans import Standing
 from doorstep.registry.errors import PlanContested
 from doorstep.registry.operations.files import STAFF
 from doorstep.registry.operations.plan_rows import Made, Plan, load, plan_of_proposal
@@ -121,10 +122,9 @@ async def reach_as_panel(session: AsyncSession, acting: Acting, action: Action, 
 
 
 async def reach_as_independent(session: AsyncSession, acting: Acting, action: Action, plan_id: UUID) -> Reached:
-    """A plan that is contested, for a reviewer of its station who had no part in it. Raises Forbidden, Problem."""
+    """A contested plan, for a reviewer of its station who had no part in it. Raises Forbidden, Problem."""
     found = await load(session, acting.vault, plan_id, now=acting.now, lock=True)
-    ours = found is not None and found[0].station == acting.principal.station
-    if found is None or not ours or found[0].contested_at is None or acting.me in found[0].excluded:
+    if found is None or not _waits_for(found[0], acting):
         acting.may(action, Resource("plan", decider=True))
         raise Forbidden(action)
     plan, ring = found
@@ -132,6 +132,12 @@ async def reach_as_independent(session: AsyncSession, acting: Acting, action: Ac
     decision = acting.may(action, thing)
     await _for_this(session, acting, plan.plan_id)
     return Reached(plan, ring, decision)
+
+
+def _waits_for(plan: Plan, acting: Acting) -> bool:
+    """Whether a contest of a plan of the caller's station waits for somebody whom the person does not exclude."""
+    waits = plan.contested_at is not None and plan.course(acting.now).standing is not Standing.OVER
+    return waits and plan.station == acting.principal.station and acting.me not in plan.excluded
 
 
 def _station(acting: Acting, plan: Plan) -> str | None:
