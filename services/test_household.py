@@ -29,6 +29,7 @@ from doorstep.local.records import Statement, dwelling, person, record
 
 BODY_FOR = runpy.run_path(str(Path(__file__).with_name("test_refusals.py")))["body_for"]
 AGES = {"head": 52, "adult": 47, "child": 16, "small": 9, "former": 22}
+BY_CODE = ("/api/usage", "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals")
 OTHERS = tuple(name for name in AGES if name != "adult")
 LONG = {"{record_id}/events"}  # would be open for as long as it is read
 _CHANGING = (
@@ -137,6 +138,8 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
     """What a resident sends: their own code where one is asked for, things that they know by their id elsewhere."""
     if path == "/api/usage":
         return {"code": code}
+    if path in ("/api/plans/contests", "/api/plans/withdrawals"):
+        return {"code": code}
     if path == "/api/exclusions":
         return {"code": code, "staff": ["nobody-9"]}
     if path == "/api/proxies":
@@ -202,7 +205,7 @@ async def walk(estate: Any, world: World, who: str) -> list[Any]:
         answer = await estate.ask("GET", f"/api/follow/{code}")
         world.refs.setdefault(who, []).extend(one["ref"] for one in answer.body["requests"])
     for method, path, token in operations(estate):
-        by_code = path in ("/api/usage", "/api/exclusions", "/api/proxies") or "{code}" in path
+        by_code = path in BY_CODE or "{code}" in path
         things = [*known(world), *world.refs[who][:1], str(uuid4())] if "{" in path or "entry_id" in path else [""]
         for place, thing in enumerate(things):
             for code in own if by_code else [own[0]]:

@@ -41,7 +41,7 @@ OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
-    "/api/exclusions", "/api/proxies", "/api/directories/{version}",
+    "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals", "/api/directories/{version}",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
@@ -67,6 +67,23 @@ def body_for(method: str, path: str) -> Any:
     """What a route takes that takes anything; a new one has to be entered here."""
     bodies: dict[str, Callable[[], Any]] = {
         "/api/records": lambda: demonstration(int(uuid4()) % 10**6, now=datetime.now(UTC)),
+        "/subjects/{subject_id}/plans": lambda: {
+            "id": str(uuid7()), "level": 3, "cause": "no-heating", "consent": str(uuid4()), "fact": str(uuid4()),
+            "panel": [{"person": "reviewer-2", "agency": "station"}], "team": ["collector-1", "collector-2"],
+        },
+        "/plans/{plan_id}/proposals": lambda: {
+            "id": str(uuid7()), "step": "leave", "panel": [{"person": "reviewer-2", "agency": "station"}],
+        },
+        "/plan-proposals/{proposal_id}/decision": lambda: {
+            "id": str(uuid7()), "agreed": True, "grounds": ["need-is-serious"],
+        },
+        "/plans/{plan_id}/meetings": lambda: {
+            "id": str(uuid7()), "meeting": "contact", "at": datetime.now(UTC).isoformat(),
+        },
+        "/plans/{plan_id}/withdrawal": lambda: {"id": str(uuid7())},
+        "/contest/answer": lambda: {"id": str(uuid7()), "stays": True, "grounds": ["cause-resolved"]},
+        "/plans/contests": lambda: {"code": "0000-0000-0000-0000"},
+        "/plans/withdrawals": lambda: {"code": "0000-0000-0000-0000"},
         "/decision": lambda: {"id": str(uuid7()), "decision": "confirmed", "reason": "核实"},
         "/requests/{ref}/transitions": lambda: {"id": str(uuid7()), "to": "accepted"},
         "/requests/{request_id}/transitions": lambda: {

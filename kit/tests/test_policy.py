@@ -1,6 +1,7 @@
 """What each policy permits and forbids, and that everything else is refused."""
 
 import itertools
+from dataclasses import replace
 
 import cedarpy
 import pytest
@@ -32,6 +33,8 @@ NAMED = (
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
+    " propose-plan read-plan-proposal decide-plan read-plan record-plan-meeting list-plan-duties withdraw-from-plan"
+    " read-plan-contest answer-plan-contest"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
 ACTIONS = NAMED.split()
@@ -40,9 +43,12 @@ STAFF = {role: Principal("someone", role, "station", "7") for role in Role}
 PORTAL = Principal("someone", Role.PORTAL, "national-portal")
 FIRE = Principal("someone", Role.OFFICER, "fire")
 AUDIT_SERVICE = Principal("someone", Role.SERVICE, "station", None, "doorstep-audit")
+HEALTH = Principal("someone", Role.OFFICER, "health")
+OF_A_TEAM = (STAFF[Role.COLLECTOR], STAFF[Role.REVIEWER], HEALTH)
 COMMUNITY = Principal("someone", Role.COLLECTOR, "community-office", "7")
 SERVING = (Role.COLLECTOR, Role.REVIEWER, Role.SUPERVISOR)
 RECORD, FILE, REQUEST, GLASS = CaseKind.RECORD, CaseKind.FILE, CaseKind.REQUEST, CaseKind.BREAK_GLASS
+PLAN, CONSENT, RESIDENTS = CaseKind.PLAN, LegalBasis.CONSENT, Purpose.RESIDENT_REQUEST
 TRIAGE, EMERGENCY, AUDIT = Purpose.TRIAGE, Purpose.EMERGENCY, Purpose.AUDIT
 DUTY, VITAL = LegalBasis.STATUTORY_DUTY, LegalBasis.VITAL_INTEREST
 
@@ -178,6 +184,40 @@ PERMITTED = [
             ("destroy-key", "log-destroys-keys"), ("read-key-journal", "log-destroys-keys"),
         )
     ),
+    (STAFF[Role.REVIEWER], "propose-plan", Resource("plan"), Purpose.SERVICE, None, CONSENT, "reviewer-proposes-plans"),
+    *(
+        (who, action, Resource("plan", team=True), Purpose.SERVICE, None, CONSENT, "team-keeps-its-plan")
+        for who in OF_A_TEAM
+        for action in ("propose-plan", "record-plan-meeting")
+    ),
+    *(
+        (who, "read-plan", Resource("plan", team=True), purpose, PLAN, basis, "care-plan-for-its-team")
+        for who in OF_A_TEAM
+        for purpose, basis in ((Purpose.SERVICE, CONSENT), (EMERGENCY, VITAL))
+    ),
+    *(
+        (who, "withdraw-from-plan", Resource("plan", team=True), RESIDENTS, None, CONSENT, "team-hears-withdrawals")
+        for who in OF_A_TEAM
+    ),
+    *(
+        (who, action, Resource("plan", panel=True, department=who.agency), Purpose.SERVICE, case, CONSENT, by)
+        for who in (STAFF[Role.REVIEWER], HEALTH)
+        for action, case, by in (
+            ("decide-plan", None, "panel-decides-on-plans"),
+            ("read-plan-proposal", PLAN, "panel-reads-what-it-decides"),
+        )
+    ),
+    *(
+        (who, "list-plan-duties", Resource("plan"), Purpose.SERVICE, None, CONSENT, "staff-see-their-plan-duties")
+        for who in OF_A_TEAM
+    ),
+    *(
+        (STAFF[Role.REVIEWER], action, Resource("plan", decider=False), RESIDENTS, case, CONSENT, by)
+        for action, case, by in (
+            ("answer-plan-contest", None, "independent-reviewer-answers-contests"),
+            ("read-plan-contest", PLAN, "independent-reviewer-reads-contests"),
+        )
+    ),
     *(
         (STAFF[Role.OPERATOR], action, Resource("key"), None, None, None, "operator-turns-epochs")
         for action in ("see-key-epochs", "begin-key-epoch")
@@ -196,8 +236,7 @@ def test_police_and_petition_agencies_do_nothing_whatever_their_role(agency):
     """Also in every other role, in an emergency too, and though the thing were their own."""
     for (principal, action, resource, purpose, case, basis, _), role in itertools.product(PERMITTED, Role):
         there = Principal(principal.subject, role, agency, principal.station, principal.account)
-        theirs = Resource(resource.kind, department=agency, own_record=resource.own_record)
-        for thing in (resource, theirs):
+        for thing in (resource, replace(resource, department=agency)):
             assert allowed(there, action, thing, purpose, case, basis) is None
 
 
@@ -228,11 +267,46 @@ def test_collector_reviewer_and_supervisor_of_a_record_are_three_people():
 
 def test_a_proposer_never_decides():
     for principal, action, resource, purpose, case, basis, _ in PERMITTED:
-        decided = ("confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass", "activate-directory")
+        decided = (
+            "confirm-erasure", "approve-deferral", "agree-to-ask", "review-break-glass", "activate-directory",
+            "decide-plan", "answer-plan-contest",
+        )  # fmt: skip
         if action in decided:
-            mine, theirs = (Resource(resource.kind, proposer=own) for own in (True, False))
+            mine, theirs = (replace(resource, proposer=own) for own in (True, False))
             assert allowed(principal, action, mine, purpose, case, basis) is None
             assert allowed(principal, action, theirs, purpose, case, basis)
+
+
+OF_PLANS = [one for one in PERMITTED if one[2].kind == "plan"]
+
+
+def test_a_care_plan_is_for_its_team_alone_whoever_else_asks_for_whatever():
+    reads = ("read-plan", "record-plan-meeting", "withdraw-from-plan")
+    whys = tuple((purpose, PLAN, CONSENT) for purpose in (Purpose.SERVICE, EMERGENCY, RESIDENTS))
+    for role, agency, action in itertools.product(Role, ("station", "health", "fire", "community-office"), reads):
+        who = Principal("someone", role, agency, "7")
+        for thing in (Resource("plan"), Resource("plan", team=False), Resource("plan", panel=True, decider=False)):
+            assert not any(allowed(who, action, thing, *why) for why in whys), (role, agency, action)
+        may = any(allowed(who, action, Resource("plan", team=True), *why) for why in whys)
+        assert may == ((role in (Role.COLLECTOR, Role.REVIEWER) and agency == "station") or (
+            role is Role.OFFICER and agency in ("health", "fire")))  # fmt: skip
+
+
+def test_a_plan_that_is_contested_is_read_in_an_emergency_and_that_is_all():
+    for principal, action, resource, purpose, case, basis, by in OF_PLANS:
+        given = allowed(principal, action, replace(resource, contested=True), purpose, case, basis)
+        kept = action in ("list-plan-duties", "withdraw-from-plan", "answer-plan-contest", "read-plan-contest")
+        assert (given == (by,)) == (kept or (action == "read-plan" and purpose is EMERGENCY)), (action, purpose)
+
+
+def test_who_had_a_part_is_not_independent_and_who_is_not_named_does_not_decide():
+    for principal, action, resource, purpose, case, basis, _ in OF_PLANS:
+        if action in ("decide-plan", "read-plan-proposal", "answer-plan-contest", "read-plan-contest"):
+            assert allowed(principal, action, replace(resource, decider=True), purpose, case, basis) is None
+            assert allowed(principal, action, Resource("plan", team=True), purpose, case, basis) is None
+        if resource.panel:
+            assert allowed(principal, action, replace(resource, panel=False), purpose, case, basis) is None
+            assert allowed(principal, action, replace(resource, department="justice"), purpose, case, basis) is None
 
 
 def test_supervisors_see_no_content_but_in_an_emergency():

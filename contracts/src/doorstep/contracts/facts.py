@@ -200,6 +200,14 @@ _TYPES = (
     ),
     _person("access.reading-help", FactKind.ACCESS, Value.YES_NO, "需要代读", "Needs reading help"),
     _person("consent.service", FactKind.CONSENT, Value.YES_NO, "同意服务", "Consents to be served"),
+    _person(
+        "consent.care-plan",
+        FactKind.CONSENT,
+        Value.YES_NO,
+        "同意照护计划",
+        "Consents to a care plan",
+        said_by=frozenset({SaidBy.PERSON, SaidBy.GUARDIAN}),
+    ),
 )
 
 ASKED_ALONE = "contact.asked-alone"

@@ -67,6 +67,8 @@ class Visibility(StrEnum):
     """Staff of the station that took the record in."""
     DEPARTMENT = "department"
     """The department to which it was sent."""
+    TEAM = "team"
+    """The team of a care plan, or who is named to decide on it, of whichever agency."""
     AUDITOR = "auditor"
     """Auditors."""
     OPERATOR = "operator"

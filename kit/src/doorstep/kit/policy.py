@@ -73,6 +73,7 @@ class CaseKind(StrEnum):
     REQUEST = "request"
     INQUIRY = "inquiry"
     BREAK_GLASS = "break-glass"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Why:
 @dataclass(frozen=True)
 class Resource:
     """What is to be done something to. `own_record` says that the caller took the record at hand, `duty` which of the
-    three they had on it before, `proposer` that they proposed what is to be decided."""
+    three they had on it before, `proposer` that they proposed what is to be decided. Of a care plan `team` and `panel`
+    say that they are named there, `decider` that they had a part; `contested` that the person's word waits."""
 
     kind: str
     department: str | None = None
@@ -105,6 +107,10 @@ class Resource:
     sensitive: bool | None = None
     duty: str | None = None
     proposer: bool | None = None
+    team: bool | None = None
+    panel: bool | None = None
+    decider: bool | None = None
+    contested: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -191,9 +197,8 @@ class Policy:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
         self.digest = hashlib.sha256(source.encode()).hexdigest()
         self._policies = cedarpy.PolicySet.from_str(source)
-        self._written: list[dict[str, Any]] = list(
-            json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"].values()
-        )
+        written = json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"]
+        self._written: list[dict[str, Any]] = list(written.values())
         self._schema = cedarpy.Schema.from_str(schema)
         self._decide = lru_cache(_REMEMBERED)(self._ask)
 
@@ -322,6 +327,10 @@ def _question(principal: Principal, action: str, resource: Resource, context: Co
         "ownRecord": resource.own_record,
         "duty": resource.duty,
         "proposer": resource.proposer,
+        "team": resource.team,
+        "panel": resource.panel,
+        "decider": resource.decider,
+        "contested": resource.contested,
     }
     why = {"purpose": context.purpose, "case": context.case, "legalBasis": context.legal_basis}
     user, thing = {"type": "User", "id": principal.subject}, {"type": "Resource", "id": resource.kind}

@@ -1,9 +1,10 @@
 """Say what the policies permit, and why. 说明权限策略及其理由。"""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -33,6 +34,31 @@ Word = TypeVar("Word", bound=StrEnum)
 FactName = StrEnum("FactName", [(kind.name, kind_name(kind)) for kind in FactKind])  # type: ignore[misc]
 _NO_AGENCIES = frozenset({AgencyKind.DEPARTMENT, AgencyKind.UNKNOWN})
 
+
+class InPlan(StrEnum):
+    """What holds of the caller and a care plan."""
+
+    TEAM = "team"
+    PANEL = "panel"
+    PART = "had-a-part"
+    NO_PART = "had-no-part"
+    CONTESTED = "contested"
+
+
+_IN_PLAN = {
+    InPlan.TEAM: {"team": True},
+    InPlan.PANEL: {"panel": True},
+    InPlan.PART: {"decider": True},
+    InPlan.NO_PART: {"decider": False},
+    InPlan.CONTESTED: {"contested": True},
+}
+
+Case = Annotated[
+    str | None, typer.Option(help="What the case is to it: record, file, request, inquiry, break-glass, plan 事项.")
+]
+Proposer = Annotated[
+    bool | None, typer.Option("--proposer/--not-proposer", help="Whether the caller proposed it 本人提出.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON 输出 JSON.")]
 
 
@@ -67,16 +93,13 @@ def explain(
     own_record: Annotated[
         bool | None, typer.Option("--own-record/--others-record", help="Whether the caller took the record 本人采集.")
     ] = None,
-    case: Annotated[
-        str | None, typer.Option(help="What the case is to it: record, file, request, inquiry, break-glass 事项.")
-    ] = None,
+    case: Case = None,
     fact: Annotated[str | None, typer.Option(help="Of which kind the fact is, such as health 数据类别.")] = None,
     duty: Annotated[
         str | None, typer.Option(help="What the caller was on the record before, such as reviewer 原有职责.")
     ] = None,
-    proposer: Annotated[
-        bool | None, typer.Option("--proposer/--not-proposer", help="Whether the caller proposed it 本人提出.")
-    ] = None,
+    proposer: Proposer = None,
+    plan: Annotated[list[InPlan] | None, typer.Option(help="What holds of a care plan, each once 照护计划.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say whether somebody may do something, by which policy, or what of each does not hold. 说明为何允许或拒绝。
@@ -92,6 +115,8 @@ def explain(
       doorstep policy explain --as supervisor@station --read file --purpose emergency --case break-glass
 
       doorstep policy explain --as reviewer@police --do break-glass
+
+      doorstep policy explain --as officer@health --read plan --purpose service --case plan --plan team
     """
     policy = Policy()
     action, principal, why = _action(policy, read, do), _principal(caller), _why(purpose, case)
@@ -102,6 +127,7 @@ def explain(
         fact_kind=_one_of(FactName, fact, "fact"),
         duty=_one_of(Role, duty, "duty"),
         proposer=proposer,
+        **_in_plan(plan or ()),
     )
     said = policy.explain(principal, action, thing, **vars(why))
     permitted = _permitted(policy, principal, action, thing, why)
@@ -149,6 +175,11 @@ def _one_of(words: type[Word], given: str | None, option: str) -> Word | None:
         told = ", ".join(words)
         raise _wrong(f"--{option} 可选：{told}。", f"--{option} is one of: {told}.")
     return None if given is None else words(given)
+
+
+def _in_plan(words: Iterable[InPlan]) -> dict[str, Any]:
+    """What the policies are told of a care plan."""
+    return {name: said for word in words for name, said in _IN_PLAN[word].items()}
 
 
 def _why(purpose: str | None, case: str | None) -> Context:

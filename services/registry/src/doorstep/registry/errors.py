@@ -12,7 +12,23 @@ Refusal
 ├── SecondUnknown
 ├── NotTheSecond
 ├── ThirdPersonMustReview
-└── Reviewed
+├── Reviewed
+└── PlanRefused
+    ├── PlanStands
+    ├── PlanOver
+    ├── PlanContested
+    ├── ConsentMissing
+    ├── FactUnfit
+    ├── FactNotNewer
+    ├── PanelWrong
+    ├── TeamWrong
+    ├── LevelWrong
+    ├── ProposalWaits
+    ├── ProposalOver
+    ├── DecidedAlready
+    ├── MeetingUnknown
+    ├── SecondMemberMustConfirm
+    └── ContestUnknown
 """
 
 
@@ -66,3 +82,67 @@ class ThirdPersonMustReview(Refusal):
 
 class Reviewed(Refusal):
     """The emergency access was reviewed before."""
+
+
+class PlanRefused(Refusal):
+    """Nothing is done like this with a care plan."""
+
+
+class PlanStands(PlanRefused):
+    """The person has a care plan, or one is proposed for them."""
+
+
+class PlanOver(PlanRefused):
+    """The care plan lapsed, was left, or the person took their consent back."""
+
+
+class PlanContested(PlanRefused):
+    """The person contests the care plan: until that is answered the team reads it for safety, and that is all."""
+
+
+class ConsentMissing(PlanRefused):
+    """No consent of the person or guardian to a care plan that still stands was named."""
+
+
+class FactUnfit(PlanRefused):
+    """The fact that was cited is not in the file, or shows no need of this person."""
+
+
+class FactNotNewer(PlanRefused):
+    """The fact that was cited was known when the plan was proposed last."""
+
+
+class PanelWrong(PlanRefused):
+    """These are not the people who decide on this."""
+
+
+class TeamWrong(PlanRefused):
+    """A team has two members at least, and nobody twice."""
+
+
+class LevelWrong(PlanRefused):
+    """A change names another level than the present one, and nothing else does."""
+
+
+class ProposalWaits(PlanRefused):
+    """Another proposal waits for its panel."""
+
+
+class ProposalOver(PlanRefused):
+    """The proposal was decided, or was not decided in time."""
+
+
+class DecidedAlready(PlanRefused):
+    """This member of the panel has decided."""
+
+
+class MeetingUnknown(PlanRefused):
+    """The team recorded no such meeting."""
+
+
+class SecondMemberMustConfirm(PlanRefused):
+    """A meeting is confirmed by another member of the team than who recorded it."""
+
+
+class ContestUnknown(PlanRefused):
+    """Nobody contests this plan, or it was answered."""

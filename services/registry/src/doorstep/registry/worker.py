@@ -11,6 +11,7 @@ from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.service import Service, add_relay
 from doorstep.registry.consumers import handlers
 from doorstep.registry.operations.breaking_glass import count_overdue
+from doorstep.registry.operations.plan_rows import delete_old
 from doorstep.registry.operations.roster import forget_unseen
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def work(service: Service) -> None:
 async def watch_break_glass(service: Service, stopping: asyncio.Event) -> None:
     """Tell, by metric and a line in the log, of emergency accesses that nobody reviewed within a day.
 
-    Who was not at the station for too long is forgotten on the way.
+    Who was not at the station for too long is forgotten on the way, and care plans that were over long ago.
     """
     told = 0
     while not stopping.is_set():
@@ -37,6 +38,7 @@ async def watch_break_glass(service: Service, stopping: asyncio.Event) -> None:
             async with service.database.transaction() as session:
                 overdue = await count_overdue(session)
                 await forget_unseen(session, today=datetime.now(UTC).date())
+                await delete_old(session, now=datetime.now(UTC))
             if overdue > told:
                 log.error("emergency accesses wait for their review", extra={"overdue": overdue})
             told = overdue

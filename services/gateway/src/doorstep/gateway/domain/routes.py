@@ -12,6 +12,8 @@ _SERVICE_OF: dict[str, str] = {
     "exclusions": "registry",
     "proxies": "registry",
     "break-glass": "registry",
+    "plans": "registry",
+    "plan-proposals": "registry",
     "assessments": "risk",
     "needs": "risk",
     "rule-packs": "risk",

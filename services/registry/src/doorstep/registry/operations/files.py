@@ -19,6 +19,7 @@ from doorstep.kit.intents import Intent
 from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
+from doorstep.registry.domain.plans import withdraws
 from doorstep.registry.domain.retention import refresh_by
 from doorstep.registry.errors import (
     ErasureAsked,
@@ -29,6 +30,7 @@ from doorstep.registry.errors import (
     SecondPersonMustConfirm,
     SubjectUnknown,
 )
+from doorstep.registry.operations.plan_rows import delete_plans, end_plans
 from doorstep.registry.queries import ErasureRow, FactRow, SubjectRow
 
 PAPER = "person.paper"
@@ -92,6 +94,8 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     facts = [fact_row(ring, one.subject_id, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
     await _repeat_exclusions(session, recorded.file_id, persons)
+    if refusing := [one.subject.subject_id for one in opened if withdraws(one.facts)]:
+        await end_plans(session, refusing, {persons[one] for one in refusing if one in persons}, datetime.now(UTC))
     outbox.add(session, _event(recorded, opened, version, persons), key=recorded.file_id, subject=recorded.record_id)
     intent = Intent(
         Action.ASSERT_FACTS,
@@ -390,6 +394,7 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     now = datetime.now(UTC)
     await queries.confirm_erasure(session, erasure_id, confirmed_by, now)
     await queries.delete_subject(session, erasure.subject_id)
+    await delete_plans(session, erasure.subject_id)
     event = SubjectErased(subject_id=erasure.subject_id, erasure_id=erasure_id, erased_at=now)
     outbox.add(session, event, key=erasure.file_id)
     ring = await vault.ring([erasure.subject_id])
