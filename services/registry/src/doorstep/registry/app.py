@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, Settings, compose, create_app
-from doorstep.registry.api import break_glass, erasures, exclusions, files, proxies
+from doorstep.registry.api import break_glass, departures, erasures, exclusions, files, guardians, proxies
 from doorstep.registry.api.roster import Roster
 
 NAME = "registry"
@@ -16,7 +16,15 @@ def new_service() -> Service:
 
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
-    routers = (files.router, erasures.router, exclusions.router, proxies.router, break_glass.router)
+    routers = (
+        files.router,
+        erasures.router,
+        exclusions.router,
+        proxies.router,
+        guardians.router,
+        departures.router,
+        break_glass.router,
+    )
     app = create_app(service, *routers, title="Doorstep registry")
     app.state.roster = Roster(service)
     return app
