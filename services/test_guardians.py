@@ -117,9 +117,7 @@ async def family(estate: Any) -> tuple[Family, str]:
     return family, str(answer.body["guardian_code"])
 
 
-async def test_a_guardian_follows_what_is_open_and_nothing_confidential(
-    estate: Any, family: Any
-) -> None:
+async def test_a_guardian_follows_what_is_open_and_nothing_confidential(estate: Any, family: Any) -> None:
     """Of two records the two requests for training; not legal aid and the doctor, which the child's code shows."""
     made, code = family
     followed, _ = await made.shown(code)
