@@ -1,6 +1,6 @@
 """The use cases of files: assert the facts of a record, show a file, keep whom a person excludes, erase a subject."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -70,24 +70,8 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         session, vault=vault, file_id=recorded.file_id, persons=persons, now=datetime.now(UTC)
     )
     queries.insert_record(session, recorded.file_id, recorded.record_id, recorded.recorded_by)
-    queries.insert_subjects(
-        session,
-        recorded.file_id,
-        recorded.record_id,
-        version,
-        [
-            SubjectRow(
-                one.subject.subject_id,
-                one.subject.kind,
-                persons.get(one.subject.subject_id),
-                _card(ring, one),
-                None
-                if one.card.follow_code is None or one.subject.subject_id in shut
-                else vault.follow_index(one.card.follow_code),
-            )
-            for one in opened
-        ],
-    )
+    rows = [_subject(vault, ring, one, persons, shut) for one in opened]
+    queries.insert_subjects(session, recorded.file_id, recorded.record_id, version, rows)
     facts = [_fact(ring, one, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
     await _repeat_exclusions(session, recorded.file_id, persons)
@@ -100,6 +84,15 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         case=recorded.record_id,
     )
     intents.record(session, ring, intent)
+
+
+def _subject(
+    vault: Vault, ring: KeyRing, one: Opened, persons: Mapping[UUID, UUID], shut: Collection[UUID]
+) -> SubjectRow:
+    """A subject as it is stored; the code of those who are `shut` opens nothing here."""
+    subject_id, code = one.subject.subject_id, one.card.follow_code
+    index = None if code is None or subject_id in shut else vault.follow_index(code)
+    return SubjectRow(subject_id, one.subject.kind, persons.get(subject_id), _card(ring, one), index)
 
 
 async def _repeat_exclusions(session: AsyncSession, file_id: UUID, persons: Mapping[UUID, UUID]) -> None:

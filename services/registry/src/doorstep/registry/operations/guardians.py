@@ -90,15 +90,7 @@ async def record_guardian(
     """
     by, rows, ring = await _opened(session, vault, asking, file_id)
     child, guardian = await _person(session, ring, rows, subject_id), await _person(session, ring, rows, guardian_id)
-    if child.own_age_on is None:
-        raise AgeUnknown
-    today = now.astimezone(PLACE).date()
-    if today >= child.own_age_on:
-        raise OldEnough
-    paper = _paper([open_card(ring, row) for row in guardian.rows.values()])
-    of_full_age = of_age_on(*paper, await _birth_year(session, ring, guardian.rows.values()), FULL_AGE)
-    if guardian.person_id == child.person_id or (of_full_age is not None and today < of_full_age):
-        raise GuardianTooYoung
+    until, paper = await _may_guard(session, ring, child, guardian, now.astimezone(PLACE).date())
     before = (await guardianships(session, vault, [child.person_id])).get(child.person_id)
     suspended = None if before is None or before.content.suspended is None else before.content
     if suspended is not None and _same(suspended, guardian.person_id, paper):
@@ -108,7 +100,7 @@ async def record_guardian(
         ward=subject_id,
         basis=basis,
         since=command,
-        until=datetime.combine(child.own_age_on, time(), PLACE),
+        until=datetime.combine(until, time(), PLACE),
         document_kind=paper[0],
         document_number=paper[1],
         recorded_by=by,
@@ -163,6 +155,24 @@ async def suspend_guardian(
         policies=asking.policies,
     )
     intents.record(session, ring, intent, principal=asking.principal)
+
+
+async def _may_guard(
+    session: AsyncSession, ring: KeyRing, child: Ward, guardian: Ward, today: date
+) -> tuple[date, tuple[str | None, str | None]]:
+    """The day on which the child is of their own age, and the guardian's paper.
+
+    Raises AgeUnknown, OldEnough, GuardianTooYoung.
+    """
+    if child.own_age_on is None:
+        raise AgeUnknown
+    if today >= child.own_age_on:
+        raise OldEnough
+    paper = _paper([open_card(ring, row) for row in guardian.rows.values()])
+    of_full_age = of_age_on(*paper, await _birth_year(session, ring, guardian.rows.values()), FULL_AGE)
+    if guardian.person_id == child.person_id or (of_full_age is not None and today < of_full_age):
+        raise GuardianTooYoung
+    return child.own_age_on, paper
 
 
 def _same(known: Guardianship, person_id: UUID, paper: tuple[str | None, str | None]) -> bool:
