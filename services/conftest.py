@@ -19,14 +19,14 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from doorstep.audit.app import new_app as audit
-from doorstep.audit.consumers import erasing, knowing, representing, storing
+from doorstep.audit.consumers import erasing, guarding, knowing, renewing, representing, storing
 from doorstep.audit.operations.submitting import submit_own
 from doorstep.contracts.audit import AuditEntrySubmitted
 from doorstep.contracts.codes import Role
 from doorstep.contracts.envelope import Envelope, Event
 from doorstep.contracts.facts import CATALOGUE
 from doorstep.contracts.needs import NEED_TYPES
-from doorstep.contracts.registry import FactsAsserted, ProxyNamed, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, GuardianRecorded, HouseholdLeft, ProxyNamed, SubjectErased
 from doorstep.contracts.topics import EVENTS, TOPICS
 from doorstep.gateway.app import new_app as gateway
 from doorstep.gateway.consumers import HANDLERS as GATEWAY_HANDLERS
@@ -352,6 +352,8 @@ async def estate(new_desk: NewDesk) -> Estate:
             AuditEntrySubmitted: storing(vault),
             FactsAsserted: knowing(vault),
             ProxyNamed: representing(vault),
+            GuardianRecorded: guarding(vault),
+            HouseholdLeft: renewing(vault),
             SubjectErased: erasing(vault),
         },
     }

@@ -32,6 +32,7 @@ NAMED = (
     " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
+    " leave-household record-guardian suspend-guardian"
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
     " propose-plan read-plan-proposal decide-plan read-plan record-plan-meeting list-plan-duties withdraw-from-plan"
     " read-plan-contest answer-plan-contest"
@@ -127,6 +128,14 @@ PERMITTED = [
     (
         STAFF[Role.REVIEWER], "name-exclusions", Resource("file"), Purpose.RESIDENT_REQUEST, None, None,
         "reviewer-names-exclusions",
+    ),
+    *(
+        (STAFF[Role.REVIEWER], action, Resource("file"), purpose, None, None, policy)
+        for action, purpose, policy in (
+            ("leave-household", Purpose.RESIDENT_REQUEST, "reviewer-notes-departures"),
+            ("record-guardian", Purpose.RESIDENT_REQUEST, "reviewer-records-guardians"),
+            ("suspend-guardian", Purpose.FOLLOW_UP, "reviewer-suspends-guardians"),
+        )
     ),
     (
         STAFF[Role.COLLECTOR], "draw-sign-in-code", Resource("sign-in-code", own_record=True),

@@ -90,7 +90,7 @@ def test_every_fact_has_a_retention_and_every_feed_fourteen_days() -> None:
 
 def test_triage_reads_facts_and_whom_to_forget_and_nothing_else() -> None:
     assert [topic.name for topic in consumed_by("risk")] == [
-        "registry.facts", "registry.erasures", "registry.exclusions", "registry.openings",
+        "registry.facts", "registry.erasures", "registry.exclusions", "registry.departures", "registry.openings",
     ]  # fmt: skip
     assert [event.event_type for event in TOPICS["registry.erasures"].events] == ["registry.subject-erased.v1"]
 
@@ -202,7 +202,8 @@ def test_what_travels_unsealed_says_nothing_of_anybody() -> None:
     """So no topic is a list of people by a fact, a need or an outcome."""
     clear = {name for event in EVENTS.values() if not is_feed_event(event) for name in texts_of(event)}
     assert clear == {
-        "VisitRecorded.station", "FactsAsserted.station", "NeedsAssessed.station", "NeedsAssessed.rule_pack",
+        "VisitRecorded.station", "FactsAsserted.station", "HouseholdLeft.station", "NeedsAssessed.station",
+        "NeedsAssessed.rule_pack",
         "NeedDecided.station", "AuditEntrySubmitted.hour", "AuditEntrySubmitted.commitments",
         "AuditManifestPublished.service", "AuditManifestPublished.digest",
     }  # fmt: skip

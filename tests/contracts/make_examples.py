@@ -48,6 +48,10 @@ from doorstep.contracts.registry import (
     ExclusionsNamed,
     FactsAsserted,
     FileOpened,
+    GuardianGrant,
+    GuardianRecorded,
+    HouseholdLeft,
+    MentionMoved,
     ProxyGrant,
     ProxyNamed,
     SubjectErased,
@@ -222,7 +226,22 @@ def of_the_end() -> list[Event]:
         until=AT + timedelta(days=29, hours=1),
     )
     erased = SubjectErased(subject_id=WOMAN, erasure_id=made_up("erasure"), erased_at=AT + timedelta(days=30))
-    return [named, proxy, opened, erased]
+    guardian = GuardianGrant(
+        code="EXAM-PLE0-GVAR-D1AN",
+        until=AT + timedelta(days=900),
+        document_kind="resident-id",
+        document_number="110105198803070029",
+    )
+    recorded = GuardianRecorded(
+        file_id=FILE, subject_id=WOMAN, grant=RING.seal(WOMAN, guardian), recorded_at=AT + timedelta(days=4)
+    )
+    left = HouseholdLeft(
+        file_id=made_up("file of who left"),
+        station="station-1",
+        mentions=(MentionMoved(subject_id=WOMAN, person_id=made_up("person of who left")),),
+        left_at=AT + timedelta(days=20),
+    )
+    return [named, proxy, recorded, opened, left, erased]
 
 
 def of_the_feed() -> list[Event]:

@@ -93,6 +93,24 @@ class ProxyScope(StrEnum):
     SEE_USAGE = "see-usage"
 
 
+class GuardianBasis(StrEnum):
+    """By what somebody is the guardian of a child (Civil Code, articles 27 to 32)."""
+
+    PARENT = "parent"
+    ADOPTIVE_PARENT = "adoptive-parent"
+    NEXT_OF_KIN = "next-of-kin"
+    APPOINTED = "appointed"
+
+
+class GuardianSuspension(StrEnum):
+    """Why a guardian must not see what concerns the child any more."""
+
+    VIOLENCE = "danger-of-violence"
+    NEGLECT = "neglect"
+    EXPLOITATION = "exploitation"
+    COURT_ORDER = "court-order"
+
+
 class Purpose(StrEnum):
     """Why personal data is read or passed on."""
 
@@ -263,6 +281,9 @@ class Action(StrEnum):
     ERASE_SUBJECT = "erase-subject"
     NAME_EXCLUSIONS = "name-exclusions"
     NAME_PROXY = "name-proxy"
+    LEAVE_HOUSEHOLD = "leave-household"
+    RECORD_GUARDIAN = "record-guardian"
+    SUSPEND_GUARDIAN = "suspend-guardian"
     DRAW_SIGN_IN_CODE = "draw-sign-in-code"
     SIGN_IN = "sign-in"
     LINK_ACCOUNT = "link-account"

@@ -76,6 +76,53 @@ class ProxyNamed(Event):
     named_at: AwareDatetime
 
 
+class GuardianGrant(Contract):
+    """What opens a child's matters to the guardian until the child is of their own age; the paper is the guardian's."""
+
+    code: str
+    until: AwareDatetime
+    document_kind: str | None = None
+    document_number: str | None = None
+
+
+class GuardianRecorded(Event):
+    """The guardian of whom this is a mention, in the place of the one before; nobody without a grant.
+
+    With `closed` the follow code on the receipt of this mention opens nothing any more, nor does a proxy's.
+    """
+
+    event_type: ClassVar[str] = "registry.guardian-recorded.v1"
+
+    file_id: UUID
+    subject_id: UUID
+    grant: Sealed[GuardianGrant] | None = None
+    recorded_at: AwareDatetime
+    closed: bool | None = None
+
+
+class MentionMoved(Contract):
+    """A mention of a person who left, and the person that it is a mention of from now on."""
+
+    subject_id: UUID
+    person_id: UUID
+
+
+class HouseholdLeft(Event):
+    """Persons who left a household have a file of their own, new and random; which one they left is not said.
+
+    What concerns these mentions belongs to `file_id` from now on, and goes out under it. The follow codes of before
+    open nothing any more; those in their place are derived with `file_id`.
+    """
+
+    event_type: ClassVar[str] = "registry.household-left.v1"
+
+    file_id: UUID
+    station: str
+    mentions: tuple[MentionMoved, ...]
+    left_at: AwareDatetime
+    address_sealed: bool | None = None
+
+
 class SubjectErased(Event):
     """A second person confirmed that a subject is to be erased: its key is destroyed, what is kept of it deleted."""
 

@@ -9,7 +9,15 @@ from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.never import refuse_names
 from doorstep.contracts.referral import FactsAttested, RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, ProxyNamed, SubjectErased
+from doorstep.contracts.registry import (
+    ExclusionsNamed,
+    FactsAsserted,
+    FileOpened,
+    GuardianRecorded,
+    HouseholdLeft,
+    ProxyNamed,
+    SubjectErased,
+)
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 
 SERVICES = ("intake", "registry", "risk", "referral", "audit", "gateway")
@@ -73,9 +81,17 @@ _TOPICS = (
     Topic(
         "registry.proxies",
         "file",
-        (ProxyNamed,),
+        (ProxyNamed, GuardianRecorded),
         "registry",
         ("referral", "audit"),
+        partitions=1,
+    ),
+    Topic(
+        "registry.departures",
+        "file",
+        (HouseholdLeft,),
+        "registry",
+        ("intake", "risk", "referral", "audit", "gateway"),
         partitions=1,
     ),
     Topic(

@@ -210,9 +210,13 @@ class Vault:
         except ValueError:
             raise SealBroken(field) from None
 
-    def follow_code(self, subject_id: UUID) -> str:
-        """The code by which a person follows their own requests: 80 bits in four groups, like `7Q2M-…`."""
-        return _in_letters(self.blind_index(_CODE, str(subject_id))[:10])
+    def follow_code(self, subject_id: UUID, since: UUID | None = None) -> str:
+        """The code by which a person follows their own requests: 80 bits in four groups, like `7Q2M-…`.
+
+        `since` is drawn when the code of a mention is renewed, and makes another of it.
+        """
+        named = str(subject_id) if since is None else f"{subject_id}:{since}"
+        return _in_letters(self.blind_index(_CODE, named)[:10])
 
     def new_code(self) -> str:
         """A code like those, drawn at random: nobody has it yet."""

@@ -259,6 +259,7 @@ async def test_a_log_that_is_already_at_work_does_not_judge_what_it_did_not_coun
         "INSERT INTO inbox_position (topic, partition) VALUES ('audit.entry.intake', 0)",
         "INSERT INTO pending (entry_id, body) VALUES (gen_random_uuid(), 'old')",
         "DROP TABLE tally, tally_begin, manifest, gap, tie, inquiry, follower, resident, proxy, deferral",
+        "DROP TABLE moved, guardian",
         "ALTER TABLE pending DROP service, DROP minute, DROP digest",
         "ALTER TABLE detail DROP holder, DROP hour",
         "UPDATE version_audit SET version_num = 'audit_0002'",

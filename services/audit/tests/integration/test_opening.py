@@ -65,7 +65,7 @@ async def test_what_was_stored_before_says_its_hour_and_is_found_by_its_subject_
     subject = uuid4()
     entry_id = await log_read(log, vault, DAY, subject)
     await log.drain()
-    await log.run("DROP TABLE inquiry, follower, resident, proxy, deferral, tie")
+    await log.run("DROP TABLE inquiry, follower, resident, proxy, deferral, tie, moved, guardian")
     await log.run("ALTER TABLE detail DROP holder, DROP hour")
     await log.run("UPDATE version_audit SET version_num = 'audit_0003'")
     await migrate(log.url, "doorstep.audit:migrations")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorstep.gateway.domain.sign_in_code import own_age_on, read, written
+from doorstep.contracts.ages import of_age_on
+from doorstep.gateway.domain.sign_in_code import read, written
 
 
 @given(st.binary(min_size=5, max_size=16))
@@ -47,4 +48,4 @@ def test_a_code_is_read_however_it_is_typed(drawn: bytes) -> None:
 def test_the_day_from_which_somebody_has_a_code_of_their_own(
     kind: str | None, number: str | None, year: int | None, day: date | None
 ) -> None:
-    assert own_age_on(kind, number, year) == day
+    assert of_age_on(kind, number, year) == day

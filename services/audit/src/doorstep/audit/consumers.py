@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit.domain.errors import Malformed
 from doorstep.audit.domain.matching import minute_of, share
 from doorstep.audit.operations.erasing import erase_subject
-from doorstep.audit.operations.knowing import know_proxy, know_residents
+from doorstep.audit.operations.knowing import know_departure, know_guardian, know_proxy, know_residents
 from doorstep.audit.operations.promising import keep_manifest, read_manifest
 from doorstep.audit.operations.submitting import Counted, read_submission, submit, submit_unreadable
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.envelope import Envelope, Event
-from doorstep.contracts.registry import FactsAsserted, ProxyNamed, SubjectErased
+from doorstep.contracts.registry import FactsAsserted, GuardianRecorded, HouseholdLeft, ProxyNamed, SubjectErased
 from doorstep.contracts.topics import TOPICS
 from doorstep.kit.consumer import Consumer, Handler, Received
 from doorstep.kit.inbox import Message
@@ -45,6 +45,8 @@ class LogConsumer(Consumer):
             AuditManifestPublished: keep,
             FactsAsserted: knowing(service.vault),
             ProxyNamed: representing(service.vault),
+            GuardianRecorded: guarding(service.vault),
+            HouseholdLeft: renewing(service.vault),
             SubjectErased: erasing(service.vault),
         }
         self._vault = service.vault
@@ -103,6 +105,24 @@ def representing(vault: Vault) -> Handler:
         await know_proxy(session, vault=vault, named=received.event)
 
     return represent
+
+
+def guarding(vault: Vault) -> Handler:
+    """The handler of guardians; it raises SealBroken."""
+
+    async def guard(session: AsyncSession, received: Received) -> None:
+        await know_guardian(session, vault=vault, recorded=received.event)
+
+    return guard
+
+
+def renewing(vault: Vault) -> Handler:
+    """The handler of who left a household."""
+
+    async def renew(session: AsyncSession, received: Received) -> None:
+        await know_departure(session, vault=vault, left=received.event)
+
+    return renew
 
 
 def erasing(vault: Vault) -> Handler:

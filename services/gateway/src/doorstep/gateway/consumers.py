@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.referral import RequestOpened, RequestRated, TaskTransitioned
-from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, HouseholdLeft, SubjectErased
 from doorstep.contracts.risk import AssessedNeed, NeedDecided, NeedsAssessed
 from doorstep.contracts.wire import format_time
 from doorstep.gateway import queries
 from doorstep.gateway.domain.journey import Step, StepKind
+from doorstep.gateway.operations.residents import leave_household
 from doorstep.gateway.queries import Journey, Mention
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.exclusions import exclude
@@ -126,6 +127,10 @@ async def _on_exclusions_named(session: AsyncSession, received: Received) -> Non
     await exclude(session, event.subject_ids, event.staff)
 
 
+async def _on_household_left(session: AsyncSession, received: Received) -> None:
+    await leave_household(session, left=received.event)
+
+
 def _of_request(kind: StepKind, at: datetime, subject_id: UUID, request_id: UUID, sealed: Contract) -> Step:
     return Step(
         kind=kind,
@@ -146,4 +151,5 @@ HANDLERS: Mapping[type[Event], Handler] = {
     RequestRated: _on_request_rated,
     SubjectErased: _on_subject_erased,
     ExclusionsNamed: _on_exclusions_named,
+    HouseholdLeft: _on_household_left,
 }

@@ -60,6 +60,7 @@ _ERASE = (
     "DELETE FROM exclusion WHERE subject_id = CAST(:subject_id AS uuid)",
     "DELETE FROM journey_step WHERE step ->> 'subject_id' = CAST(CAST(:subject_id AS uuid) AS text)",
     "DELETE FROM mention WHERE subject_id = CAST(:subject_id AS uuid)",
+    "DELETE FROM moved_mention WHERE subject_id = CAST(:subject_id AS uuid)",
     "DELETE FROM sign_in_code WHERE subject_id = CAST(:subject_id AS uuid)",
     "DELETE FROM linked_account WHERE subject_id = CAST(:subject_id AS uuid)",
     "DELETE FROM browser_session WHERE subject_id = CAST(:subject_id AS uuid)",
@@ -73,13 +74,19 @@ _FORGET_CARDS = """
 """
 _MENTION = """
     INSERT INTO mention (subject_id, record_id, file_id, person_id, asserted_at, card)
-    SELECT DISTINCT ON (subject_id) subject_id, record_id, file_id, person_id, asserted_at, card
+    SELECT DISTINCT ON (u.subject_id) u.subject_id, record_id, coalesce(l.file_id, u.file_id),
+        coalesce(l.person_id, u.person_id), asserted_at, card
     FROM unnest(
         CAST(:subjects AS uuid[]), CAST(:records AS uuid[]), CAST(:files AS uuid[]), CAST(:persons AS uuid[]),
         CAST(:times AS timestamptz[]), CAST(:cards AS bytea[])
     ) WITH ORDINALITY AS u (subject_id, record_id, file_id, person_id, asserted_at, card, i)
-    WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = u.subject_id) ORDER BY subject_id, i DESC
+    LEFT JOIN moved_mention l ON l.subject_id = u.subject_id
+    WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = u.subject_id) ORDER BY u.subject_id, i DESC
     ON CONFLICT (subject_id) DO UPDATE SET person_id = excluded.person_id
+"""
+_MOVE = """
+    UPDATE mention SET file_id = l.file_id, person_id = l.person_id FROM moved_mention l
+    WHERE mention.subject_id = l.subject_id AND l.subject_id = ANY(CAST(:subjects AS uuid[]))
 """
 _SEAL = "INSERT INTO sealed_file (file_id) VALUES (:file_id) ON CONFLICT DO NOTHING"
 # A person of a file whose address is sealed is somebody of their own elsewhere, as the registry has it.
@@ -153,6 +160,11 @@ async def _write_mentions(session: AsyncSession) -> None:
     await hold_erasing(session)
     await run(session, _FORGET_CARDS, {"before": datetime.now(UTC) - AT_THE_VISIT})
     await run(session, _MENTION, values)
+
+
+async def move_mentions(session: AsyncSession, subjects: Sequence[UUID]) -> None:
+    """Let these mentions be those of the file and the person to which they moved."""
+    await run(session, _MOVE, {"subjects": list(subjects)})
 
 
 async def seal_file(session: AsyncSession, file_id: UUID) -> None:

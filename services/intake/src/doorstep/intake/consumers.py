@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, FileOpened, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FileOpened, HouseholdLeft, SubjectErased
 from doorstep.intake import queries
 from doorstep.intake.operations import erase_subject
 from doorstep.kit.consumer import Handler, Received
@@ -26,8 +26,16 @@ async def _on_file_opened(session: AsyncSession, received: Received) -> None:
     await open_file(session, received.event)
 
 
+async def _on_household_left(session: AsyncSession, received: Received) -> None:
+    event: HouseholdLeft = received.event
+    sealed = bool(event.address_sealed)
+    await queries.begin_file(session, event.file_id, event.station, event.left_at, sealed=sealed)
+    await queries.move(session, event)
+
+
 HANDLERS: Mapping[type[Event], Handler] = {
     SubjectErased: _on_subject_erased,
     ExclusionsNamed: _on_exclusions_named,
     FileOpened: _on_file_opened,
+    HouseholdLeft: _on_household_left,
 }

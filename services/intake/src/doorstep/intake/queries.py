@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Channel
 from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.registry import HouseholdLeft
 from doorstep.intake.domain.record import Record
 from doorstep.kit.db import run
 
@@ -115,10 +116,10 @@ async def subjects_of_record(session: AsyncSession, record_id: UUID) -> list[UUI
 
 
 async def subjects_of_file(session: AsyncSession, file_id: UUID) -> list[UUID]:
-    """The subjects of all records of a file of any station."""
+    """The subjects of all records of a file of any station, and who came to it from another household."""
     query = text(
-        "SELECT DISTINCT s.subject_id FROM record_subject s JOIN record r USING (record_id)"
-        " WHERE r.file_id = :file_id ORDER BY s.subject_id"
+        "SELECT s.subject_id FROM record_subject s JOIN record r USING (record_id) WHERE r.file_id = :file_id"
+        " UNION SELECT subject_id FROM moved_mention WHERE file_id = :file_id ORDER BY subject_id"
     )
     return list(await session.scalars(query, {"file_id": file_id}))
 
@@ -147,11 +148,33 @@ async def exclude(session: AsyncSession, subjects: Sequence[UUID], staff: Sequen
         await run(session, statement, {"subjects": list(subjects), "staff": list(staff)})
 
 
+_MOVE = """
+    INSERT INTO moved_mention (subject_id, file_id, person_id, moved_at)
+    SELECT s, :file_id, p, :at FROM unnest(CAST(:subjects AS uuid[]), CAST(:persons AS uuid[])) AS m (s, p)
+    WHERE EXISTS (SELECT FROM subject k WHERE k.subject_id = s)
+    ON CONFLICT (subject_id) DO UPDATE
+        SET file_id = excluded.file_id, person_id = excluded.person_id, moved_at = excluded.moved_at
+        WHERE moved_mention.moved_at <= excluded.moved_at
+"""
+
+
+async def move(session: AsyncSession, left: HouseholdLeft) -> None:
+    """Keep to which file mentions belong from now on; nothing of one who was erased."""
+    values = {
+        "file_id": left.file_id,
+        "at": left.left_at,
+        "subjects": [one.subject_id for one in left.mentions],
+        "persons": [one.person_id for one in left.mentions],
+    }
+    await run(session, _MOVE, values)
+
+
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:
     """Delete what was written of a subject; gives the records in which it was."""
     values = {"subject_id": subject_id}
     await run(session, "SELECT 1 FROM subject WHERE subject_id = :subject_id FOR UPDATE", values)
     rows = await run(session, "DELETE FROM record_subject WHERE subject_id = :subject_id RETURNING record_id", values)
     await run(session, "DELETE FROM subject WHERE subject_id = :subject_id", values)
-    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", values)
+    for table in ("exclusion", "moved_mention"):
+        await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", values)  # noqa: S608
     return [row["record_id"] for row in rows]

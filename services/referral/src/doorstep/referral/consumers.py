@@ -7,7 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision, Role
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, FileOpened, ProxyNamed, SubjectErased
+from doorstep.contracts.registry import (
+    ExclusionsNamed,
+    FileOpened,
+    GuardianRecorded,
+    HouseholdLeft,
+    ProxyNamed,
+    SubjectErased,
+)
 from doorstep.contracts.risk import NeedDecided, NeedsAssessed
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
@@ -15,8 +22,9 @@ from doorstep.kit.exclusions import exclude
 from doorstep.kit.vault import Vault
 from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
+from doorstep.referral.operations.leaving import leave_household
 from doorstep.referral.operations.opening import Origin, open_requests
-from doorstep.referral.operations.proxies import keep_proxy
+from doorstep.referral.operations.proxies import keep_guardian, keep_proxy
 from doorstep.referral.operations.sealing import seal_address
 
 
@@ -52,14 +60,30 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         event: SubjectErased = received.event
         await erase_subject(session, vault=vault, subject_id=event.subject_id, now=datetime.now(UTC))
 
-    async def on_proxy_named(session: AsyncSession, received: Received) -> None:
-        await keep_proxy(session, vault=vault, named=received.event)
-
     return {
         FileOpened: _on_file_opened,
         NeedsAssessed: on_needs_assessed,
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,
         ExclusionsNamed: _on_exclusions_named,
+        **_of_codes(vault),
+    }
+
+
+def _of_codes(vault: Vault) -> Mapping[type[Event], Handler]:
+    """What is done about events that change by which code something is shown."""
+
+    async def on_proxy_named(session: AsyncSession, received: Received) -> None:
+        await keep_proxy(session, vault=vault, named=received.event)
+
+    async def on_guardian_recorded(session: AsyncSession, received: Received) -> None:
+        await keep_guardian(session, vault=vault, recorded=received.event)
+
+    async def on_household_left(session: AsyncSession, received: Received) -> None:
+        await leave_household(session, vault=vault, left=received.event)
+
+    return {
         ProxyNamed: on_proxy_named,
+        GuardianRecorded: on_guardian_recorded,
+        HouseholdLeft: on_household_left,
     }

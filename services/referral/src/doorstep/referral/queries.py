@@ -243,7 +243,8 @@ LIVE = """
         SELECT * FROM task WHERE task.request_id = r.request_id ORDER BY sequence DESC LIMIT 1
     ) t ON true
 """
-BY_CODE = "r.follow_index = :index AND (NOT r.confidential OR r.safely_shown)"
+NOT_CLOSED = "NOT EXISTS (SELECT FROM guardian c WHERE c.subject_id = r.subject_id AND c.closed)"
+BY_CODE = f"r.follow_index = :index AND (NOT r.confidential OR r.safely_shown) AND {NOT_CLOSED}"
 _LOCK_FOLLOWED = text(f"SELECT r.request_id {LIVE} WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR UPDATE OF r")
 
 

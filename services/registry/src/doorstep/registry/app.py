@@ -3,7 +3,16 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, Settings, compose, create_app
-from doorstep.registry.api import break_glass, erasures, exclusions, files, plans, proxies
+from doorstep.registry.api import (
+    break_glass,
+    departures,
+    erasures,
+    exclusions,
+    files,
+    guardians,
+    plans,
+    proxies,
+)
 from doorstep.registry.api.roster import Roster
 
 NAME = "registry"
@@ -17,8 +26,16 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        files.router, erasures.router, exclusions.router, proxies.router, break_glass.router, plans.router, plans.own,
-    )  # fmt: skip
+        files.router,
+        erasures.router,
+        exclusions.router,
+        proxies.router,
+        guardians.router,
+        departures.router,
+        break_glass.router,
+        plans.router,
+        plans.own,
+    )
     app = create_app(service, *routers, title="Doorstep registry")
     app.state.roster = Roster(service)
     return app

@@ -1,8 +1,14 @@
-"""What can go wrong with a file, an erasure and an emergency access, in the words of the registry.
+"""What can go wrong with a file, a guardian, an erasure and an emergency access, in the words of the registry.
 
 Refusal
 ├── FileUnknown
 ├── SubjectUnknown
+├── NoGuardian
+│   ├── AgeUnknown
+│   ├── OldEnough
+│   ├── GuardianTooYoung
+│   └── GuardianSuspended
+├── GuardianUnknown
 ├── ErasureUnknown
 ├── PlaceStays
 ├── ErasureAsked
@@ -42,6 +48,30 @@ class FileUnknown(Refusal):
 
 class SubjectUnknown(Refusal):
     """The file has no such subject."""
+
+
+class NoGuardian(Refusal):
+    """This person has no guardian here, or not this one."""
+
+
+class AgeUnknown(NoGuardian):
+    """Neither paper nor year of birth says that the person is a child."""
+
+
+class OldEnough(NoGuardian):
+    """The person is of an age to see to their own data."""
+
+
+class GuardianTooYoung(NoGuardian):
+    """Who would be the guardian is a child themselves."""
+
+
+class GuardianSuspended(NoGuardian):
+    """This guardian was suspended."""
+
+
+class GuardianUnknown(Refusal):
+    """The person has no guardian on record."""
 
 
 class ErasureUnknown(Refusal):

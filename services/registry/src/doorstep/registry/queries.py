@@ -35,17 +35,18 @@ class FactRow:
     content: bytes
 
 
-async def next_version(session: AsyncSession, file_id: UUID, station: str, *, sealed: bool) -> tuple[int, bool]:
-    """Lock the file, made now if it is new; its next version, and whether the seal of its address is new with it."""
+async def next_version(session: AsyncSession, file_id: UUID, station: str, *, sealed: bool) -> tuple[int, bool, bool]:
+    """Lock the file, made now if it is new; its next version, whether the seal of its address is new with it, and
+    whether it is of who left a household."""
     statement = """
         WITH before AS (SELECT address_sealed FROM file WHERE file_id = :file_id)
         INSERT INTO file (file_id, station, version, address_sealed) VALUES (:file_id, :station, 1, :sealed)
         ON CONFLICT (file_id) DO UPDATE
             SET version = file.version + 1, address_sealed = file.address_sealed OR excluded.address_sealed
-        RETURNING version, address_sealed AND NOT coalesce((SELECT address_sealed FROM before), false) AS fresh
+        RETURNING version, address_sealed AND NOT coalesce((SELECT address_sealed FROM before), false) AS fresh, apart
     """
     rows = await run(session, statement, {"file_id": file_id, "station": station, "sealed": sealed})
-    return int(rows[0]["version"]), bool(rows[0]["fresh"])
+    return int(rows[0]["version"]), bool(rows[0]["fresh"]), bool(rows[0]["apart"])
 
 
 _FIND_OR_MAKE = """
@@ -365,6 +366,7 @@ async def confirm_erasure(session: AsyncSession, erasure_id: UUID, by: UUID, at:
 
 
 _DELETE = (
+    "DELETE FROM departure WHERE subject_id = :subject_id",
     "DELETE FROM fact WHERE subject_id = :subject_id",
     "DELETE FROM subject WHERE subject_id = :subject_id RETURNING person_id",
 )

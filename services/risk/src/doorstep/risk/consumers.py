@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, SubjectErased
+from doorstep.contracts.registry import ExclusionsNamed, FactsAsserted, FileOpened, HouseholdLeft, SubjectErased
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
-from doorstep.kit.exclusions import exclude
+from doorstep.kit.exclusions import exclude, move
 from doorstep.kit.vault import Vault
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.operations import assess_record, erase_subject
@@ -31,9 +31,13 @@ def handlers(vault: Vault, pack: CompiledPack) -> Mapping[type[Event], Handler]:
     async def on_file_opened(session: AsyncSession, received: Received) -> None:
         await open_file(session, received.event)
 
+    async def on_household_left(session: AsyncSession, received: Received) -> None:
+        await move(session, received.event)
+
     return {
         FactsAsserted: on_facts_asserted,
         SubjectErased: on_subject_erased,
         ExclusionsNamed: on_exclusions_named,
         FileOpened: on_file_opened,
+        HouseholdLeft: on_household_left,
     }

@@ -20,11 +20,11 @@ from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
 from doorstep.kit.edge import case_kind
-from doorstep.kit.exclusions import excluding
+from doorstep.kit.exclusions import excluding, moved
 from doorstep.kit.intents import Intent
 from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
 from doorstep.kit.policy import Decision as PolicyDecision
-from doorstep.kit.vault import NOBODY, KeyRing, Vault
+from doorstep.kit.vault import NOBODY, KeyRing, Vault, hold_erasing
 from doorstep.risk import queries
 from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
 from doorstep.risk.domain.assessment import Assessment, Finding, assess
@@ -185,7 +185,9 @@ async def decide_need(
     if not settle(pending, decision=decision, reviewer=reviewer):
         return decision
     ring = await vault.ring([need.subject_id])
-    event = _need_decided(ring, need, assessment, decision, reviewer)
+    await hold_erasing(session)
+    file_id = (await moved(session, [need.subject_id])).get(need.subject_id, assessment.file_id)
+    event = _need_decided(ring, need, assessment, decision, reviewer).model_copy(update={"file_id": file_id})
     values = {
         "need_id": need_id,
         "decision": decision,
@@ -194,7 +196,7 @@ async def decide_need(
         "decided_at": event.decided_at,
     }
     await session.execute(insert(DecisionRow).values(values))
-    outbox.add(session, event, key=assessment.file_id, subject=need_id)
+    outbox.add(session, event, key=file_id, subject=need_id)
     intent = Intent(
         Action.DECIDE_NEED,
         [need.subject_id],

@@ -153,6 +153,7 @@ async def delete_subject(session: AsyncSession, subject_id: UUID) -> Sequence[UU
     needs = (await session.scalars(query.with_for_update())).all()
     await session.execute(delete(DecisionRow).where(DecisionRow.need_id.in_(needs)))
     await session.execute(delete(NeedRow).where(NeedRow.need_id.in_(needs)))
-    await run(session, "DELETE FROM exclusion WHERE subject_id = :subject_id", {"subject_id": subject_id})
+    for table in ("exclusion", "moved_mention"):
+        await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", {"subject_id": subject_id})  # noqa: S608
     await session.execute(delete(AssessedSubjectRow).where(AssessedSubjectRow.subject_id == subject_id))
     return needs

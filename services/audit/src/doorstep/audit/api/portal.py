@@ -6,6 +6,7 @@ What the edge answers itself stays ours: 401, 403, 429, 503. The portal calls wi
 """
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,16 +14,18 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import AwareDatetime
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from doorstep.audit.domain.papers import NoUserCode, paper_number
 from doorstep.audit.domain.usage import Usage
-from doorstep.audit.operations.telling import see_by_paper, told_since
+from doorstep.audit.operations.telling import see_as_guardian, see_by_paper, told_since
 from doorstep.audit.schemas import Heartbeat, PortalPeriod, PortalUsage, PortalUsages
 from doorstep.contracts.codes import Action, Purpose
+from doorstep.kit.auth import Principal
 from doorstep.kit.policy import Decision, Resource
 from doorstep.kit.problems import Fault, Problem, fault_of
-from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
+from doorstep.kit.service import PrincipalDep, Service, ServiceDep, SessionDep, Visibility, attempts, visible_to
 
 _INT32 = 2**31 - 1
 _STATUSES: dict[int | str, dict[str, Any]] = {
@@ -71,26 +74,20 @@ async def find_usage(
     service: ServiceDep,
     session: SessionDep,
     user: Annotated[str, Header(alias="X-Road-UserId", description="The resident whom the portal identified.")],
-    user_code: Annotated[str, Query(alias="userCode", description="The same: CN and the number of the paper.")],
+    user_code: Annotated[str, Query(alias="userCode", description="The same, or a child: CN and the paper's number.")],
     period_start: Annotated[AwareDatetime | None, Query(alias="periodStart")] = None,
     period_end: Annotated[AwareDatetime | None, Query(alias="periodEnd")] = None,
     offset: Annotated[int, Query(ge=0, le=_INT32, json_schema_extra={"format": "int32"})] = 0,
     limit: Annotated[int, Query(ge=0, le=_INT32, json_schema_extra={"format": "int32"})] = 1000,
 ) -> PortalUsages:
-    """Who used the data of the resident who asks, the newest first; the look is logged under them."""
-    number = _number(user, user_code)
+    """Who used the data of the resident who asks, the newest first; the look is logged under them.
+
+    A guardian asks for a child under fourteen by the child's code, and is told what a follow code tells.
+    """
     if period_start is not None and period_end is not None and period_start > period_end:
         zh, en = "periodStart 晚于 periodEnd。", "periodStart is after periodEnd."
         raise Problem(400, "period-reversed", zh, en)
-    found = await see_by_paper(
-        session,
-        vault=service.vault,
-        record=service.record,
-        principal=principal,
-        policies=decision.policies,
-        number=number,
-        now=datetime.now(UTC),
-    )
+    found = await _found(service, session, principal, decision, user, user_code)
     within = [
         one
         for one in found
@@ -117,18 +114,40 @@ async def heartbeat(service: ServiceDep) -> Heartbeat:
     return Heartbeat(status="FAIL", message="数据库没有回应。The database does not answer.")
 
 
-def _number(user: str, user_code: str) -> str:
-    if user != user_code:
+async def _found(
+    service: Service, session: AsyncSession, principal: Principal, decision: Decision, user: str, user_code: str
+) -> list[Usage]:
+    """What may be told to `user` of whom `user_code` names: themselves, or a child whose guardian they are."""
+    vault, record, now, policies = service.vault, service.record, datetime.now(UTC), decision.policies
+    if user == user_code:
+        try:
+            number = paper_number(user_code)
+        except NoUserCode:
+            zh, en = "userCode 须为 CN 加证件号码。", "userCode must be CN and the number of the paper."
+            raise Problem(400, "user-code", zh, en) from None
+        return await see_by_paper(
+            session, vault=vault, record=record, principal=principal, policies=policies, number=number, now=now
+        )
+    found = None
+    with suppress(NoUserCode):
+        guardian, child = paper_number(user), paper_number(user_code)
+        found = await see_as_guardian(
+            session,
+            vault=vault,
+            record=record,
+            principal=principal,
+            policies=policies,
+            guardian=guardian,
+            child=child,
+            now=now,
+        )
+    if found is None:
         zh, en = (
-            "目前只能查询本人：userCode 须与 X-Road-UserId 相同，代理查询尚未开通。",
-            "Residents ask for themselves alone: userCode must equal X-Road-UserId; representation is not open yet.",
+            "只能查询本人，或由本站登记您为监护人的未满十四周岁的孩子。",
+            "Residents ask for themselves, or for a child under fourteen whose guardian they are on record.",
         )
         raise Problem(400, "not-oneself", zh, en)
-    try:
-        return paper_number(user_code)
-    except NoUserCode:
-        zh, en = "userCode 须为 CN 加证件号码。", "userCode must be CN and the number of the paper."
-        raise Problem(400, "user-code", zh, en) from None
+    return found
 
 
 def _shown(one: Usage) -> PortalUsage:

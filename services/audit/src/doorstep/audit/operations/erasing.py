@@ -25,6 +25,8 @@ OF_A_SUBJECT: Final[Mapping[str, tuple[str, Key]]] = {
     "follower": ("subject", subject_index),
     "resident": ("subject", subject_index),
     "proxy": ("subject", subject_index),
+    "moved": ("subject", subject_index),
+    "guardian": ("subject", subject_index),
     "deferral": ("subject", subject_index),
     "inquiry": ("subject", subject_index),
 }

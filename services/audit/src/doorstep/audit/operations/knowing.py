@@ -1,10 +1,11 @@
-"""Which subjects are one resident, by which paper a portal asks for them, and by which code a proxy; all that the
-registry publishes.
+"""Which subjects are one resident, by which paper a portal asks for them, and by which code a proxy or the guardian of
+a child; all that the registry publishes.
 
 Numbers of papers and ids of persons are kept as keyed indexes alone, subjects concealed as everywhere in the log.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,23 +15,64 @@ from doorstep.audit.domain.papers import NATIONAL
 from doorstep.audit.operations.submitting import as_holder, holder_of, subject_index
 from doorstep.contracts.codes import ProxyScope
 from doorstep.contracts.intake import Card
-from doorstep.contracts.registry import AssertedSubject, FactsAsserted, ProxyGrant, ProxyNamed
+from doorstep.contracts.registry import (
+    AssertedSubject,
+    FactsAsserted,
+    GuardianGrant,
+    GuardianRecorded,
+    HouseholdLeft,
+    ProxyGrant,
+    ProxyNamed,
+)
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 
 _PAPER_FIELD = "audit.paper"
 _PERSON_FIELD = "audit.person"
+_UNTIL = "guardian.until"
 
 _KNOW = """
     INSERT INTO resident (subject, holder, person, paper)
-    SELECT DISTINCT ON (subject) subject, holder, person, paper
+    SELECT DISTINCT ON (subject) subject, holder, coalesce(m.person, new.person), paper
     FROM unnest(
         CAST(:subjects AS bytea[]), CAST(:holders AS bytea[]), CAST(:persons AS bytea[]), CAST(:papers AS bytea[])
-    ) AS new (subject, holder, person, paper) ORDER BY subject
+    ) AS new (subject, holder, person, paper) LEFT JOIN moved m USING (subject) ORDER BY subject
     ON CONFLICT (subject) DO UPDATE SET person = excluded.person, paper = coalesce(excluded.paper, resident.paper)
 """
 _FORGET_PROXY = "DELETE FROM proxy WHERE subject = :subject OR until < now()"
 _KEEP_PROXY = "INSERT INTO proxy (subject, code, holder, until) VALUES (:subject, :code, :holder, :until)"
+_GUARD = """
+    INSERT INTO guardian (subject, holder, code, paper, until, closed, recorded_at)
+    SELECT :subject, :holder, :code, :paper, :until, :closed, :at
+    WHERE NOT EXISTS (SELECT FROM moved m WHERE m.subject = :subject AND m.moved_at >= :at)
+    ON CONFLICT (subject) DO UPDATE SET code = excluded.code, paper = excluded.paper, until = excluded.until,
+        closed = guardian.closed OR excluded.closed, recorded_at = excluded.recorded_at
+        WHERE guardian.recorded_at <= excluded.recorded_at
+"""
+_WARDS = text(
+    """
+    SELECT holder, until FROM guardian WHERE code = :code
+    UNION ALL
+    SELECT g.holder, g.until FROM guardian g JOIN resident r USING (subject)
+    WHERE g.paper = :guardian AND g.code IS NOT NULL
+    AND r.person IN (SELECT person FROM resident WHERE paper = :child)
+    """
+)
+_MOVE = """
+    INSERT INTO moved (subject, person, moved_at) VALUES (:subject, :person, :at)
+    ON CONFLICT (subject) DO UPDATE SET person = excluded.person, moved_at = excluded.moved_at
+        WHERE moved.moved_at <= excluded.moved_at RETURNING subject
+"""
+_RENEW = (
+    "UPDATE resident SET person = :person WHERE subject = :subject",
+    "DELETE FROM proxy WHERE subject = :subject",
+    "DELETE FROM guardian WHERE subject = :subject AND recorded_at <= :at",
+    "UPDATE follower SET closed = true WHERE subject = :subject",
+    "INSERT INTO follower (code, subject, holder, closed) VALUES (:former, :subject, :holder, true)"
+    " ON CONFLICT (code) DO UPDATE SET closed = true",
+    "INSERT INTO follower (code, subject, holder) VALUES (:code, :subject, :holder)"
+    " ON CONFLICT (code) DO UPDATE SET closed = false",
+)
 _FIND = text(
     """
     SELECT holder FROM resident WHERE person IN (SELECT person FROM resident WHERE paper = :paper) ORDER BY subject
@@ -58,9 +100,12 @@ async def know_residents(session: AsyncSession, *, vault: Vault, asserted: Facts
 
 def _paper(vault: Vault, ring: KeyRing, subject: AssertedSubject) -> bytes | None:
     card = ring.open(subject.card, Card)
-    if card.document_number is None or card.document_kind not in NATIONAL:
-        return None
-    return vault.blind_index(_PAPER_FIELD, card.document_number)
+    return _index_of(vault, card.document_kind, card.document_number)
+
+
+def _index_of(vault: Vault, kind: str | None, number: str | None) -> bytes | None:
+    """By what a paper is found, if one country gives such numbers."""
+    return vault.blind_index(_PAPER_FIELD, number) if number is not None and kind in NATIONAL else None
 
 
 async def subjects_of_paper(session: AsyncSession, *, vault: Vault, number: str) -> Sequence[UUID]:
@@ -83,3 +128,74 @@ async def know_proxy(session: AsyncSession, *, vault: Vault, named: ProxyNamed) 
         holder = as_holder(vault, named.subject_id)
         code = vault.follow_index(grant.code)
         await run(session, _KEEP_PROXY, {"subject": subject, "code": code, "holder": holder, "until": grant.until})
+
+
+async def know_guardian(session: AsyncSession, *, vault: Vault, recorded: GuardianRecorded) -> None:
+    """Keep by which code and paper a guardian sees a child's usages, in the place of before. Raises SealBroken."""
+    await hold_erasing(session)
+    subject_id = recorded.subject_id
+    ring = await vault.ring([subject_id])
+    if subject_id not in ring or subject_id in await vault.erased([subject_id]):
+        return
+    code, paper, until = None, None, None
+    if recorded.grant is not None:
+        grant = ring.open(recorded.grant, GuardianGrant)
+        code, paper = vault.follow_index(grant.code), _index_of(vault, grant.document_kind, grant.document_number)
+        until = ring.encrypt(subject_id, _UNTIL, grant.until.isoformat().encode())
+    values = {
+        "subject": subject_index(vault, subject_id),
+        "holder": as_holder(vault, subject_id),
+        "code": code,
+        "paper": paper,
+        "until": until,
+        "closed": bool(recorded.closed),
+        "at": recorded.recorded_at,
+    }
+    await run(session, _GUARD, values)
+
+
+async def wards_by_code(session: AsyncSession, *, vault: Vault, code: bytes, now: datetime) -> list[UUID]:
+    """The mentions of the child whose guardian has the code of this index; none once the child is of age."""
+    return await _wards(session, vault, now, {"code": code, "guardian": None, "child": None})
+
+
+async def wards_by_paper(
+    session: AsyncSession, *, vault: Vault, guardian: str, child: str, now: datetime
+) -> list[UUID]:
+    """The mentions of the child whose paper has one number for whom the guardian with the other is on record."""
+    papers = {"guardian": vault.blind_index(_PAPER_FIELD, guardian), "child": vault.blind_index(_PAPER_FIELD, child)}
+    return await _wards(session, vault, now, {"code": None, **papers})
+
+
+async def _wards(session: AsyncSession, vault: Vault, now: datetime, values: dict[str, bytes | None]) -> list[UUID]:
+    rows = (await session.execute(_WARDS, values)).all()
+    found = [(holder_of(vault, row.holder), bytes(row.until)) for row in rows]
+    ring = await vault.ring([subject_id for subject_id, _ in found])
+    return sorted(
+        subject_id
+        for subject_id, until in found
+        if subject_id in ring and now < datetime.fromisoformat(ring.decrypt(subject_id, _UNTIL, until).decode())
+    )
+
+
+async def know_departure(session: AsyncSession, *, vault: Vault, left: HouseholdLeft) -> None:
+    """Let the new codes of who left a household show their usages, and neither those of before nor proxies."""
+    await hold_erasing(session)
+    erased = await vault.erased(one.subject_id for one in left.mentions)
+    for one in left.mentions:
+        if one.subject_id in erased:
+            continue
+        values: dict[str, object] = {
+            "subject": subject_index(vault, one.subject_id),
+            "person": vault.blind_index(_PERSON_FIELD, str(one.person_id)),
+        }
+        if not await run(session, _MOVE, values | {"at": left.left_at}):
+            continue
+        values |= {
+            "at": left.left_at,
+            "holder": as_holder(vault, one.subject_id),
+            "former": vault.follow_index(vault.follow_code(one.subject_id)),
+            "code": vault.follow_index(vault.follow_code(one.subject_id, left.file_id)),
+        }
+        for statement in _RENEW:
+            await run(session, statement, values)

@@ -1,4 +1,5 @@
-"""Telling residents who used their data: by their follow code, or through a portal that identified them.
+"""Telling residents, and guardians of children, who used their data: by a code, or through a portal that identified
+them.
 
 Invariants: the look is in the log, under whom it is about, with the transaction in which it is answered; what is told
 later is in no answer; a code that nobody has, and one whose person was erased, take the steps of a known one and are
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.audit.domain.usage import Seen, Usage, usages, usages_by_code
 from doorstep.audit.operations.about import details_about
 from doorstep.audit.operations.deferring import deferrals_of, matters_of
-from doorstep.audit.operations.knowing import subjects_of_paper
+from doorstep.audit.operations.knowing import subjects_of_paper, wards_by_code, wards_by_paper
 from doorstep.audit.operations.submitting import holder_of
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.auth import Principal
@@ -24,9 +25,11 @@ from doorstep.kit.vault import NOBODY, KeyRing, Vault
 
 _FOLLOWED = text(
     """
-    SELECT code, holder, 'done' AS outcome FROM follower WHERE code = ANY(CAST(:codes AS bytea[]))
+    SELECT code, holder, 'done' AS outcome FROM follower f WHERE code = ANY(CAST(:codes AS bytea[])) AND NOT closed
+    AND NOT EXISTS (SELECT FROM guardian g WHERE g.subject = f.subject AND g.closed)
     UNION ALL
-    SELECT code, holder, 'by-proxy' FROM proxy WHERE code = ANY(CAST(:codes AS bytea[])) AND until > :now
+    SELECT code, holder, 'by-proxy' FROM proxy p WHERE code = ANY(CAST(:codes AS bytea[])) AND until > :now
+    AND NOT EXISTS (SELECT FROM guardian g WHERE g.subject = p.subject AND g.closed)
     ORDER BY code
     """
 )
@@ -48,14 +51,16 @@ async def see_by_codes(
     nobody has under nobody, unless not `log_unknown`.
     """
     found = (await session.execute(_FOLLOWED, {"codes": list(codes), "now": now})).all()
-    subjects = [holder_of(vault, row.holder) for row in found] or [uuid4()]
+    known_as = "by-proxy" if any(row.outcome == "by-proxy" for row in found) else "done"
+    wards = await wards_by_code(session, vault=vault, code=codes[0], now=now)
+    subjects = [holder_of(vault, row.holder) for row in found] or wards or [uuid4()]
+    known_as = known_as if found or not wards else "by-guardian"
     own = await vault.ring([NOBODY], create=True)
     ring = await vault.ring(subjects)
     seen = await _told(session, vault, ring, subjects, now)
     known = [subject for subject in subjects if subject in ring]
     if known or log_unknown:
-        outcome = "by-proxy" if any(row.outcome == "by-proxy" for row in found) else "done"
-        intent = Intent(Action.SEE_WHO_LOOKED, known or [NOBODY], Purpose.RESIDENT_REQUEST, outcome=outcome)
+        intent = Intent(Action.SEE_WHO_LOOKED, known or [NOBODY], Purpose.RESIDENT_REQUEST, outcome=known_as)
         record(session, ring if known else own, intent)
     return usages_by_code(seen)
 
@@ -80,6 +85,31 @@ async def see_by_paper(
     intent = Intent(Action.SEE_WHO_LOOKED, subjects, Purpose.RESIDENT_REQUEST, policies=policies)
     record(session, ring, intent, principal=principal)
     return usages(seen)
+
+
+async def see_as_guardian(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    record: Record,
+    principal: Principal,
+    policies: tuple[str, ...],
+    guardian: str,
+    child: str,
+    now: datetime,
+) -> list[Usage] | None:
+    """What a code would show of a child to the guardian whom a portal identified, both by the numbers of their papers.
+
+    Logged under the child. None where this is nobody's guardian: suspended, a child of age and no child are alike.
+    """
+    subjects = await wards_by_paper(session, vault=vault, guardian=guardian, child=child, now=now)
+    if not subjects:
+        return None
+    ring = await vault.ring(subjects)
+    seen = await _told(session, vault, ring, subjects, now)
+    intent = Intent(Action.SEE_WHO_LOOKED, subjects, Purpose.RESIDENT_REQUEST, outcome="by-guardian", policies=policies)
+    record(session, ring, intent, principal=principal)
+    return usages_by_code(seen)
 
 
 async def told_since(session: AsyncSession) -> datetime | None:

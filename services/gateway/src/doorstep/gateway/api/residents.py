@@ -29,6 +29,7 @@ from doorstep.gateway.schemas import (
     ResidentSession,
 )
 from doorstep.kit import idempotency
+from doorstep.kit.exclusions import moved
 from doorstep.kit.policy import Resource
 from doorstep.kit.problems import Problem
 from doorstep.kit.service import (
@@ -227,7 +228,8 @@ async def see_own_usages(body: OwnUsageBody, request: Request, subject_id: Known
     """Who used your data, of all records that mention you, as far as your codes tell; the look is logged."""
     async with service.database.transaction() as session:
         mentions = await queries.one_person(session, subject_id)
-    first, *others = (service.vault.follow_code(one) for one in mentions)
+        files = await moved(session, mentions)
+    first, *others = (service.vault.follow_code(one, files.get(one)) for one in mentions)
     before = None if body.before is None else body.before.model_dump(mode="json")
     asked = {"code": first, "others": others, "before": before}
     return await hand_on(request, "audit", "/api/usage", orjson.dumps(asked))
@@ -236,8 +238,9 @@ async def see_own_usages(body: OwnUsageBody, request: Request, subject_id: Known
 @router.put("/api/resident/exclusions", response_model=None)
 @visible_to(Visibility.SUBJECT)
 async def put_own_exclusions(
-    body: OwnExclusionsBody, request: Request, subject_id: KnownDep, service: ServiceDep
+    body: OwnExclusionsBody, request: Request, subject_id: KnownDep, session: SessionDep, service: ServiceDep
 ) -> Response:
     """Say who of the staff must not handle your matter, in the place of whom you said before. Nobody can read it."""
-    asked = {"code": service.vault.follow_code(subject_id), "staff": body.staff}
+    since = (await moved(session, [subject_id])).get(subject_id)
+    asked = {"code": service.vault.follow_code(subject_id, since), "staff": body.staff}
     return await hand_on(request, "registry", "/api/exclusions", orjson.dumps(asked))

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Purpose, Role
+from doorstep.contracts.registry import HouseholdLeft
 from doorstep.gateway import queries
 from doorstep.gateway.domain.session import Tokens
 from doorstep.gateway.errors import AccountLinked
@@ -19,6 +20,7 @@ from doorstep.gateway.operations.sign_in_codes import take_code
 from doorstep.kit import intents
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
+from doorstep.kit.exclusions import move
 from doorstep.kit.intents import Intent
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 
@@ -36,6 +38,7 @@ _UNLINK = (
     "DELETE FROM linked_account WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
     "DELETE FROM browser_session WHERE subject_id = ANY(CAST(:subjects AS uuid[]))",
 )
+_FORGET_CODES = "DELETE FROM sign_in_code WHERE subject_id = ANY(CAST(:subjects AS uuid[]))"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,16 @@ async def unlink_account(session: AsyncSession, *, vault: Vault, subject_id: UUI
     ring = await vault.ring([subject_id])
     if subject_id in ring:
         _log(session, ring, Action.UNLINK_ACCOUNT, subject_id)
+
+
+async def leave_household(session: AsyncSession, *, left: HouseholdLeft) -> None:
+    """Let mentions be those of the new file; whoever was signed in, or had an account linked, in their name is out."""
+    subjects = await move(session, left)
+    for one in subjects:
+        theirs = await queries.one_person(session, one, lock=True)
+        await _unlink(session, theirs)
+        await run(session, _FORGET_CODES, {"subjects": theirs})
+    await queries.move_mentions(session, subjects)
 
 
 async def _unlink(session: AsyncSession, subjects: list[UUID]) -> None:

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.ages import of_age_on
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.contracts.intake import Card, StatedFacts
 from doorstep.contracts.sealed import Sealed
 from doorstep.gateway import queries
-from doorstep.gateway.domain.sign_in_code import AT_THE_VISIT, own_age_on, read, written
+from doorstep.gateway.domain.sign_in_code import AT_THE_VISIT, read, written
 from doorstep.gateway.errors import CodeUnknown, RecordUnknown, TooYoung, VisitOver
 from doorstep.gateway.operations.reading import STAFF
 from doorstep.gateway.queries import Mention
@@ -112,7 +113,7 @@ async def _own_age_on(session: AsyncSession, ring: KeyRing, mention: Mention) ->
     rows = await run(session, _FACTS, {"record_id": mention.record_id, "subject_id": mention.subject_id})
     stated = [ring.open(Sealed[StatedFacts].model_validate_json(row["sealed"]), StatedFacts) for row in rows]
     years = [int(fact.value) for one in stated for fact in one.facts if fact.code == _BIRTH_YEAR]
-    return own_age_on(card.document_kind, card.document_number, max(years, default=None))
+    return of_age_on(card.document_kind, card.document_number, max(years, default=None))
 
 
 async def take_code(session: AsyncSession, *, vault: Vault, code: str) -> tuple[UUID, KeyRing]:

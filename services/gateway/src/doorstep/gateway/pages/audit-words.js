@@ -14,6 +14,8 @@ const actions = {
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
   "name-exclusions": ["指定回避人员", "name exclusions"],
   "name-proxy": ["指定代理人", "name a proxy"],
+  "leave-household": ["登记搬离", "note that somebody left"],
+  "record-guardian": ["登记监护人", "record a guardian"], "suspend-guardian": ["中止监护人", "suspend a guardian"],
   "draw-sign-in-code": ["生成登录码", "draw a one-time code"], "sign-in": ["居民登录", "sign in"],
   "link-account": ["关联居民账户", "link an account"], "unlink-account": ["解除居民账户关联", "unlink an account"],
   "break-glass": ["紧急授权", "break the glass"], "list-break-glass": ["列出紧急授权", "list emergency accesses"],

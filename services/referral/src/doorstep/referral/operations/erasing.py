@@ -43,5 +43,5 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
         await idempotency.forget(session, follower(index))
     for statement in _DELETE:
         await run(session, statement, {"requests": requests})
-    for table in ("exclusion", "proxy"):
+    for table in ("exclusion", "proxy", "guardian", "moved_mention"):
         await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", {"subject_id": subject_id})  # noqa: S608

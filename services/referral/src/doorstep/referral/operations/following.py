@@ -1,11 +1,13 @@
-"""Following: the states of requests for whoever holds a follow code, or the code of a proxy.
+"""Following: the states of requests for whoever holds a follow code, or the code of a proxy or of a child's guardian.
 
-Invariants: of what is confidential a follow code shows that alone whose person named a safe contact; a proxy's shows
-none of it, and nothing that a department with a telling name ever had; both are answered alike where there is nothing.
+Invariants: of what is confidential a follow code shows that alone whose person named a safe contact; a proxy's and a
+guardian's show none of it, and nothing that a department with a telling name ever had; all are answered alike where
+there is nothing, and so is a guardian who was suspended or whose child is of age.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,18 +19,23 @@ from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral.columns import open_content
-from doorstep.referral.queries import BY_CODE, LIVE
+from doorstep.referral.operations.proxies import guards
+from doorstep.referral.queries import BY_CODE, LIVE, NOT_CLOSED
 
 _SHOWN = "SELECT r.follow_ref, t.state, r.subject_id, r.confidential, r.request_id, r.content"
 _FOLLOW = f"{_SHOWN} {LIVE} WHERE {BY_CODE} ORDER BY r.opened_at, r.follow_ref"
-_FOLLOW_FOR = f"""
-    {_SHOWN} {LIVE} JOIN proxy p USING (subject_id)
-    WHERE p.code = :index AND p.until > now() AND NOT r.confidential AND NOT EXISTS (
+_OPEN = """
+    NOT r.confidential AND NOT EXISTS (
         SELECT FROM task o WHERE o.request_id = r.request_id
         AND coalesce(o.department, '') <> ALL(CAST(:departments AS text[]))
     )
     ORDER BY r.opened_at, r.follow_ref
 """
+_FOR_PROXY = f"""
+    {_SHOWN} {LIVE} JOIN proxy p USING (subject_id)
+    WHERE p.code = :index AND p.until > now() AND {NOT_CLOSED} AND {_OPEN}
+"""
+_FOR_GUARDIAN = f"{_SHOWN}, g.until {LIVE} JOIN guardian g USING (subject_id) WHERE g.code = :index AND {_OPEN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,9 @@ async def follow(
     outcome, found = "done", _followed(await run(session, _FOLLOW, {"index": follow_index}))
     if not found:
         values = {"index": follow_index, "departments": sorted(OPEN_DEPARTMENTS)}
-        outcome, found = "by-proxy", _followed(await run(session, _FOLLOW_FOR, values))
+        outcome, found = "by-proxy", _followed(await run(session, _FOR_PROXY, values))
+        if not found:
+            outcome, found = "by-guardian", await _for_guardian(session, vault, values)
     subjects = intents.distinct(row.subject_id for row in found)
     if not subjects:
         return []
@@ -64,6 +73,15 @@ async def follow(
     except SubjectErased:
         return []
     return [(row, _safe_contact(ring, row)) for row in found]
+
+
+async def _for_guardian(session: AsyncSession, vault: Vault, values: dict[str, Any]) -> list[FollowedRow]:
+    rows = [list(row) for row in await run(session, _FOR_GUARDIAN, values)]
+    found, now = _followed(row[:-1] for row in rows), datetime.now(UTC)
+    ring = await vault.ring([row.subject_id for row in found])
+    return [
+        row for row, (*_, until) in zip(found, rows, strict=True) if guards(ring, row.subject_id, bytes(until), now)
+    ]
 
 
 def _followed(rows: Iterable[Any]) -> list[FollowedRow]:

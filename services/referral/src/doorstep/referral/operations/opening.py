@@ -1,7 +1,7 @@
 """Opening requests: a need becomes a request with its first task, and the department is told."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -20,6 +20,7 @@ from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
 from doorstep.referral.operations.counting import need_index
+from doorstep.referral.operations.leaving import follow_anew
 from doorstep.referral.operations.offices import office_index, offices
 
 
@@ -78,10 +79,12 @@ _OPEN = """
             request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
             follow_index, confidential, safely_shown, legal_basis, content, need_index
         )
-        SELECT request_id, need_id, record_id, file_id, subject_id, station, opened_at, continues, follow_ref,
-            follow_index, confidential, safely_shown, legal_basis, content, need_index
-        FROM rows WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = rows.subject_id)
-        ON CONFLICT DO NOTHING RETURNING request_id
+        SELECT request_id, need_id, record_id, coalesce(m.file_id, rows.file_id), rows.subject_id, station, opened_at,
+            continues, follow_ref, follow_index, confidential, safely_shown, legal_basis, content, need_index
+        FROM rows LEFT JOIN moved_mention m ON m.subject_id = rows.subject_id
+        WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = rows.subject_id)
+        ON CONFLICT DO NOTHING RETURNING request_id, file_id,
+            EXISTS (SELECT FROM moved_mention m WHERE m.subject_id = request.subject_id) AS moved
     ), tasks AS (
         INSERT INTO task (
             task_id, request_id, sequence, department, ref, state, business_status, version, opened_at, respond_by,
@@ -94,7 +97,7 @@ _OPEN = """
         INSERT INTO task_transition (task_id, version, from_state, to_state, at, party)
         SELECT task_id, 1, NULL, state, opened_at, 'station' FROM rows JOIN opened USING (request_id)
     )
-    SELECT request_id FROM opened
+    SELECT request_id, file_id, moved FROM opened
 """
 
 
@@ -153,13 +156,18 @@ def prepare(
 async def write(session: AsyncSession, *, vault: Vault, ring: KeyRing, openings: Sequence[Opening]) -> int:
     """Write requests and first tasks, and announce those whose need had no request; how many those were.
 
-    For a subject that was erased here none is written.
+    For a subject that was erased here none is written; those of who left a household belong to the new file.
     """
     await hold_erasing(session)
-    opened = {row["request_id"] for row in await run(session, _OPEN, _columns(vault, ring, openings))}
+    opened = {row["request_id"]: row for row in await run(session, _OPEN, _columns(vault, ring, openings))}
     for opening in openings:
-        if opening.request_id in opened:
-            _announce(session, vault, ring, opening)
+        row = opened.get(opening.request_id)
+        if row is not None:
+            origin = replace(opening.origin, file_id=row["file_id"])
+            _announce(session, vault, ring, replace(opening, origin=origin))
+    left = [one.subject_id for one in openings if one.request_id in opened and opened[one.request_id]["moved"]]
+    if left:
+        await follow_anew(session, vault=vault, subjects=left)
     return len(opened)
 
 

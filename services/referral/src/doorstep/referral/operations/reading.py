@@ -132,7 +132,8 @@ async def list_record_requests(
     tasks = await queries.record_tasks(session, station, record_id)
     if tasks:
         requests = {task.request_id: CaseKind.REQUEST for task in tasks}
-        own = {**requests, record_id: CaseKind.RECORD, tasks[0].file_id: CaseKind.FILE}
+        files = {task.file_id: CaseKind.FILE for task in tasks}  # of who left the household it is another
+        own = {**requests, record_id: CaseKind.RECORD, **files}
         kind = await case_kind(session, vault, principal, why.case, file_id=tasks[0].file_id, own=own)
         allowed = policy.read(principal, Action.LIST_REQUESTS, thing, why, kind)
     access = Access(principal, why.purpose, allowed.policies, why.case)

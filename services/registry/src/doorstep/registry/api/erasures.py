@@ -23,7 +23,8 @@ from doorstep.kit.service import (
 )
 from doorstep.registry import errors, queries
 from doorstep.registry.api.roster import SEEN
-from doorstep.registry.operations.files import Asking, ask_to_erase, confirm_erasure
+from doorstep.registry.operations.asking import Asking
+from doorstep.registry.operations.files import ask_to_erase, confirm_erasure
 from doorstep.registry.schemas import ConfirmationBody, ErasureAnswer, ErasureBody
 
 router = APIRouter(tags=["erasures"], dependencies=[SEEN])

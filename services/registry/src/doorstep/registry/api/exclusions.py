@@ -18,7 +18,8 @@ from doorstep.kit.service import (
 )
 from doorstep.registry import queries
 from doorstep.registry.errors import FileUnknown, SubjectUnknown
-from doorstep.registry.operations.files import Asking, exclude_by_code, exclude_for
+from doorstep.registry.operations.asking import Asking
+from doorstep.registry.operations.files import exclude_by_code, exclude_for
 from doorstep.registry.schemas import ExclusionsBody, ExclusionsKept, OwnExclusionsBody
 
 router = APIRouter(tags=["residents"])

@@ -33,7 +33,7 @@ from doorstep.registry.errors import (
     SecondUnknown,
     ThirdPersonMustReview,
 )
-from doorstep.registry.operations.files import STAFF
+from doorstep.registry.operations.asking import STAFF
 from doorstep.registry.operations.roster import was_here
 
 OPEN_FOR = timedelta(hours=1)

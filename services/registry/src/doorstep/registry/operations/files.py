@@ -1,6 +1,6 @@
 """The use cases of files: assert the facts of a record, show a file, keep whom a person excludes, erase a subject."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.db import write_buffered
 from doorstep.kit.edge import case_kind
 from doorstep.kit.intents import Intent
-from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Why
+from doorstep.kit.policy import CaseKind, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry import queries
 from doorstep.registry.domain.plans import withdraws
@@ -25,16 +25,15 @@ from doorstep.registry.errors import (
     ErasureAsked,
     ErasureUnknown,
     FileUnknown,
-    OwnRecord,
     PlaceStays,
-    SecondPersonMustConfirm,
     SubjectUnknown,
 )
+from doorstep.registry.operations.asking import STAFF, Asking
+from doorstep.registry.operations.guardianship import carry_over, hang_elsewhere, repeat_guardians
 from doorstep.registry.operations.plan_rows import delete_plans, end_plans
 from doorstep.registry.queries import ErasureRow, FactRow, SubjectRow
 
 PAPER = "person.paper"
-STAFF = "staff"
 
 
 @dataclass(frozen=True)
@@ -70,27 +69,16 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     if not opened:
         return
     sealed = bool(recorded.address_sealed)
-    version, fresh = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
+    version, fresh, closed = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
     if fresh:
         await seal_address(session, vault=vault, file_id=recorded.file_id)
-    persons = await _persons(session, vault, opened, recorded)
-    queries.insert_record(session, recorded.file_id, recorded.record_id, recorded.recorded_by)
-    queries.insert_subjects(
-        session,
-        recorded.file_id,
-        recorded.record_id,
-        version,
-        [
-            SubjectRow(
-                one.subject.subject_id,
-                one.subject.kind,
-                persons.get(one.subject.subject_id),
-                _card(ring, one),
-                None if one.card.follow_code is None else vault.follow_index(one.card.follow_code),
-            )
-            for one in opened
-        ],
+    persons = await _persons(session, vault, opened, within=recorded.file_id if sealed or closed else None)
+    shut = await repeat_guardians(
+        session, vault=vault, file_id=recorded.file_id, persons=persons, now=datetime.now(UTC)
     )
+    queries.insert_record(session, recorded.file_id, recorded.record_id, recorded.recorded_by)
+    rows = [_subject(vault, ring, one, persons, shut) for one in opened]
+    queries.insert_subjects(session, recorded.file_id, recorded.record_id, version, rows)
     facts = [fact_row(ring, one.subject_id, fact, recorded.record_id, version) for one in opened for fact in one.facts]
     queries.insert_facts(session, recorded.file_id, facts)
     await _repeat_exclusions(session, recorded.file_id, persons)
@@ -105,6 +93,15 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
         case=recorded.record_id,
     )
     intents.record(session, ring, intent)
+
+
+def _subject(
+    vault: Vault, ring: KeyRing, one: Opened, persons: Mapping[UUID, UUID], shut: Collection[UUID]
+) -> SubjectRow:
+    """A subject as it is stored; the code of those who are `shut` opens nothing here."""
+    subject_id, code = one.subject.subject_id, one.card.follow_code
+    index = None if code is None or subject_id in shut else vault.follow_index(code)
+    return SubjectRow(subject_id, one.subject.kind, persons.get(subject_id), _card(ring, one), index)
 
 
 async def _repeat_exclusions(session: AsyncSession, file_id: UUID, persons: Mapping[UUID, UUID]) -> None:
@@ -126,19 +123,21 @@ async def seal_address(session: AsyncSession, *, vault: Vault, file_id: UUID) ->
     await write_buffered(session)
     rows = await queries.subjects(session, file_id)
     ring = await vault.ring([row.subject_id for row in rows])
-    known = [(row, _open_card(ring, row)) for row in rows if row.subject_id in ring]
+    known = [(row, open_card(ring, row)) for row in rows if row.subject_id in ring]
     people = [(row, card) for row, card in known if row.kind is SubjectKind.PERSON]
-    indexes = [_paper_index(vault, paper_of(row.kind, card), within=file_id) for row, card in people]
+    indexes = [paper_index(vault, paper_of(row.kind, card), within=file_id) for row, card in people]
     found = await queries.find_or_make_persons(session, indexes)
     persons = {row.subject_id: person for (row, _), person in zip(people, found, strict=True)}
     rewritten = {}
     for row, card in known:
-        blob = _encrypt_card(ring, row.subject_id, card.model_copy(update={"address": None}))
+        blob = encrypt_card(ring, row.subject_id, card.model_copy(update={"address": None}))
         rewritten[row.subject_id] = persons.get(row.subject_id), blob
     await queries.rewrite(session, file_id, rewritten)
     for row, _ in people:
         if row.person_id is not None and row.person_id != persons[row.subject_id]:
             await queries.take_over(session, persons[row.subject_id], row.person_id)
+    former = {row.person_id: persons[row.subject_id] for row, _ in people if row.person_id is not None}
+    await carry_over(session, vault=vault, persons=former)
     await queries.delete_unmentioned(session, {row.person_id for row, _ in people if row.person_id is not None})
 
 
@@ -148,28 +147,28 @@ def paper_of(kind: SubjectKind, card: Card) -> str | None:
     return f"{card.document_kind}:{card.document_number}" if known else None
 
 
-def _paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> bytes | None:
-    """By which a person is found again: everywhere, or, of a file whose address is sealed, within that file alone."""
+def paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> bytes | None:
+    """By which a person is found again: everywhere, or, of a file that is closed to others, within that file alone."""
     if paper is None:
         return None
     return vault.blind_index(PAPER, paper if within is None else f"{within}:{paper}")
 
 
 async def _persons(
-    session: AsyncSession, vault: Vault, opened: list[Opened], recorded: VisitRecorded
+    session: AsyncSession, vault: Vault, opened: list[Opened], *, within: UUID | None
 ) -> dict[UUID, UUID]:
     people = [one for one in opened if one.subject.kind is SubjectKind.PERSON]
-    within = recorded.file_id if recorded.address_sealed else None
-    indexes = [_paper_index(vault, one.paper, within=within) for one in people]
+    indexes = [paper_index(vault, one.paper, within=within) for one in people]
     found = await queries.find_or_make_persons(session, indexes)
     return {one.subject.subject_id: person for one, person in zip(people, found, strict=True)}
 
 
 def _card(ring: KeyRing, one: Opened) -> bytes:
-    return _encrypt_card(ring, one.subject.subject_id, one.card.model_copy(update={"follow_code": None}))
+    return encrypt_card(ring, one.subject.subject_id, one.card.model_copy(update={"follow_code": None}))
 
 
-def _encrypt_card(ring: KeyRing, subject_id: UUID, card: Card) -> bytes:
+def encrypt_card(ring: KeyRing, subject_id: UUID, card: Card) -> bytes:
+    """A card as it is stored."""
     return ring.encrypt(subject_id, f"subject.card:{subject_id}", card.model_dump_json(exclude_none=True).encode())
 
 
@@ -255,8 +254,8 @@ async def show_file(
         tuple(
             (
                 row,
-                _open_card(ring, row),
-                tuple(_open_fact(ring, fact) for fact in facts if fact.subject_id == row.subject_id),
+                open_card(ring, row),
+                tuple(open_fact(ring, fact) for fact in facts if fact.subject_id == row.subject_id),
             )
             for row in subjects
         ),
@@ -264,11 +263,13 @@ async def show_file(
     )
 
 
-def _open_card(ring: KeyRing, row: SubjectRow) -> Card:
+def open_card(ring: KeyRing, row: SubjectRow) -> Card:
+    """The card of a subject. Raises SubjectErased, SealBroken."""
     return Card.model_validate_json(ring.decrypt(row.subject_id, f"subject.card:{row.subject_id}", row.card))
 
 
-def _open_fact(ring: KeyRing, row: FactRow) -> FactShown:
+def open_fact(ring: KeyRing, row: FactRow) -> FactShown:
+    """A fact with its provenance. Raises SubjectErased, SealBroken."""
     content = ring.decrypt(row.subject_id, f"fact.content:{row.fact_id}", row.content)
     return FactShown(row, Fact.model_validate_json(content))
 
@@ -283,7 +284,7 @@ async def exclude_by_code(session: AsyncSession, *, vault: Vault, code: str, sta
 
 
 async def exclude_for(
-    session: AsyncSession, *, vault: Vault, asking: "Asking", file_id: UUID, subject_id: UUID, staff: Iterable[str]
+    session: AsyncSession, *, vault: Vault, asking: Asking, file_id: UUID, subject_id: UUID, staff: Iterable[str]
 ) -> None:
     """Keep whom a person of a file of the station excludes, as they told a reviewer whom nobody of it excludes.
 
@@ -314,40 +315,6 @@ async def _exclude(
     for file_id, subjects in await queries.name_exclusions(session, person_id, excluded):
         _tell_exclusions(session, file_id, subjects, excluded)
     intents.record(session, await vault.ring(intent.subjects), intent, principal=principal)
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Somebody who may ask for erasures or exclusions, or confirm, why, and the policies that say so, for the log."""
-
-    principal: Principal
-    purpose: Purpose
-    policy: Policy
-    policies: tuple[str, ...]
-
-    def decide(self, action: str, *, own_record: bool, proposer: bool = False) -> None:
-        """Whether they may, on this file. Raises OwnRecord, SecondPersonMustConfirm."""
-        thing = Resource("erasure", own_record=own_record, proposer=proposer, station=self.principal.station)
-        try:
-            self.policy.authorize(self.principal, action, thing, purpose=self.purpose)
-        except Forbidden:
-            raise (SecondPersonMustConfirm if proposer else OwnRecord) from None
-
-    @property
-    def station(self) -> str:
-        """Where they serve; nowhere if no token says so."""
-        return self.principal.station or ""
-
-    def intent(self, erasure: ErasureRow, outcome: str) -> Intent:
-        """What is logged about the subject of `erasure`."""
-        return Intent(
-            Action.ERASE_SUBJECT,
-            [erasure.subject_id],
-            purpose=self.purpose,
-            case=erasure.erasure_id,
-            outcome=outcome,
-            policies=self.policies,
-        )
 
 
 async def ask_to_erase(
@@ -393,6 +360,7 @@ async def confirm_erasure(session: AsyncSession, *, vault: Vault, asking: Asking
     asking.decide("confirm-erasure", own_record=own, proposer=confirmed_by == erasure.asked_by)
     now = datetime.now(UTC)
     await queries.confirm_erasure(session, erasure_id, confirmed_by, now)
+    await hang_elsewhere(session, vault=vault, subject_id=erasure.subject_id)
     await queries.delete_subject(session, erasure.subject_id)
     await delete_plans(session, erasure.subject_id)
     event = SubjectErased(subject_id=erasure.subject_id, erasure_id=erasure_id, erased_at=now)

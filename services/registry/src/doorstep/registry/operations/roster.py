@@ -14,7 +14,7 @@ from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
 from doorstep.kit.policy import NEVER, Policy, Resource, agency_kind
 from doorstep.kit.vault import Vault
-from doorstep.registry.operations.files import STAFF
+from doorstep.registry.operations.asking import STAFF
 
 SEEN_DAYS = 30
 

@@ -6,7 +6,7 @@ A level, a cause and reasons stand in no column: pseudonyms, random ids and time
 from alembic import op
 
 revision = "registry_0007"
-down_revision = "registry_0005"
+down_revision = "registry_0006"
 branch_labels = None
 depends_on = None
 
