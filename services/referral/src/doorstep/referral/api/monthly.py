@@ -1,0 +1,73 @@
+"""What a supervisor asks of whole months: what the station answers for, as JSON."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from doorstep.contracts.codes import Action, Purpose
+from doorstep.kit.auth import Principal
+from doorstep.kit.policy import Forbidden, Resource
+from doorstep.kit.problems import Fault, Problem
+from doorstep.kit.service import (
+    PrincipalDep,
+    PurposeDep,
+    Service,
+    ServiceDep,
+    SessionDep,
+    Visibility,
+    attempts,
+    visible_to,
+)
+from doorstep.referral.api.monthly_answers import MonthsAnswer, months_answer
+from doorstep.referral.domain.months import MonthsRefused, months, parse_month
+from doorstep.referral.domain.suppression import FEWEST
+from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.months import MonthTold, read_months
+
+router = APIRouter(prefix="/api", tags=["figures"])
+
+From = Annotated[str, Query(alias="from", max_length=10, description="The first month, as 2026-01.")]
+To = Annotated[str, Query(max_length=10, description="The last month, as 2026-09: complete for eight days.")]
+
+
+@router.get("/figures", response_model_by_alias=True)
+@attempts(Action.SEE_FIGURES)
+@visible_to(Visibility.STATION)
+async def see_months(
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+    first: From = "",
+    last: Annotated[To, Query(alias="to")] = "",
+) -> MonthsAnswer:
+    """What the station answers for in whole months, by department and need type; what is small is withheld."""
+    station, found = await _read(service, principal, purpose, session, first, last)
+    return months_answer(station, found, FEWEST)
+
+
+async def _read(
+    service: Service, principal: Principal, purpose: Purpose, session: AsyncSession, first: str, last: str
+) -> tuple[str, tuple[MonthTold, ...]]:
+    access = permitted(service, principal, purpose)
+    station, now = principal.station or "", datetime.now(UTC)
+    try:
+        asked = months(parse_month("from", first), parse_month("to", last), now)
+    except MonthsRefused as refused:
+        raise Problem(
+            422, "invalid", refused.zh, refused.en, faults=[Fault(f"/query/{refused.where}", refused.zh, refused.en)]
+        ) from None
+    return station, await read_months(
+        session, vault=service.vault, access=access, station=station, months=asked, now=now
+    )
+
+
+def permitted(service: Service, principal: Principal, purpose: Purpose) -> Access:
+    """The caller as somebody who may see the figures of a station of their own. Raises Forbidden."""
+    thing = Resource("figures", station=principal.station)
+    policies = service.policy.authorize(principal, Action.SEE_FIGURES, thing, purpose=purpose).policies
+    if principal.station is None:
+        raise Forbidden(Action.SEE_FIGURES)
+    return Access(principal, purpose, policies)
