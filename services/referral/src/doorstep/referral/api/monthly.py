@@ -20,11 +20,12 @@ from doorstep.kit.service import (
     attempts,
     visible_to,
 )
-from doorstep.referral.api.monthly_answers import MonthsAnswer, months_answer
+from doorstep.referral.api.monthly_answers import MonthsAnswer, StuckAnswer, months_answer, stuck_answer
 from doorstep.referral.domain.months import MonthsRefused, months, parse_month
 from doorstep.referral.domain.suppression import FEWEST
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.months import MonthTold, read_months
+from doorstep.referral.operations.stuck import list_stuck
 
 router = APIRouter(prefix="/api", tags=["figures"])
 
@@ -46,6 +47,19 @@ async def see_months(
     """What the station answers for in whole months, by department and need type; what is small is withheld."""
     station, found = await _read(service, principal, purpose, session, first, last)
     return months_answer(station, found, FEWEST)
+
+
+@router.get("/figures/stuck")
+@attempts(Action.SEE_FIGURES)
+@visible_to(Visibility.STATION)
+async def see_stuck(
+    service: ServiceDep, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep
+) -> StuckAnswer:
+    """List what is late by half as much again as there was time, by the unit that owes it; violence is not in it."""
+    access, now = permitted(service, principal, purpose), datetime.now(UTC)
+    station = principal.station or ""
+    units, more = await list_stuck(session, vault=service.vault, access=access, station=station, now=now)
+    return stuck_answer(station, units, more, now)
 
 
 async def _read(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from doorstep.contracts.codes import Department
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.monthly import CLOSED, OPENED, Line, Of, Told
 from doorstep.referral.operations.months import MonthTold
+from doorstep.referral.operations.stuck import Unit
 from doorstep.referral.schemas import Answer
 
 Count = int | None
@@ -43,7 +45,7 @@ class MonthLine(Answer):
 class MonthAnswer(Answer):
     """A month of the station, and when it was counted: once.
 
-    `at_least`: rates of the whole station per hundred, where fewer than `fewest` requests missed them; else see the line.
+    `at_least`: rates of the station per hundred where fewer than `fewest` requests missed them; else see its line.
     """
 
     month: str
@@ -60,6 +62,64 @@ class MonthsAnswer(Answer):
     last: str = Field(serialization_alias="to")
     fewest: int
     months: tuple[MonthAnswer, ...]
+
+
+class StuckRequest(Answer):
+    """A request that is stuck `since`, half as long again as there was time after it was due; no content, nobody.
+
+    It has a need type where that tells nothing of its person; `unanswered` owes the first response.
+    """
+
+    request_id: UUID
+    need_type: str | None
+    unanswered: bool
+    due: datetime
+    since: datetime
+
+
+class StuckUnit(Answer):
+    """An office, a department that finds one, or nobody yet, with what is stuck there, the longest first."""
+
+    department: Department | None
+    office: UUID | None
+    name: str | None
+    stuck: tuple[StuckRequest, ...]
+
+
+class StuckAnswer(Answer):
+    """The register of what is stuck at the station's units; with `more` only the longest are listed."""
+
+    at: datetime
+    station: str
+    more: bool
+    units: tuple[StuckUnit, ...]
+
+
+def stuck_answer(station: str, units: Sequence[Unit], more: bool, now: datetime) -> StuckAnswer:
+    """The answer to a supervisor."""
+    return StuckAnswer(
+        at=whole_minute(now),
+        station=station,
+        more=more,
+        units=tuple(
+            StuckUnit(
+                department=unit.department,
+                office=unit.office,
+                name=unit.name,
+                stuck=tuple(
+                    StuckRequest(
+                        request_id=one.request_id,
+                        need_type=one.need_type,
+                        unanswered=one.unanswered,
+                        due=one.due,
+                        since=one.since,
+                    )
+                    for one in unit.stuck
+                ),
+            )
+            for unit in units
+        ),
+    )
 
 
 def months_answer(station: str, found: Sequence[MonthTold], fewest: int) -> MonthsAnswer:
