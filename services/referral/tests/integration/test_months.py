@@ -178,6 +178,27 @@ async def test_months_are_read_for_follow_up_by_a_supervisor_alone_and_that_is_l
 
 
 @pytest.mark.parametrize(
+    ("ending", "media_type", "begins"),
+    [
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
+        ("pdf", "application/pdf", b"%PDF-"),
+    ],
+)
+async def test_the_same_table_is_a_file_for_the_same_people(front, desk, ending, media_type, begins) -> None:
+    await opened(desk, "gas-leak", 22)
+    path = PATH.replace("figures", f"figures.{ending}")
+    answer = await front.call("GET", path, "supervisor", **FOLLOW_UP)
+    assert answer.status == 200
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'attachment; filename="figures.{ending}"'
+    assert answer.raw.startswith(begins)
+    assert (await front.about("supervisor"))[-1]["asked"] == "2026-03/2026-03"
+    for who in ("reviewer", "officer", "police", "resident"):
+        assert (await front.call("GET", path, who, **FOLLOW_UP)).status == 403, who
+    assert (await front.call("GET", path.replace("03", "3"), "supervisor", **FOLLOW_UP)).status == 422
+
+
+@pytest.mark.parametrize(
     ("query", "where"),
     [
         ("from=2026-03", "to"),

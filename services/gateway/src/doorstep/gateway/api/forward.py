@@ -24,7 +24,7 @@ _HANDED_ON = (
 )  # fmt: skip
 _HANDED_BACK = (
     "content-type", "content-language", "etag", "location", "retry-after", "cache-control", "www-authenticate",
-    "last-modified",
+    "last-modified", "content-disposition",
 )  # fmt: skip
 _LINES = "application/jsonl"
 _STREAMED = ".jsonl"

@@ -1,9 +1,10 @@
-"""What a supervisor asks of whole months: what the station answers for, as JSON."""
+"""What a supervisor asks of whole months: what the station answers for, as JSON, workbook or PDF, and what is stuck."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Purpose
@@ -20,6 +21,7 @@ from doorstep.kit.service import (
     attempts,
     visible_to,
 )
+from doorstep.referral.api import monthly_print, monthly_sheet
 from doorstep.referral.api.monthly_answers import MonthsAnswer, StuckAnswer, months_answer, stuck_answer
 from doorstep.referral.domain.months import MonthsRefused, months, parse_month
 from doorstep.referral.domain.suppression import FEWEST
@@ -30,7 +32,7 @@ from doorstep.referral.operations.stuck import list_stuck
 router = APIRouter(prefix="/api", tags=["figures"])
 
 From = Annotated[str, Query(alias="from", max_length=10, description="The first month, as 2026-01.")]
-To = Annotated[str, Query(max_length=10, description="The last month, as 2026-09: complete for eight days.")]
+To = Annotated[str, Query(alias="to", max_length=10, description="The last month: complete for eight days.")]
 
 
 @router.get("/figures", response_model_by_alias=True)
@@ -42,11 +44,45 @@ async def see_months(
     purpose: PurposeDep,
     session: SessionDep,
     first: From = "",
-    last: Annotated[To, Query(alias="to")] = "",
+    last: To = "",
 ) -> MonthsAnswer:
     """What the station answers for in whole months, by department and need type; what is small is withheld."""
     station, found = await _read(service, principal, purpose, session, first, last)
     return months_answer(station, found, FEWEST)
+
+
+@router.get("/figures.xlsx", response_class=Response)
+@attempts(Action.SEE_FIGURES)
+@visible_to(Visibility.STATION)
+async def see_workbook(
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+    first: From = "",
+    last: To = "",
+) -> Response:
+    """Get the same table as a workbook, with the station's distributions as charts."""
+    station, found = await _read(service, principal, purpose, session, first, last)
+    content = await asyncio.to_thread(monthly_sheet.workbook, station, found)
+    return _file(content, monthly_sheet.MEDIA_TYPE, "xlsx")
+
+
+@router.get("/figures.pdf", response_class=Response)
+@attempts(Action.SEE_FIGURES)
+@visible_to(Visibility.STATION)
+async def see_print(
+    service: ServiceDep,
+    principal: PrincipalDep,
+    purpose: PurposeDep,
+    session: SessionDep,
+    first: From = "",
+    last: To = "",
+) -> Response:
+    """Get the same table as PDF, a page a month, with the station's distributions as bars."""
+    station, found = await _read(service, principal, purpose, session, first, last)
+    content = await asyncio.to_thread(monthly_print.document, station, found)
+    return _file(content, monthly_print.MEDIA_TYPE, "pdf")
 
 
 @router.get("/figures/stuck")
@@ -76,6 +112,11 @@ async def _read(
     return station, await read_months(
         session, vault=service.vault, access=access, station=station, months=asked, now=now
     )
+
+
+def _file(content: bytes, media_type: str, ending: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="figures.{ending}"'}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def permitted(service: Service, principal: Principal, purpose: Purpose) -> Access:

@@ -15,6 +15,7 @@ from doorstep.contracts.needs import NEED_TYPES
 from doorstep.referral.domain.suppression import FEWEST, ROOM, withheld_cells, withheld_parts
 
 _SATISFIED_STARS = 4
+_REST = ""
 
 VIOLENCE = frozenset(code for code, need in NEED_TYPES.items() if need.guarded)
 COUNTED = tuple(need for code, need in NEED_TYPES.items() if code not in VIOLENCE)
@@ -233,13 +234,13 @@ def _tell_shares(
     while waiting:
         above = waiting.pop()
         known = [one for one in shares[above] if told[above][f"{way}.{one}"] is not None]
-        table: dict[Line | None, Counter[str]] = {line: shares[line] for line in shown[above]}
-        rest = [shares[line] for line in _below(above) if line not in table]
+        table = {line.name: dict(shares[line]) for line in shown[above]}
+        rest = [shares[line] for line in _below(above) if line.name not in table]
         if rest and table:  # what is not told apart is told by what is left: a line more
-            table[None] = Counter({one: sum(counts[one] for counts in rest) for one in shares[above]})
+            table[_REST] = {one: sum(counts[one] for counts in rest) for one in shares[above]}
         hidden = withheld_cells(table, known)
         for line in shown[above]:
-            _write(told[line], way, shares[line], {one for at, one in hidden if at == line})
+            _write(told[line], way, shares[line], {one for at, one in hidden if at == line.name})
         waiting += shown[above]
 
 
