@@ -19,6 +19,7 @@ _SERVICE_OF: dict[str, str] = {
     "departments": "referral",
     "directories": "referral",
     "follow": "referral",
+    "board": "referral",
     "figures": "referral",
     "figures.xlsx": "referral",
     "figures.pdf": "referral",
