@@ -6,7 +6,7 @@ const departments = {
 };
 const states = {
   live: "", lost: "连接中断，正在重连…… Connection lost, reconnecting …", signIn: "请先以监督员身份登录。 Please sign in as a supervisor.",
-  refused: "您无权查看看板。 You may not see the board.", full: "观看者已满，稍后再试。 Enough people look already.",
+  refused: "您无权查看看板。 You may not see the board.",
 };
 const address = "/api/board?purpose=follow-up";
 const columns = [["open", ""], ["due_within_day", "soon"], ["late_response", "late"], ["late_completion", "late"]];
@@ -40,6 +40,7 @@ function say(name) {
   const place = document.getElementById("state");
   place.className = name === "live" ? "" : "away";
   place.replaceChildren(states[name]);
+  document.querySelector("table").className = name === "live" ? "" : "stale";
   if (name === "signIn" && signedIn.offered()) place.append(" ", signedIn.link(0));
   if (name === "signIn" || name === "refused") document.getElementById("lines").replaceChildren();
 }
