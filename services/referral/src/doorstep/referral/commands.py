@@ -1,8 +1,10 @@
-"""Publish and try service directories, and ask where needs go. 发布、试算服务目录，查看分派理由。"""
+"""Publish and try service directories, ask where needs go, get figures. 服务目录、分派理由、办件统计。"""
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -31,6 +33,14 @@ Token = Annotated[str, typer.Option(envvar="DOORSTEP_TOKEN", help="A supervisor'
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON 输出 JSON.")]
 
 
+class Form(StrEnum):
+    """In which form figures are written."""
+
+    XLSX = "xlsx"
+    PDF = "pdf"
+    JSON = "json"
+
+
 class NotDone(Exception):
     """The service did not do what was asked; the message says why, one line for each fault."""
 
@@ -56,7 +66,7 @@ def import_directory(file: File, token: Token, url: Url = _GATEWAY) -> None:
       doorstep route import offices.json
     """
     document, directory = _read(file)
-    told = _ask("PUT", url, token, f"/{directory.version}", document)
+    told = _ask("PUT", url, token, f"/directories/{directory.version}", document)
     typer.echo(f"{told['version']} sha256:{told['digest']}: {told['offices']} offices 办事处，已发布 published.")
 
 
@@ -67,7 +77,7 @@ def export(
     url: Url = _GATEWAY,
 ) -> None:
     """Give a published directory back as it was imported; everybody may read it. 导出服务目录。"""
-    text = json.dumps(_ask("GET", url, None, f"/{_named(version)}"), ensure_ascii=False, indent=2)
+    text = json.dumps(_ask("GET", url, None, f"/directories/{_named(version)}"), ensure_ascii=False, indent=2)
     if out is None:
         typer.echo(text)
         return
@@ -84,7 +94,7 @@ def try_directory(file: File, token: Token, url: Url = _GATEWAY, as_json: AsJson
     Nothing is changed. A number below 10 is not told, and others in steps of 5.
     """
     document, _ = _read(file)
-    told = _ask("POST", url, token, "/trials", document, purpose="follow-up")
+    told = _ask("POST", url, token, "/directories/trials", document, purpose="follow-up")
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
@@ -100,7 +110,7 @@ def activate(
     version: Annotated[str, typer.Argument(help="A published version 已发布的版本.")], token: Token, url: Url = _GATEWAY
 ) -> None:
     """Bring a directory into force that somebody else published. 启用他人发布的服务目录。"""
-    told = _ask("POST", url, token, f"/{_named(version)}/activation")
+    told = _ask("POST", url, token, f"/directories/{_named(version)}/activation")
     typer.echo(f"{told['version']} sha256:{told['digest']}: 已启用 in force.")
 
 
@@ -125,7 +135,7 @@ def explain(
         known = ", ".join(NEED_TYPES)
         _fail(f"没有这种需求类型；可选：{known}。\nThere is no such need type; known are: {known}.", WRONG_REQUEST)
     if file is None:
-        told = _ask("GET", url, token, "/current/route", purpose="triage", need_type=need, station=station)
+        told = _ask("GET", url, token, "/directories/current/route", purpose="triage", need_type=need, station=station)
     else:
         _, directory = _read(file)
         asked = Asked(need, station, datetime.now(UTC), NEED_TYPES[need].respond_hours == 1)
@@ -138,6 +148,31 @@ def explain(
     for office in told.get("offices", ()):
         mark = "✗" if "why_not" in office else "✓"
         typer.echo(f"  {mark} {office['name']}（{office['department']}）  {office['zh']}  {office['en']}")
+
+
+def figures(
+    first: Annotated[str, typer.Option("--from", help="The first month, as 2026-01 起始月份.")],
+    last: Annotated[str, typer.Option("--to", help="The last month, as 2026-09 结束月份.")],
+    out: Annotated[Path, typer.Option(help="Into this file 写入文件.")],
+    token: Token,
+    form: Annotated[Form, typer.Option("--as", help="Which form 格式.")] = Form.XLSX,
+    url: Url = _GATEWAY,
+) -> None:
+    """Get what the station answers for, month by month, as a file. 导出办件统计。
+
+    Small numbers are withheld; a month can be asked for eight days after its end.
+
+    Examples:
+
+      doorstep figures --from 2026-01 --to 2026-09 --as pdf --out figures.pdf
+    """
+    path = "/figures" if form is Form.JSON else f"/figures.{form}"
+    content = _ask("GET", url, token, path, purpose="follow-up", take=bytes, **{"from": first, "to": last})
+    try:
+        out.write_bytes(content)
+    except OSError as error:
+        _fail(f"无法写入 {out}：{error.strerror}\n{out} cannot be written: {error.strerror}", FAILED)
+    typer.echo(f"{out}: {len(content)} bytes 字节，已写入 written.")
 
 
 def _read(file: Path) -> tuple[Thing, Directory]:
@@ -161,7 +196,15 @@ def _named(version: str) -> str:
 
 
 def _ask(
-    method: str, url: str, token: str | None, path: str, body: Any = None, *, purpose: str | None = None, **query: str
+    method: str,
+    url: str,
+    token: str | None,
+    path: str,
+    body: Any = None,
+    *,
+    purpose: str | None = None,
+    take: Callable[[bytes], Any] = json.loads,
+    **query: str,
 ) -> Any:
     headers = {"Doorstep-Purpose": purpose} if purpose else {}
     if token is not None:
@@ -169,24 +212,32 @@ def _ask(
             _fail("需要令牌：--token 或 DOORSTEP_TOKEN。\nGive --token, or DOORSTEP_TOKEN.", WRONG_REQUEST)
         headers["Authorization"] = f"Bearer {token}"
     try:
-        return asyncio.run(_send(method, f"{url.rstrip('/')}/api/directories{path}", headers, body, query))
+        return asyncio.run(_send(method, f"{url.rstrip('/')}/api{path}", headers, body, query, take))
     except NotDone as error:
         _fail(f"未完成 Not done: {error}", FAILED)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         _fail(f"无法连接 {url}：{type(error).__name__}\nNo answer from {url}: {type(error).__name__}", FAILED)
 
 
-async def _send(method: str, address: str, headers: dict[str, str], body: Any, query: dict[str, str]) -> Any:
+async def _send(
+    method: str,
+    address: str,
+    headers: dict[str, str],
+    body: Any,
+    query: dict[str, str],
+    take: Callable[[bytes], Any],
+) -> Any:
     timeout = aiohttp.ClientTimeout(total=WAIT)
     async with (
         aiohttp.ClientSession(timeout=timeout) as client,
         client.request(method, address, headers=headers, json=body, params=query) as answer,
     ):
-        document = json.loads(await answer.read())
+        content = await answer.read()
         if answer.status >= 400:
+            document = json.loads(content)
             faults = [f"{one['pointer']}  {one['detail']}" for one in document.get("errors", ())]
             raise NotDone("\n".join([f"{answer.status} {document.get('detail', '')}", *faults]))
-        return document
+        return take(content)
 
 
 def _fail(sentences: str, exit_code: int) -> NoReturn:

@@ -1,5 +1,7 @@
 """HTTP: hands requests on to the service that answers them."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
@@ -9,8 +11,12 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 from yarl import URL
 
+from doorstep.gateway.api.front import BY_COOKIE, SESSION, cookie_of
 from doorstep.gateway.domain.routes import route
+from doorstep.gateway.errors import IssuerAway
 from doorstep.gateway.settings import GatewaySettings
+from doorstep.kit.auth import NotAuthenticated
+from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.door import at_rest
 from doorstep.kit.problems import Problem
 from doorstep.kit.telemetry import current_traceparent
@@ -20,16 +26,20 @@ router = APIRouter(include_in_schema=False)
 _HANDED_ON = (
     "authorization", "content-type", "accept", "accept-language", "if-match", "if-none-match", "doorstep-purpose",
     "doorstep-case",
-    "x-road-userid",
+    "x-road-userid", "last-event-id",
 )  # fmt: skip
 _HANDED_BACK = (
     "content-type", "content-language", "etag", "location", "retry-after", "cache-control", "www-authenticate",
-    "last-modified",
+    "last-modified", "content-disposition",
 )  # fmt: skip
 _LINES = "application/jsonl"
 _STREAMED = ".jsonl"
 _AS_LONG_AS_IT_COMES = aiohttp.ClientTimeout(total=None, connect=3, sock_read=20)
 _FEED = "/feed"
+_BOARD = "/api/board"
+_EVENTS = "text/event-stream"
+_LOOK = 1.0
+_LOOK_AT_SESSION = 10.0
 _UNTIL_SOMETHING_COMES = aiohttp.ClientTimeout(total=50, connect=3)  # longer than a feed lets its callers wait
 
 
@@ -56,11 +66,15 @@ async def hand_on(request: Request, service: str, inner: str, body: bytes) -> Re
             handed_on = _handed_on(request, client, url, body, _UNTIL_SOMETHING_COMES)
             answer = await at_rest(request, handed_on, ending=request.app.state.service.stopping)
         else:
-            wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) else client.timeout
+            wait = _AS_LONG_AS_IT_COMES if inner.endswith(_STREAMED) or inner == _BOARD else client.timeout
             answer = await _handed_on(request, client, url, body, wait)
         back = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
         if answer.content_type == _LINES:
             return StreamingResponse(_as_it_comes(answer), answer.status, headers=back)
+        if answer.content_type == _EVENTS:
+            live = StreamingResponse(_while_signed_in(request, answer), answer.status, headers=back)
+            live.headers["X-Accel-Buffering"] = "no"
+            return live
         async with answer:
             content = await answer.read()
     except (aiohttp.ClientError, TimeoutError, OSError):
@@ -79,6 +93,45 @@ async def _handed_on(
     return await client.request(
         request.method, url, headers=headers, data=body or None, allow_redirects=False, timeout=wait
     )
+
+
+async def _while_signed_in(request: Request, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Events as they come, until the service ends them, the gateway stops, or the session they were asked in ends."""
+    state, token = request.app.state, request.headers.get("authorization")
+    looked = time.monotonic()
+    chunks: asyncio.Task[bytes] | None = None
+    try:
+        while not state.service.stopping.is_set():
+            chunks = chunks or asyncio.ensure_future(answer.content.readany())
+            done, _ = await asyncio.wait([chunks], timeout=_LOOK)
+            if time.monotonic() - looked > _LOOK_AT_SESSION:
+                looked = time.monotonic()
+                if not await still_signed_in(request, token):
+                    return
+            if done:
+                chunk, chunks = chunks.result(), None
+                if not chunk:
+                    return
+                yield chunk
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return  # the reader comes again
+    finally:
+        if chunks is not None:
+            chunks.cancel()
+        answer.close()
+
+
+async def still_signed_in(request: Request, authorization: str | None) -> bool:
+    """Whether what somebody asked with is good still: the session of their browser, or the token that they sent."""
+    state = request.app.state
+    value = cookie_of(request.headers, state.service.settings.cookie(SESSION))
+    try:
+        if request.scope.get("state", {}).get(BY_COOKIE):
+            return value is not None and await state.sessions.find(value) is not None
+        await state.service.authenticator.verify((authorization or "").partition(" ")[2])
+    except (NotAuthenticated, IssuerAway, *DATABASE_ERRORS):
+        return False
+    return True
 
 
 async def _as_it_comes(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -38,11 +38,11 @@ from doorstep.kit.telemetry import REFUSALS, REQUESTS
 
 SESSION = "session"
 REQUEST_TOKEN = "doorstep-request-token"  # noqa: S105 — a header's name
-ADDRESS, RESIDENT = "address", "resident"
-"""Under these names a request's state has from where it comes, and a resident's open session."""
+ADDRESS, RESIDENT, BY_COOKIE = "address", "resident", "by-cookie"
+"""Under these names a request's state has from where it comes, a resident's open session, and that a cookie counted."""
 
 _API = "/api/"
-_JOURNEYS = "/api/journeys/"
+_BY_EVENT_SOURCE = ("/api/journeys/", "/api/board")
 _NOT_COUNTED = ("/healthz", "/readyz")
 _ON_EVERY_ANSWER = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _BY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
@@ -181,7 +181,7 @@ class Front:
         if value and "authorization" not in headers:
             await self._by_cookie(scope, headers, value)
         await self._count_principal(headers.get("authorization", ""))
-        if scope["method"] == "GET" and scope["path"].startswith(_JOURNEYS):
+        if scope["method"] == "GET" and scope["path"].startswith(_BY_EVENT_SOURCE):
             _say_why(headers, scope["query_string"].decode("latin-1"))
 
     async def _by_cookie(self, scope: Scope, headers: MutableHeaders, value: str) -> None:
@@ -201,6 +201,7 @@ class Front:
             self._count(self._principals, found.id.hex())
         elif found.tokens is not None:
             headers["authorization"] = f"Bearer {found.tokens.access}"
+            scope.setdefault("state", {})[BY_COOKIE] = True
 
     async def _count_principal(self, authorization: str) -> None:
         scheme, _, token = authorization.partition(" ")

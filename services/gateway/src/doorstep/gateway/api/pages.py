@@ -28,6 +28,8 @@ _ASSETS = {
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,
     "session.js": _SCRIPT,
+    "board.js": _SCRIPT,
+    "board.css": _STYLE,
 }
 
 
@@ -61,6 +63,13 @@ async def usage_page() -> HTMLResponse:
 async def audit_page() -> HTMLResponse:
     """The auditors' page: the log's state, its gaps, what is to be asked about, a search; it asks for all itself."""
     return HTMLResponse(_asset("audit.html"), headers=_SECURITY)
+
+
+@router.get("/board")
+@visible_to(Visibility.PUBLIC)
+async def board_page() -> HTMLResponse:
+    """The station's board, to be read from afar; it asks for all itself."""
+    return HTMLResponse(_asset("board.html"), headers=_SECURITY)
 
 
 @router.get("/pages/{name}")

@@ -14,7 +14,9 @@ from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import open_content, seal_rating
 from doorstep.referral.domain.deadlines import may_say_not_solved
+from doorstep.referral.domain.monthly import rated_as
 from doorstep.referral.errors import NotRatable, RatedAlready, RequestUnknown, WindowClosed
+from doorstep.referral.operations.months import rating_index
 from doorstep.referral.operations.offices import offices
 from doorstep.referral.operations.opening import Origin, prepare, write
 from doorstep.referral.queries import TaskRow
@@ -22,7 +24,8 @@ from doorstep.referral.queries import TaskRow
 _RATABLE = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.REJECTED})
 _RATE = text(
     """
-    INSERT INTO rating (request_id, rated_at, rating) VALUES (:request_id, :rated_at, :rating)
+    INSERT INTO rating (request_id, rated_at, rating, rating_index)
+    VALUES (:request_id, :rated_at, :rating, :rating_index)
     ON CONFLICT DO NOTHING RETURNING request_id
     """
 )
@@ -50,7 +53,7 @@ async def rate_request(
         raise NotRatable(state=task.state.value)
     ring = await vault.ring([task.subject_id])
     rating = Rating(solved=solved, stars=stars)
-    await _write(session, ring, task, rating, now)
+    await _write(session, vault, ring, task, rating, now)
     if not solved and not may_say_not_solved(task.closed_at, now):
         raise WindowClosed
     _publish(session, ring, task, rating, now)
@@ -58,12 +61,15 @@ async def rate_request(
     return Rated(task.state, bool(reopened))
 
 
-async def _write(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating, now: datetime) -> None:
+async def _write(
+    session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, rating: Rating, now: datetime
+) -> None:
     """Keep the rating; raises RatedAlready when there is one."""
     row = {
         "request_id": task.request_id,
         "rated_at": now,
         "rating": seal_rating(ring, task.subject_id, task.request_id, rating),
+        "rating_index": rating_index(vault, task.station, rated_as(rating.solved, rating.stars)),
     }
     if (await session.execute(_RATE, row)).first() is None:
         raise RatedAlready
