@@ -52,7 +52,7 @@ class Life:
     @property
     def succeeded(self) -> bool:
         """Whether all four calls were answered as they should be."""
-        return self.failed is None and len(self.answered) == len(CALLS)
+        return self.failed is None and self.over is not None
 
 
 def spikes(seconds: float, spike: float = SPIKE) -> list[Step]:
@@ -79,9 +79,9 @@ def bounds(steps: Sequence[Step]) -> Iterator[tuple[Step, float, float]]:
 
 
 def drained(lives: Sequence[Life], began: float, ended: float) -> float | None:
-    """Seconds after `ended` at which all that was due between both was over; None if some never was."""
+    """Seconds after `ended` at which all that was due between both had succeeded; None if some never did."""
     due = [one for one in lives if began <= one.due < ended]
-    if any(one.over is None for one in due):
+    if not all(one.succeeded for one in due):
         return None
     return max([0.0, *((one.over or 0.0) - ended for one in due)])
 
@@ -129,7 +129,7 @@ def held(lives: Sequence[Life], steps: Sequence[Step]) -> bool:
     """Whether all succeeded and none was late by more than a moment when the last was due."""
     ends = sum(step.seconds for step in steps)
     after = drained(lives, 0.0, ends)
-    return bool(lives) and all(one.succeeded for one in lives) and after is not None and after <= HELD_WITHIN
+    return bool(lives) and after is not None and after <= HELD_WITHIN
 
 
 class Search:

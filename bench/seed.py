@@ -100,8 +100,8 @@ class Store:
 
 async def _copy(connection: asyncpg.Connection, database: str, part: int, rows: Rows) -> None:
     async with connection.transaction():
-        for table, records in rows.items():
-            await connection.copy_records_to_table(table, records=records, columns=COLUMNS[database][table])
+        for table, columns in COLUMNS[database].items():  # what others refer to comes first
+            await connection.copy_records_to_table(table, records=rows[table], columns=columns)
         await connection.execute("INSERT INTO bench_part (part) VALUES ($1)", part)
 
 
