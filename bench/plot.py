@@ -30,7 +30,7 @@ def svg(title: str, found: dict[str, Any]) -> str:
     until = max([1.0, *(one["second"] + 1 for one in timeline), *(one["second"] for one in shares)])
 
     def of(key: str) -> list[Point]:
-        return [(one["second"] + 0.5, one[key]) for one in timeline]
+        return [(one["second"] + 0.5, one[key]) for one in timeline if key in one]
 
     panels = [
         _panel(0, until, "每秒 lifecycles a second", [Line("due", _GREY, of("due")), Line("over", _BLUE, of("over"))]),
@@ -101,10 +101,14 @@ def _frame(place: int, until: float, most: float, name: str) -> tuple[list[str],
         found.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#dddddd"/>'
         )
-        found.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.3g}</text>')
+        found.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{_number(value)}</text>')
         second = until * tick / _TICKS
         found.append(f'<text x="{x(second):.1f}" y="{top + PANEL + 16}" text-anchor="middle">{second:.0f} s</text>')
     return found, x, y
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _legend(place: int, number: int, name: str, colour: str) -> str:

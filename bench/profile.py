@@ -158,19 +158,18 @@ class Search:
 
 
 def timeline(lives: Sequence[Life], until: float) -> list[dict[str, float]]:
-    """Second by second: how many were due and over, how many under way at its end, and the median time of the over."""
+    """Second by second: how many were due and over, how many under way at its end; `p50` of those that were over."""
     found = []
     for second in range(int(until) + 1):
-        over = [one for one in lives if one.over is not None and second <= one.over < second + 1]
-        waits = sorted(1000 * ((one.over or 0.0) - one.due) for one in over)
+        spans = sorted(1000 * (one.over - one.due) for one in lives if one.over is not None and int(one.over) == second)
         under_way = sum(one.due < second + 1 and (one.over is None or one.over >= second + 1) for one in lives)
         found.append(
             {
                 "second": float(second),
-                "due": float(sum(second <= one.due < second + 1 for one in lives)),
-                "over": float(len(over)),
+                "due": float(sum(int(one.due) == second for one in lives)),
+                "over": float(len(spans)),
                 "under_way": float(under_way),
-                "p50": waits[len(waits) // 2] if waits else 0.0,
+                **({"p50": spans[len(spans) // 2]} if spans else {}),
             }
         )
     return found
