@@ -28,6 +28,8 @@ def show_lifecycles(found: Mapping[str, Any], console: Console) -> None:
         if "sustained" in one:
             console.print(_rungs(one["sustained"]))
         console.print(_processes(one["milliseconds_of_processor"]))
+        for table, rows in one["scanned"].items():
+            console.print(f"{table}: {rows:,.0f} rows a lifecycle read without an index", highlight=False)
         for failure in one["failures"]:
             console.print(f"[red]{failure}[/red]", highlight=False)
     console.print(_aims(found))

@@ -79,7 +79,9 @@ class Store:
         drawn = households(part, began)
         ring = await self.writing.vault.ring([each.subject_id for one in drawn for each in one.people], create=True)
         rows = self.writing.rows(drawn, ring)
-        await asyncio.gather(*(_copy(self.connections[name], name, part, rows[name]) for name in missing))
+        async with asyncio.TaskGroup() as group:
+            for name in missing:
+                group.create_task(_copy(self.connections[name], name, part, rows[name]))
 
     async def analyse(self) -> None:
         """Let the databases know what they hold."""

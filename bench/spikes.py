@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import orjson
 import psutil
 
@@ -23,6 +24,7 @@ from bench.loads import Tell, idle
 from bench.meter import until_quiet
 from bench.profile import Life, Search, Step, by_step, held, spikes, timeline, times
 from bench.site import Site
+from bench.stored import COLUMNS
 from doorstep.local.children import die_with_parent
 from doorstep.local.environment import KEY_STORE
 
@@ -32,6 +34,7 @@ _LINE = 1 << 28
 _SAMPLE = 1.0
 _QUIET_WITHIN = 180.0
 _ENDS_WITHIN = 10.0
+_MANY_ROWS = 1000
 
 
 class ClientFailed(RuntimeError):
@@ -201,10 +204,12 @@ async def lifecycle_figures(site: Site, measures: Measures, tell: Tell) -> dict[
         await many.run([Step(measures.first / 2, measures.warm)], measures.drain, "warming up", tell)
         idle_cores = await _rested(site, tell)
         steps = spikes(measures.step, measures.spike)
+        before = await _read_without_index(site)
         samples = Samples(pids)
         with samples.running():
             lives = await many.run(steps, measures.drain, "spikes and valleys", tell, samples)
         found = {**_profile(lives, steps, samples), "troubles": many.troubles, "closed": many.closed}
+        found["scanned"] = scanned(before, await _read_without_index(site), len(lives))
         if measures.rungs:
             found["sustained"] = await _sustained(site, many, measures, idle_cores, tell)
     return found
@@ -247,3 +252,27 @@ async def _rested(site: Site, tell: Tell) -> float:
     tell("until the log and the journeys have all", 0.0)
     await until_quiet(site.pids, idle=0.2, within=_QUIET_WITHIN)
     return sum((await idle(site, 2.0)).values()) / 100
+
+
+_READ = "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname = ANY($1)"
+
+
+async def _read_without_index(site: Site) -> dict[str, int]:
+    """How many rows of each table that a lifecycle touches were read without an index since it was made."""
+    found: dict[str, int] = {}
+    for database, tables in COLUMNS.items():
+        connection = await asyncpg.connect(site.stack.database_url(database).replace("+asyncpg", ""))
+        try:
+            found |= {f"{database}.{name}": count for name, count in await connection.fetch(_READ, list(tables))}
+        finally:
+            await connection.close()
+    return found
+
+
+def scanned(before: Mapping[str, int], after: Mapping[str, int], lifecycles: int) -> dict[str, float]:
+    """The tables of which a lifecycle read more than so many rows without an index, and how many.
+
+    What is small is read whole with good reason; with many requests stored nothing is to be named here.
+    """
+    read = {name: (after[name] - before.get(name, 0)) / max(1, lifecycles) for name in after}
+    return {name: rows for name, rows in read.items() if rows > _MANY_ROWS}

@@ -3,8 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import asyncpg
@@ -19,16 +22,17 @@ from bench.lifecycle_report import draw, lifecycle_aims, show_lifecycles
 from bench.profile import CALLS, Life, Search, Step, arrivals, by_step, drained, held, spikes, timeline, times
 from bench.seed import seed
 from bench.site import PRODUCT, Site
-from bench.spikes import CLIENT, ClientFailed, Measures, crowd, lifecycle_figures
+from bench.spikes import CLIENT, ClientFailed, Measures, crowd, lifecycle_figures, scanned
 from bench.wire import Answered, NoAnswer, Wire, request
 from doorstep.contracts.codes import Department
 from doorstep.contracts.topics import SERVICES
 from doorstep.local.front_door import FrontDoor
 from doorstep.local.stack import Stack, StackOptions, running_stack
+from doorstep.referral import queries
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SMALL = Measures(step=0.4, rung=1.0, warm=0.5, first=2.0, rungs=1, spike=12.0, drain=30.0)
-STORED = 10_000
+STORED = 2 * PART
 
 
 def life(due: float, over: float | None, failed: str | None = None) -> Life:
@@ -189,26 +193,41 @@ class Died(Exception):
     """Somebody ended the seeding."""
 
 
-async def test_ten_thousand_requests_are_stored_gone_on_with_and_read_by_the_services(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = seeding._copy
+@dataclass
+class Stored:
+    """What seeding told, after it had died once in between."""
+
+    told: list[int]
+    found: dict[str, Any]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stored(stack: Stack) -> Stored:
+    """Requests stored in the stack; in the midst of the second part of triage's database it died, and went on."""
+    whole, told = seeding._copy, list[int]()
 
     async def dying(connection, database, part, rows) -> None:
         if (database, part) == ("risk", 1):
             raise Died
         await whole(connection, database, part, rows)
 
-    monkeypatch.setattr(seeding, "_copy", dying)
-    with pytest.raises(Died):
-        await seed(stack, 2 * PART, lambda count: None)
-    monkeypatch.undo()
-    told: list[int] = []
-    stored = await seed(stack, STORED, told.append)
-    assert told == list(range(PART, STORED + 1, PART))
-    assert stored["requests"] == STORED
-    assert stored["databases"]["referral"]["rows"] > 5 * STORED
-    assert stored["databases"]["keys"]["rows"] >= STORED * 3 // 4
+    with pytest.MonkeyPatch.context() as patching, pytest.raises(ExceptionGroup) as died:
+        patching.setattr(seeding, "_copy", dying)
+        await seed(stack, 2 * PART, told.append)
+    assert died.group_contains(Died)
+    assert told == [PART]
+    return Stored(told, await seed(stack, STORED, told.append))
+
+
+async def test_requests_are_stored_part_by_part_gone_on_with_and_read_by_the_services(
+    stack: Stack, stored: Stored
+) -> None:
+    assert stored.told == [PART, *range(PART, STORED + 1, PART)]
+    assert stored.found["requests"] == STORED
+    databases = stored.found["databases"]
+    assert databases["referral"]["rows"] > 5 * STORED
+    assert databases["keys"]["rows"] >= STORED * 3 // 4
+    assert all(one["megabytes"] > 0 for one in databases.values())
     assert await each_database_has(stack, {"record": STORED // 4, "file": STORED // 4, "need": STORED, "task": STORED})
     await opened_by_everybody(stack)
 
@@ -242,29 +261,44 @@ async def opened_by_everybody(stack: Stack) -> None:
         needs = (await door.read(f"/api/assessments/{record}", "triage"))["needs"]
         assert sorted(one["need_type"] for one in needs) == sorted(WISHES.values())
         requests = (await door.read(f"/api/requests?record_id={record}", "follow-up", record))["requests"]
-        assert {one["state"] for one in requests} == {"requested"}
+        assert {task["state"] for one in requests for task in one["tasks"]} == {"requested"}
         steps = (await door.read(f"/api/journeys/{record}", "follow-up"))["steps"]
         assert [one["kind"] for one in steps].count("request-opened") == len(WISHES)
     async with FrontDoor(stack.front_door, lambda: health) as door:
         offer, etag = await door.look_up("health", str(row["ref"]))
-        assert offer["name"] == person.card.name
+        assert offer["offer"]["name"] == person.card.name
         etag = await door.move("health", str(row["ref"]), etag, "accepted")
         await door.move("health", str(row["ref"]), etag, "completed", outcome="service-provided")
 
 
-async def test_lifecycles_go_their_whole_way_in_spikes_and_valleys(site: Site, tmp_path: Path) -> None:
-    found = {"empty": await lifecycle_figures(site, SMALL, lambda what, part: None)}
-    one = found["empty"]
+async def test_a_departments_open_requests_are_found_without_reading_those_that_are_closed(
+    stack: Stack, stored: Stored
+) -> None:
+    query = queries._LIST_OF_DEPARTMENT
+    for name, value in {"department": "'health'", "state": "'requested'", "after": "NULL", "page": "50"}.items():
+        query = query.replace(f":{name}", value)
+    connection = await asyncpg.connect(stack.database_url("referral").replace("+asyncpg", ""))
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {query}"))
+    await connection.close()
+    assert "task_department_state" in plan, plan
+
+
+async def test_lifecycles_go_their_whole_way_in_spikes_and_valleys(site: Site, stored: Stored, tmp_path: Path) -> None:
+    found = {"stored": await lifecycle_figures(site, SMALL, lambda what, part: None)}
+    one = found["stored"]
     assert one["failures"] == []
     assert one["succeeded"] == one["lifecycles"] == len(arrivals(spikes(SMALL.step, SMALL.spike)))
     assert [step["due"] for step in one["steps"]] == [round(step.rate * 0.4) for step in spikes(0.4, 12.0)]
     assert all(one["times"][name]["p50"] > 0 for name in (*CALLS, "to the department", "whole"))
     assert one["times"]["whole"]["p50"] > max(one["times"][name]["p50"] for name in CALLS)
     assert len(one["sustained"]["rungs"]) == 1
+    assert not {"referral.request", "referral.task", "intake.record", "registry.subject"} & set(one["scanned"])
     spent = one["milliseconds_of_processor"]
     assert {"intake", "gateway", CLIENT} < set(spent)
     assert spent["referral"] > 0
-    show_lifecycles(found, Console(file=(tmp_path / "shown").open("w", encoding="utf-8"), width=200))
+    shown = StringIO()
+    show_lifecycles(found, Console(file=shown, width=200))
+    assert "40 of 40 lifecycles succeeded" in shown.getvalue()
     [picture] = draw(found, {"cores": 2, "date": "today"}, tmp_path / "latest.json")
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")  # noqa: S314 - our own
     [share, _, rate] = lifecycle_aims(found)
@@ -277,6 +311,15 @@ async def test_a_client_that_dies_is_an_error_and_no_figure(site: Site) -> None:
         many._process.kill()
         with pytest.raises(ClientFailed):
             await many.run([Step(5.0, 1.0)], 1.0, "", lambda what, part: None)
+
+
+def test_tables_that_are_read_whole_are_named_with_the_rows_of_a_lifecycle() -> None:
+    assert scanned({"a": 10, "b": 0}, {"a": 10_020, "b": 30_000, "c": 20_002}, 10) == {
+        "a": 1001,
+        "b": 3000,
+        "c": 2000.2,
+    }
+    assert scanned({"a": 10}, {"a": 10_010}, 10) == {}
 
 
 def test_aims_are_missed_by_what_fails_and_the_ratio_is_of_the_rates_held() -> None:
