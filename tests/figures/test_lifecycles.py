@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from bench.lifecycle_report import draw, lifecycle_aims, show_lifecycles
 from bench.profile import CALLS, Life, Search, Step, arrivals, by_step, drained, held, spikes, timeline, times
 from bench.seed import seed
 from bench.site import PRODUCT, Site
-from bench.spikes import CLIENT, ClientFailed, Measures, crowd, lifecycle_figures, scanned
+from bench.spikes import CLIENT, ClientFailed, Crowd, Measures, lifecycle_figures, scanned
 from bench.wire import Answered, NoAnswer, Wire, request
 from doorstep.contracts.codes import Department
 from doorstep.contracts.topics import SERVICES
@@ -306,11 +307,12 @@ async def test_lifecycles_go_their_whole_way_in_spikes_and_valleys(site: Site, s
     assert rate[1] == one["sustained"]["rate"]
 
 
-async def test_a_client_that_dies_is_an_error_and_no_figure(site: Site) -> None:
-    async with crowd(site) as many:
-        many._process.kill()
-        with pytest.raises(ClientFailed):
-            await many.run([Step(5.0, 1.0)], 1.0, "", lambda what, part: None)
+async def test_a_client_that_dies_is_an_error_and_no_figure() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "input(); exit(3)", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    with pytest.raises(ClientFailed, match="3"):
+        await Crowd(process).run([Step(5.0, 1.0)], 1.0, "", lambda what, part: None)
 
 
 def test_tables_that_are_read_whole_are_named_with_the_rows_of_a_lifecycle() -> None:
