@@ -39,6 +39,8 @@ def bench(
     """Measure ceilings, the product and a plain peer, side by side on this machine. 性能测试。"""
     plan = SMOKE if smoke else QUICK if quick else FULL if full else USUAL
     plan = replace(plan, peer=plan.peer and peer, demo=plan.demo and demo)
+    if requests and not lifecycles:
+        raise typer.BadParameter("与 --lifecycles 一起使用 / goes with --lifecycles", param_hint="--requests")
     stored = Stored(requests, data) if requests else None
     console = Console()
     with Progress(console=console, transient=True) as progress:

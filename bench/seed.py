@@ -28,6 +28,7 @@ from doorstep.kit.keyset import Keyset
 from doorstep.kit.vault import Vault
 from doorstep.local.clients import client_id
 from doorstep.local.environment import KEYS
+from doorstep.local.failures import StackFailed
 from doorstep.local.stack import Stack, StackOptions, running_stack
 
 FOLDER = Path(".cache/bench/stored")
@@ -163,7 +164,11 @@ def main(
     console = Console()
     with progress_bar(console) as progress:
         task = progress.add_task("requests 请求", total=-(-requests // PART) * PART)
-        stored = asyncio.run(seed_folder(data, requests, lambda count: progress.update(task, completed=count)))
+        try:
+            stored = asyncio.run(seed_folder(data, requests, lambda count: progress.update(task, completed=count)))
+        except StackFailed as failed:
+            console.print(str(failed), highlight=False)
+            raise typer.Exit(failed.exit_code) from None
     console.print(f"{stored_line(stored)}; {stored['seconds']:.0f} s", highlight=False)
 
 
