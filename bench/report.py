@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.keys import ASKERS, COUNTS
+from bench.lifecycle_report import show_lifecycles
 from bench.reads import AIM_PERCENT, PARTS
 
 Row = tuple[str, str, str, str]
@@ -25,6 +26,9 @@ def show(found: dict[str, Any], console: Console) -> None:
     )
     if "keys" in found:
         console.print(_keys(found["keys"]))
+        return
+    if "lifecycles" in found:
+        show_lifecycles(found["lifecycles"], console)
         return
     console.print(_reads(found["reads"]))
     if "product" not in found:

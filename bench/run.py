@@ -19,7 +19,9 @@ from bench.log import log_figures
 from bench.machine import machine
 from bench.meter import until_quiet
 from bench.reads import read_figures
+from bench.seed import seed
 from bench.site import Site, peer, product
+from bench.spikes import Measures, lifecycle_figures
 
 ROOT = Path(__file__).parents[1]
 _SETTLES, _SETTLES_WITHIN, _DEMO_WITHIN = 3.0, 120.0, 120.0
@@ -39,6 +41,7 @@ class Plan:
     lifecycles: float
     log: float
     read: float
+    spikes: Measures
     most: int = 30_000
     entries: int = 200_000
     rate: float = 50.0
@@ -56,15 +59,35 @@ SMOKE = Plan(
     lifecycles=1.0,
     log=1.0,
     read=0.3,
+    spikes=Measures(step=0.5, rung=0.5, warm=0.5, first=2.0, rungs=1, spike=10.0, drain=30.0),
     most=40,
     entries=2000,
     rate=5.0,
     demo=False,
 )
 QUICK = Plan(
-    ceiling=1.5, idle=4.0, warm=2.0, through=8.0, latency=10.0, lifecycles=8.0, log=4.0, read=3.0, entries=100_000
+    ceiling=1.5,
+    idle=4.0,
+    warm=2.0,
+    through=8.0,
+    latency=10.0,
+    lifecycles=8.0,
+    log=4.0,
+    read=3.0,
+    spikes=Measures(step=3.0, rung=6.0, warm=3.0, rungs=6),
+    entries=100_000,
 )
-USUAL = Plan(ceiling=4.0, idle=10.0, warm=5.0, through=20.0, latency=60.0, lifecycles=20.0, log=10.0, read=8.0)
+USUAL = Plan(
+    ceiling=4.0,
+    idle=10.0,
+    warm=5.0,
+    through=20.0,
+    latency=60.0,
+    lifecycles=20.0,
+    log=10.0,
+    read=8.0,
+    spikes=Measures(),
+)
 FULL = Plan(
     ceiling=4.0,
     idle=10.0,
@@ -74,6 +97,7 @@ FULL = Plan(
     lifecycles=20.0,
     log=30.0,
     read=20.0,
+    spikes=Measures(step=30.0, rung=60.0, warm=10.0, rungs=12),
     most=60_000,
     entries=10_000_000,
 )
@@ -109,6 +133,33 @@ async def run_keys(plan: Plan, tell: Tell) -> dict[str, Any]:
     began = time.monotonic()
     found: dict[str, Any] = {"machine": machine(), "keys": await key_figures(plan.read, tell)}
     return found | {"seconds": time.monotonic() - began}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """So many requests to be stored before lifecycles are measured again, and the data folder that keeps them."""
+
+    requests: int
+    folder: Path
+
+
+async def run_lifecycles(plan: Plan, tell: Tell, stored: Stored | None) -> dict[str, Any]:
+    """Whole lifecycles in spikes and valleys, and the highest rate held: empty, and then with requests stored."""
+    began = time.monotonic()
+    found: dict[str, Any] = {}
+    on = machine()
+    async with product() as site:
+        found["empty"] = await lifecycle_figures(site, plan.spikes, tell)
+    if stored is not None:
+        async with product(data=stored.folder) as site:
+
+            def told(count: int) -> None:
+                tell("requests stored", count / stored.requests)
+
+            there = await seed(site.stack, stored.requests, told)
+            measured = await lifecycle_figures(site, plan.spikes, tell)
+            found[f"{there['requests']:,} requests stored"] = {"stored": there, **measured}
+    return {"machine": on, "lifecycles": found, "seconds": time.monotonic() - began}
 
 
 async def _measured(

@@ -82,9 +82,9 @@ def _pids(stack: Stack, services: Mapping[str, str]) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def product(report: Report = lambda step, state: None) -> AsyncIterator[Site]:
-    """The product as `doorstep up` runs it, in a folder that is removed at the end."""
-    async with running_stack(StackOptions(port=0), report) as stack:
+async def product(report: Report = lambda step, state: None, *, data: Path | None = None) -> AsyncIterator[Site]:
+    """The product as `doorstep up` runs it, in a folder that is removed at the end, or in one that is kept."""
+    async with running_stack(StackOptions(port=0, data=data), report) as stack:
         pids = _pids(stack, {name: name for name in SERVICES})
         yield Site(PRODUCT, stack.front_door, stack, pids, _OF_PRODUCT)
 

@@ -53,5 +53,5 @@ def test_the_command_says_how_long_it_takes() -> None:
     command = [sys.executable, "-m", "bench", "--help"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 0
-    for option in ("--quick", "--full", "--reads", "--json"):
+    for option in ("--quick", "--full", "--reads", "--lifecycles", "--requests", "--json"):
         assert option in told.stdout
