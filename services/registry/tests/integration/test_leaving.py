@@ -12,6 +12,7 @@ from doorstep.kit.migrations import migrate
 
 BEFORE = (
     "DROP TABLE departure, guardianship",
+    "DROP TABLE plan_contest, plan_meeting, plan_member, plan_seat, plan_proposal, care_plan",
     "ALTER TABLE file DROP apart",
     "UPDATE version_registry SET version_num = 'registry_0005'",
 )

@@ -13,6 +13,7 @@ from doorstep.kit.intents import Intent
 from doorstep.kit.vault import Vault
 from doorstep.registry import queries
 from doorstep.registry.operations.files import fact_row
+from doorstep.registry.operations.leaving import RECORD
 
 # The file in which the subject is; of a place that several files have, the one that the request came from.
 _NEXT_VERSION = """
@@ -35,7 +36,10 @@ async def take_attested(session: AsyncSession, *, vault: Vault, attested: FactsA
         return
     file_id, version = found[0]["file_id"], int(found[0]["version"])
     facts = ring.open(attested.facts, StatedFacts).facts
-    rows = [fact_row(ring, subject_id, fact, attested.record_id, version) for fact in facts]
+    record_id = attested.record_id
+    if file_id != attested.file_id:  # who left a household has its records under other ids
+        record_id = vault.pairwise(RECORD, f"{file_id}:{record_id}")
+    rows = [fact_row(ring, subject_id, fact, record_id, version) for fact in facts]
     queries.insert_facts(session, file_id, rows)
     intent = Intent(
         Action.ASSERT_FACTS,

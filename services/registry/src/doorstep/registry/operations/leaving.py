@@ -63,6 +63,9 @@ _RENEW_CODES = """
 _MOVE_ERASURES = """
     UPDATE erasure SET file_id = :fresh WHERE file_id = :file_id AND subject_id = ANY(CAST(:subjects AS uuid[]))
 """
+_MOVE_PLANS = """
+    UPDATE care_plan SET file_id = :fresh WHERE file_id = :file_id AND subject_id = ANY(CAST(:subjects AS uuid[]))
+"""
 _REMEMBER = """
     INSERT INTO departure (subject_id, file_id, content)
     SELECT id, :fresh, content FROM unnest(CAST(:subjects AS uuid[]), CAST(:contents AS bytea[])) AS d (id, content)
@@ -130,7 +133,7 @@ async def leave_household(
 
 
 async def _move(session: AsyncSession, vault: Vault, file_id: UUID, fresh: UUID, going: Iterable[SubjectRow]) -> None:
-    """Hang mentions, facts and erasures that wait on the new file, under other ids of the records they came from."""
+    """Hang mentions, facts, plans and erasures that wait on the new file, under other ids of the records of before."""
     subjects = [row.subject_id for row in going]
     records = await run(session, _RECORDS, {"file_id": file_id, "subjects": subjects})
     values = {
@@ -147,6 +150,7 @@ async def _move(session: AsyncSession, vault: Vault, file_id: UUID, fresh: UUID,
     await run(session, _MOVE_FACTS, values)
     await run(session, _MOVE_SUBJECTS, values)
     await run(session, _MOVE_ERASURES, plain)
+    await run(session, _MOVE_PLANS, plain)
     await run(session, _RENEW_CODES, {"fresh": fresh, "subjects": subjects, "codes": codes})
 
 
