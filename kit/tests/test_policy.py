@@ -31,6 +31,7 @@ NAMED = (
     " see-who-looked ask-to-defer approve-deferral ask-to-erase confirm-erasure"
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
+    " list-looks answer-look"
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
@@ -101,6 +102,14 @@ PERMITTED = [
     (
         STAFF[Role.SUPERVISOR], "see-figures", Resource("figures", station="7"), Purpose.FOLLOW_UP, None, None,
         "supervisor-sees-figures",
+    ),
+    *(
+        (STAFF[role], "list-looks", Resource("look"), Purpose.FOLLOW_UP, None, None, "station-sees-looks")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
+    ),
+    *(
+        (STAFF[role], "answer-look", Resource("look"), None, None, None, "another-human-looks-again")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
     ),
     *(
         (STAFF[role], "publish-directory", Resource("directory"), None, None, None, "station-publishes-directories")
