@@ -33,6 +33,7 @@ OTHERS = tuple(name for name in AGES if name != "adult")
 LONG = {"{record_id}/events"}  # would be open for as long as it is read
 _CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "<code>"),
     (re.compile(r"(?<=doorstep_session=)[\w-]{43}"), "<cookie>"),
     (re.compile(r"(?<=expires=)[^;]+"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "<time>"),
@@ -143,6 +144,10 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
         return {"code": code, "proxy": None}
     if path in ("/api/resident/session", "/api/resident/account") and method != "DELETE":
         return {"code": str(uuid4())[:9]}
+    if path == "/api/own-requests":
+        return {"id": str(uuid7()), "code": code, "service": "fire-check"}
+    if path.endswith("/withdrawals") or (path.endswith("/{code}/looks") and method == "POST"):
+        return {"id": str(uuid7()), "ref": thing}
     if path.endswith("/ratings"):
         return {"id": str(uuid7()), "ref": thing, "solved": False, "stars": 1}
     return BODY_FOR(method.lower(), path)
@@ -202,7 +207,7 @@ async def walk(estate: Any, world: World, who: str) -> list[Any]:
         answer = await estate.ask("GET", f"/api/follow/{code}")
         world.refs.setdefault(who, []).extend(one["ref"] for one in answer.body["requests"])
     for method, path, token in operations(estate):
-        by_code = path in ("/api/usage", "/api/exclusions", "/api/proxies") or "{code}" in path
+        by_code = path in ("/api/usage", "/api/exclusions", "/api/proxies", "/api/own-requests") or "{code}" in path
         things = [*known(world), *world.refs[who][:1], str(uuid4())] if "{" in path or "entry_id" in path else [""]
         for place, thing in enumerate(things):
             for code in own if by_code else [own[0]]:

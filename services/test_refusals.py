@@ -43,6 +43,7 @@ OPEN = {
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
     "/api/exclusions", "/api/proxies", "/api/directories/{version}",
+    "/api/menu", "/api/own-requests", "/api/resident/own-requests",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
@@ -105,6 +106,11 @@ def body_for(method: str, path: str) -> Any:
         "/directories/{version}": dict,
         "/directories/trials": dict,
         "/activation": lambda: None,
+        "/follow/{code}/looks": lambda: {"id": str(uuid7()), "ref": str(uuid4())},
+        "/withdrawals": lambda: {"id": str(uuid7()), "ref": str(uuid4())},
+        "/notices": lambda: {"channel": "none"},
+        "/api/own-requests": lambda: {"id": str(uuid7()), "code": "0000-0000-0000-0000", "service": "wage-help"},
+        "/resident/own-requests": lambda: {"id": str(uuid7()), "service": "wage-help"},
         "/answer": lambda: {"id": str(uuid7()), "finding": "stands"},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
