@@ -16,7 +16,7 @@ from doorstep.referral.domain.noticing import ATTEMPTS
 from doorstep.referral.operations.by_code import choose_notices, withdraw_request
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.notifying import Notifier
-from doorstep.referral.operations.senders import TAKEN, FolderSender, LogSender, NotSent
+from doorstep.referral.operations.senders import TAKEN, FolderSender, NotSent
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 PHONE = "13800138000"
@@ -197,8 +197,19 @@ async def test_a_folder_that_cannot_be_written_is_a_failure_like_others(desk, tm
     await desk.step(task, TaskState.ACCEPTED)
     await work(desk, FolderSender(tmp_path / "file" / "notices"))
     assert [(one.state, one.attempts) for one in await notices(desk, task)] == [("waiting", 1)]
-    await work(desk, LogSender(), at=desk.now + timedelta(minutes=5))
+    await work(desk, Memory(), at=desk.now + timedelta(minutes=5))
     assert [one.state for one in await notices(desk, task)] == ["sent"]
+
+
+async def test_where_nobody_sends_nothing_is_opened_and_nothing_waits_for_later(desk) -> None:
+    task = await desk.opened("wage-help")
+    await desk.step(task, TaskState.ACCEPTED)
+    await work(desk, None)
+    found = await notices(desk, task)
+    assert [(one.state, one.withheld) for one in found] == [("withheld", "no-sender")]
+    assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
+    await work(desk, sender := Memory(), at=desk.now + timedelta(days=1))
+    assert of(sender, found) == []
 
 
 async def test_nobody_is_told_of_what_is_confidential_without_a_safe_contact(desk, caplog) -> None:

@@ -12,7 +12,7 @@ class ReferralSettings(Settings):
     """
 
     webhooks_inside: bool = False
-    notices: Path | None = None
+    notices: str = ""
 
 
 def webhooks_inside(service: Service) -> bool:
@@ -24,4 +24,5 @@ def webhooks_inside(service: Service) -> bool:
 
 def notices_folder(service: Service) -> Path | None:
     """Where notices are left for whoever sends them, if anywhere."""
-    return service.settings.notices if isinstance(service.settings, ReferralSettings) else None
+    settings = service.settings
+    return Path(settings.notices) if isinstance(settings, ReferralSettings) and settings.notices else None

@@ -7,7 +7,7 @@ from doorstep.referral.operations.delivering import FeedEncoder
 from doorstep.referral.operations.notifying import Notifier
 from doorstep.referral.operations.posting import Poster
 from doorstep.referral.operations.recalculating import Recalculation
-from doorstep.referral.operations.senders import FolderSender, LogSender
+from doorstep.referral.operations.senders import FolderSender
 from doorstep.referral.operations.watching import Watch
 from doorstep.referral.settings import notices_folder, webhooks_inside
 
@@ -22,5 +22,5 @@ def work(service: Service) -> None:
     service.tasks.append(Watch(service.database).run)
     service.tasks.append(Recalculation(service.database, vault).run)
     folder = notices_folder(service)
-    sender = LogSender() if folder is None else FolderSender(folder)
+    sender = None if folder is None else FolderSender(folder)
     service.tasks.append(Notifier(service.database, vault, sender).run)

@@ -55,6 +55,7 @@ class Withheld(StrEnum):
     NO_CHANNEL = "no-channel"
     SHARED_NUMBER = "shared-number"
     GUARDIAN = "guardian"
+    NO_SENDER = "no-sender"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,11 @@ async def make_notice(
 class Notifier:
     """Makes notices and sends them; several processes may do so side by side."""
 
-    def __init__(self, database: Database, vault: Vault, sender: Sender) -> None:
-        """Look into `database`; `vault` opens how people are reached, `sender` takes what is sent."""
+    def __init__(self, database: Database, vault: Vault, sender: Sender | None) -> None:
+        """Look into `database`; `vault` opens how people are reached, `sender` takes what is sent.
+
+        Without a sender nothing is opened, and what would have been told is withheld for good.
+        """
         self._database = database
         self._vault = vault
         self._sender = sender
@@ -175,6 +178,8 @@ class Notifier:
         return Outgoing(row["notice_id"], row["station"], how)
 
     async def _reach(self, session: AsyncSession, ring: KeyRing, row: Any, now: datetime) -> Reach | Withheld:
+        if self._sender is None:
+            return Withheld.NO_SENDER
         content = _content(ring, row)
         if content is None:
             return Withheld.NO_CHANNEL
@@ -185,6 +190,7 @@ class Notifier:
         return reach(content, choice, _cards(others, members), now.astimezone(SHANGHAI).date())
 
     async def _send(self, outgoing: Outgoing, now: datetime) -> None:
+        assert self._sender is not None  # noqa: S101
         try:
             async with asyncio.timeout(_SENT_WITHIN):
                 await self._sender.send(outgoing)

@@ -1,4 +1,4 @@
-"""Who takes notices: a folder from which a gateway of the operator's sends them, or nobody but a line in the log.
+"""Who takes notices: a folder, from which a gateway of the operator's sends them.
 
 Invariants: what leaves is a channel, a number or name, and words without content; a notice that is sent twice is one
 file; a number stands in that file alone, in no log.
@@ -6,7 +6,6 @@ file; a number stands in that file alone, in no log.
 
 import asyncio
 import json
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from typing import Protocol
 from uuid import UUID
 
 from doorstep.referral.domain.noticing import Reach
-
-log = logging.getLogger(__name__)
 
 TAKEN = "taken"
 """A folder beside the notices: whoever takes one moves it there, and it is not written again."""
@@ -40,19 +37,6 @@ class Sender(Protocol):
     async def send(self, outgoing: Outgoing) -> None:
         """Take a notice; one that comes again under its id is the same one. Raises NotSent or OSError."""
         ...
-
-
-class LogSender:
-    """Sends nothing: a line in the log says that there would be a notice, by what and with which template."""
-
-    async def send(self, outgoing: Outgoing) -> None:
-        """Tell it, without whom it is for."""
-        told = {
-            "notice": str(outgoing.notice_id),
-            "channel": outgoing.reach.channel,
-            "template": outgoing.reach.template,
-        }
-        log.info("notice", extra=told)
 
 
 class FolderSender:
