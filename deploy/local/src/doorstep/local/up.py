@@ -46,6 +46,9 @@ def up(
         Path | None, typer.Option(help="Witnesses of the log: lines with a verifier key and an address 见证方名单.")
     ] = None,
     suite: SuiteOption = None,
+    notices: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Leave notices to residents here, a file each 提醒输出目录.")
+    ] = None,
 ) -> None:
     """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
 
@@ -69,6 +72,7 @@ def up(
         postgres=postgres,
         witnesses=witnesses,
         suite=suite,
+        environment={} if notices is None else {"DOORSTEP_NOTICES": str(notices.absolute())},
     )
     asyncio.run(_run(options, Console()))
 

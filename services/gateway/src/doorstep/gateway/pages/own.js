@@ -3,7 +3,7 @@
 const states = {
   "draft": ["待转部门", "waits for a department"], "requested": ["待受理", "sent, not accepted yet"], "accepted": ["已受理", "accepted"],
   "rejected": ["不予受理", "rejected"], "in-progress": ["办理中", "in progress"], "on-hold": ["暂停", "on hold"], "completed": ["已办结", "completed"],
-  "failed": ["未能办成", "failed"], "cancelled": ["已撤回", "withdrawn"], "entered-in-error": ["误录", "entered in error"],
+  "failed": ["未能办成", "failed"], "cancelled": ["已取消", "cancelled"], "entered-in-error": ["误录", "entered in error"],
 };
 const findings = {
   "stands": ["复核结果：维持", "Looked at again: it stands"], "opened-anew": ["复核结果：已重新开立", "Looked at again: opened anew"],
@@ -15,7 +15,7 @@ const texts = {
   typeFirst: ["请先输入查询码。", "Type your code first."], noCode: ["没有这个查询码，请核对回执。", "No such code; compare it with your receipt."],
   chosen: ["已记下提醒方式。", "Noted how you want to be told."], withdrawn: ["已撤回。", "Withdrawn."], rated: ["谢谢您的评价。", "Thank you for your rating."],
   looked: ["已申请复核。", "A human will look again."], taken: ["已收到申请，查询码：", "Taken. Follow it by the code "],
-  lookAgain: ["请人复核", "Let a human look again"], withdraw: ["撤回", "Withdraw"], sure: ["确认撤回", "Withdraw now"], by: ["将于此前复核答复：", "Looked at again by "],
+  lookAgain: ["请人复核", "Let a human look again"], withdraw: ["撤回", "Withdraw"], sure: ["确认撤回", "Withdraw now"], by: ["复核答复期限：", "To be looked at again by "],
   solved: ["已解决", "Solved"], notSolved: ["未解决", "Not solved"], stars: ["星级", "Stars"], ask: ["申请", "Ask"], within: ["个工作日内", "working days"],
 };
 const open = new Set(["draft", "requested", "accepted", "in-progress", "on-hold"]);
@@ -105,7 +105,7 @@ function line(one) {
   const what = element("div");
   const mine = looks.filter((found) => found.ref === one.ref);
   const owed = mine.some((found) => !found.finding);
-  for (const found of mine) what.append(element("p", found.finding ? findings[found.finding][language] : text("by") + day(found.due_by), "more"));
+  for (const found of mine) what.append(element("p", found.finding ? findings[found.finding][language] : text("by") + day(new Date(found.due_by) - 1), "more"));
   what.append(...choices(one, owed));
   made.append(element("span", (states[one.state] || [one.state, one.state])[language], `state ${one.state}`), what);
   return made;
