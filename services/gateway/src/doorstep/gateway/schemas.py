@@ -137,7 +137,7 @@ class OwnServiceBody(Body):
     """A service of the menu, asked for by whoever is signed in; `id` is the record's, and may come twice."""
 
     id: UUID7
-    service: Annotated[str, Field(min_length=1, max_length=60)]
+    service: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,60}$")]
 
 
 class OwnExclusionsBody(Body):

@@ -185,7 +185,7 @@ class OwnRequestBody(Body):
 
     id: NewId
     code: Annotated[str, Field(min_length=1, max_length=64)]
-    service: Annotated[str, AfterValidator(_on_the_menu)]
+    service: Annotated[str, AfterValidator(_on_the_menu), Field(json_schema_extra={"enum": [one.code for one in MENU]})]
 
 
 class OwnRequestTaken(BaseModel):
