@@ -364,7 +364,7 @@ async def estate(new_desk: NewDesk) -> Estate:
 async def front(estate: Estate) -> AsyncIterator[None]:
     """The services that the gateway itself asks for residents, really listening."""
     servers, running = [], []
-    for name in ("audit", "registry"):
+    for name in ("audit", "registry", "intake"):
         [port] = free_ports(1)
         config = uvicorn.Config(estate.desks[name].call.app, port=port, lifespan="off", log_config=None)
         server = uvicorn.Server(config)

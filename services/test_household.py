@@ -29,11 +29,15 @@ from doorstep.local.records import Statement, dwelling, person, record
 
 BODY_FOR = runpy.run_path(str(Path(__file__).with_name("test_refusals.py")))["body_for"]
 AGES = {"head": 52, "adult": 47, "child": 16, "small": 9, "former": 22}
-BY_CODE = ("/api/usage", "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals")
+BY_CODE = (
+    "/api/usage", "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals",
+    "/api/own-requests",
+)  # fmt: skip
 OTHERS = tuple(name for name in AGES if name != "adult")
 LONG = {"{record_id}/events"}  # would be open for as long as it is read
 _CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}\b"), "<code>"),
     (re.compile(r"(?<=doorstep_session=)[\w-]{43}"), "<cookie>"),
     (re.compile(r"(?<=expires=)[^;]+"), "<time>"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "<time>"),
@@ -146,6 +150,10 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
         return {"code": code, "proxy": None}
     if path in ("/api/resident/session", "/api/resident/account") and method != "DELETE":
         return {"code": str(uuid4())[:9]}
+    if path == "/api/own-requests":
+        return {"id": str(uuid7()), "code": code, "service": "fire-check"}
+    if path.endswith("/withdrawals") or (path.endswith("/{code}/looks") and method == "POST"):
+        return {"id": str(uuid7()), "ref": thing}
     if path.endswith("/ratings"):
         return {"id": str(uuid7()), "ref": thing, "solved": False, "stars": 1}
     return BODY_FOR(method.lower(), path)

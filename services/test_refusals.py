@@ -38,10 +38,12 @@ from doorstep.risk.app import make_app as risk
 
 APPS = {"audit": audit, "gateway": gateway, "intake": intake, "referral": referral, "registry": registry, "risk": risk}
 OPEN = {
-    "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/rule-packs/current", "/api/log/checkpoint",
+    "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/follow/{code}/looks", "/api/follow/{code}/withdrawals",
+    "/api/follow/{code}/notices", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
     "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals", "/api/directories/{version}",
+    "/api/menu", "/api/own-requests", "/api/resident/own-requests",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
@@ -124,6 +126,12 @@ def body_for(method: str, path: str) -> Any:
         "/directories/{version}": dict,
         "/directories/trials": dict,
         "/activation": lambda: None,
+        "/follow/{code}/looks": lambda: {"id": str(uuid7()), "ref": str(uuid4())},
+        "/withdrawals": lambda: {"id": str(uuid7()), "ref": str(uuid4())},
+        "/notices": lambda: {"channel": "none"},
+        "/api/own-requests": lambda: {"id": str(uuid7()), "code": "0000-0000-0000-0000", "service": "wage-help"},
+        "/resident/own-requests": lambda: {"id": str(uuid7()), "service": "wage-help"},
+        "/answer": lambda: {"id": str(uuid7()), "finding": "stands"},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

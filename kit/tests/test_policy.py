@@ -33,6 +33,7 @@ NAMED = (
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
     " leave-household record-guardian suspend-guardian"
+    " list-looks answer-look"
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
     " propose-plan read-plan-proposal decide-plan read-plan record-plan-meeting list-plan-duties withdraw-from-plan"
     " read-plan-contest answer-plan-contest"
@@ -108,6 +109,14 @@ PERMITTED = [
     (
         STAFF[Role.SUPERVISOR], "see-figures", Resource("figures", station="7"), Purpose.FOLLOW_UP, None, None,
         "supervisor-sees-figures",
+    ),
+    *(
+        (STAFF[role], "list-looks", Resource("look"), Purpose.FOLLOW_UP, None, None, "station-sees-looks")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
+    ),
+    *(
+        (STAFF[role], "answer-look", Resource("look"), None, None, None, "another-human-looks-again")
+        for role in (Role.REVIEWER, Role.SUPERVISOR)
     ),
     *(
         (STAFF[role], "publish-directory", Resource("directory"), None, None, None, "station-publishes-directories")

@@ -266,6 +266,7 @@ def test_free_text_gets_in_at_these_places_alone(root) -> None:
         "put /api/departments/{department}/endpoint": {"url"},
         "put /api/exclusions": {"code"},
         "put /api/proxies": {"code"},
+        "post /api/own-requests": {"code"},
         "post /api/usage": {"code", "others"},
         "post /api/resident/session": {"code"},
         "put /api/resident/account": {"code"},

@@ -39,7 +39,8 @@ COUNTS = """
         WHEN table_name = 'outbox' THEN format('WHERE type <> %L', 'audit.manifest-published.v1')
     END), ' UNION ALL ')
     FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name NOT IN (
-        'lease', 'inbox_position', 'relay_partition', 'relay_position', 'manifest', 'tally', 'gap', 'roster'
+        'lease', 'inbox_position', 'relay_partition', 'relay_position', 'manifest', 'tally', 'gap', 'roster',
+        'notice'
     )
 """
 Counts = dict[str, int]

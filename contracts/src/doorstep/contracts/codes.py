@@ -78,6 +78,24 @@ class SafeChannel(StrEnum):
     AT_STATION = "at-station"
 
 
+class NoticeChannel(StrEnum):
+    """By what a resident is told that there is news; `none` is their own no."""
+
+    SMS = "sms"
+    WECHAT = "wechat"
+    VOICE = "voice"
+    PAPER = "paper"
+    NONE = "none"
+
+
+class LookFinding(StrEnum):
+    """What a human found who looked at a request again because its resident asked for it."""
+
+    STANDS = "stands"
+    OPENED_ANEW = "opened-anew"
+    RECORD_TO_BE_CORRECTED = "record-to-be-corrected"
+
+
 class Barred(StrEnum):
     """What a request for protection from violence bars, unless the person asks for it."""
 
@@ -247,6 +265,11 @@ class Action(StrEnum):
     TRANSITION_TASK = "transition-task"
     RATE_REQUEST = "rate-request"
     RECALCULATE_DUE = "recalculate-due"
+    SEND_NOTICE = "send-notice"
+    CHOOSE_NOTICES = "choose-notices"
+    ASK_TO_LOOK_AGAIN = "ask-to-look-again"
+    LIST_LOOKS = "list-looks"
+    ANSWER_LOOK = "answer-look"
     REGISTER_KEY = "register-key"
     WITHDRAW_KEY = "withdraw-key"
     CHANGE_ENDPOINT = "change-endpoint"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from doorstep.contracts.codes import Department, LegalBasis, Urgency
 from doorstep.contracts.envelope import Contract
-from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.facts import CATALOGUE, SubjectKind
 from doorstep.contracts.never import refuse_forbidden
 
 
@@ -74,6 +74,19 @@ _TYPES = (
 )
 
 NEED_TYPES: dict[str, NeedType] = {entry.code: entry for entry in _TYPES}
+
+_WISH = "wish."
+MENU: tuple[NeedType, ...] = tuple(
+    NEED_TYPES[code.removeprefix(_WISH)]
+    for code, wish in CATALOGUE.items()
+    if code.startswith(_WISH) and not wish.alone and code.removeprefix(_WISH) in NEED_TYPES
+)
+"""What residents ask for by themselves (群众点单). What is asked only alone is asked for at a visit or the station."""
+
+
+def wish_for(service: str) -> str:
+    """The fact that states the wish for a service of the menu."""
+    return f"{_WISH}{service}"
 
 
 def is_reserved(need_type: str, safe_contact: object | None) -> bool:

@@ -22,6 +22,10 @@ SuiteOption = Annotated[
     typer.Option(help="Algorithms of a new folder 算法套件; national: SM2, SM3, SM4. A folder keeps its own."),
 ]
 
+NoticesOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Leave notices to residents here, a file each 提醒输出目录.")
+]
+
 
 def up(
     data: Annotated[Path, typer.Option(help="Where everything is kept 数据目录.")] = Path("data"),
@@ -46,6 +50,7 @@ def up(
         Path | None, typer.Option(help="Witnesses of the log: lines with a verifier key and an address 见证方名单.")
     ] = None,
     suite: SuiteOption = None,
+    notices: NoticesOption = None,
 ) -> None:
     """Run the whole stack, kept in a data folder, until Ctrl-C. 启动整套服务。
 
@@ -69,6 +74,7 @@ def up(
         postgres=postgres,
         witnesses=witnesses,
         suite=suite,
+        environment={} if notices is None else {"DOORSTEP_NOTICES": str(notices.absolute())},
     )
     asyncio.run(_run(options, Console()))
 

@@ -133,6 +133,13 @@ class OwnUsageBody(Body):
 StaffId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+class OwnServiceBody(Body):
+    """A service of the menu, asked for by whoever is signed in; `id` is the record's, and may come twice."""
+
+    id: UUID7
+    service: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,60}$")]
+
+
 class OwnExclusionsBody(Body):
     """All staff, by the number that their badge shows, who must not handle your matter; nobody if empty."""
 

@@ -1,4 +1,4 @@
-"""HTTP: hand in a record, read one."""
+"""HTTP: hand in a record, read one; the menu, and requests of one's own."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,13 +6,32 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from doorstep.contracts.codes import Action
+from doorstep.contracts.codes import DEPARTMENT_NAMES, Action
 from doorstep.contracts.facts import SubjectKind
+from doorstep.contracts.needs import MENU
 from doorstep.intake import operations, queries
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
-from doorstep.intake.errors import HouseholdKnown, HouseholdUnknown, OwnRecord, RecordUnknown, SubjectTaken
-from doorstep.intake.schemas import Receipt, RecordBody, RecordShown, RecordTaken, SubjectShown
+from doorstep.intake.errors import (
+    CodeUnknown,
+    HouseholdKnown,
+    HouseholdUnknown,
+    OwnRecord,
+    RecordUnknown,
+    SubjectTaken,
+    TooManyOwnRequests,
+)
+from doorstep.intake.schemas import (
+    Menu,
+    OwnRequestBody,
+    OwnRequestTaken,
+    Receipt,
+    RecordBody,
+    RecordShown,
+    RecordTaken,
+    Service,
+    SubjectShown,
+)
 from doorstep.kit.policy import Resource, kind_name
 from doorstep.kit.problems import Fault, Problem, pointer
 from doorstep.kit.service import (
@@ -109,6 +128,49 @@ async def read_record(
         recorded_at=row.recorded_at,
         subjects=subjects,
     )
+
+
+@router.get("/api/menu", tags=["residents"])
+@visible_to(Visibility.PUBLIC)
+async def read_menu() -> Menu:
+    """The services that residents ask for by themselves, in both languages."""
+    return Menu(
+        services=tuple(
+            Service(
+                code=one.code,
+                zh=one.zh,
+                en=one.en,
+                department_zh=DEPARTMENT_NAMES[one.department][0],
+                department_en=DEPARTMENT_NAMES[one.department][1],
+                working_days=one.complete_days,
+            )
+            for one in MENU
+        )
+    )
+
+
+@router.post("/api/own-requests", status_code=201, tags=["residents"])
+@visible_to(Visibility.SUBJECT)
+async def ask_for_service(
+    body: OwnRequestBody, session: SessionDep, service: ServiceDep, response: Response
+) -> OwnRequestTaken:
+    """Ask for a service of the menu by the code on a receipt. Sent again, it is answered again (200)."""
+    request = operations.OwnRequest(body.id, body.code, body.service)
+    digest = service.vault.digest(body.model_dump_json().encode())
+    try:
+        taken = await operations.take_own_request(
+            session, vault=service.vault, request=request, digest=digest, now=datetime.now(UTC)
+        )
+    except CodeUnknown:
+        zh, en = "没有这个查询码，请核对回执。", "No such code; compare it with your receipt."
+        raise Problem(404, "code-unknown", zh, en, refusal=False) from None
+    except TooManyOwnRequests:
+        zh, en = "今日申请已达上限，请明日再试或联系服务站。", "So many requests a day are taken; come again tomorrow."
+        raise Problem(429, "too-many-requests", zh, en, headers={"Retry-After": "86400"}) from None
+    if taken.again:
+        response.status_code = 200
+    [code] = taken.follow_codes.values()
+    return OwnRequestTaken(record_id=body.id, follow_code=code, recorded_at=taken.recorded_at)
 
 
 def _checked(body: RecordBody) -> Record:

@@ -5,7 +5,9 @@ Refusal
 ├── HouseholdKnown
 ├── SubjectTaken
 ├── RecordUnknown
-└── OwnRecord
+├── OwnRecord
+├── CodeUnknown
+└── TooManyOwnRequests
 """
 
 
@@ -31,3 +33,11 @@ class RecordUnknown(Refusal):
 
 class OwnRecord(Refusal):
     """Whoever took a record does not review it."""
+
+
+class CodeUnknown(Refusal):
+    """No code finds anybody like this: it never did, or whose it was is erased."""
+
+
+class TooManyOwnRequests(Refusal):
+    """By one code so many requests of one's own were made within a day."""

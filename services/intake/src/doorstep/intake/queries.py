@@ -1,6 +1,6 @@
 """The statements of intake."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -61,12 +61,15 @@ async def begin_file(session: AsyncSession, file_id: UUID, station: str, now: da
     return bool(await run(session, statement, values))
 
 
-async def take_subjects(session: AsyncSession, record: Record) -> int:
-    """Note the subjects of `record`; how many are new, or a dwelling or place that this file has already."""
+async def take_subjects(session: AsyncSession, record: Record, indexes: Mapping[UUID, bytes]) -> int:
+    """Note the subjects of `record`; how many are new, or a dwelling or place that this file has already.
+
+    `indexes` are those of its persons' follow codes.
+    """
     statement = (
-        "INSERT INTO subject (subject_id, kind, file_id, record_id)"
-        " SELECT id, kind, CAST(:file_id AS uuid), CAST(:record_id AS uuid)"
-        " FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[])) AS s (id, kind)"
+        "INSERT INTO subject (subject_id, kind, file_id, record_id, follow_index)"
+        " SELECT id, kind, CAST(:file_id AS uuid), CAST(:record_id AS uuid), found"
+        " FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:indexes AS bytea[])) AS s (id, kind, found)"
         " ORDER BY id ON CONFLICT (subject_id) DO UPDATE SET record_id = excluded.record_id"
         " WHERE subject.kind = excluded.kind AND subject.kind <> 'person'"
         " AND (subject.kind = 'place' OR subject.file_id = excluded.file_id) RETURNING subject_id"
@@ -76,6 +79,7 @@ async def take_subjects(session: AsyncSession, record: Record) -> int:
         "record_id": record.record_id,
         "ids": [subject.subject_id for subject in record.subjects],
         "kinds": [subject.kind for subject in record.subjects],
+        "indexes": [indexes.get(subject.subject_id) for subject in record.subjects],
     }
     return len(await run(session, statement, values))
 
@@ -167,6 +171,67 @@ async def move(session: AsyncSession, left: HouseholdLeft) -> None:
         "persons": [one.person_id for one in left.mentions],
     }
     await run(session, _MOVE, values)
+
+
+@dataclass(frozen=True)
+class OwnRow:
+    """A person as their follow code finds them: their file, and the record in which they were last."""
+
+    subject_id: UUID
+    file_id: UUID
+    station: str
+    record_id: UUID
+    content: bytes
+
+
+_BY_CODE = """
+    SELECT s.subject_id, s.file_id, f.station, r.record_id, r.content
+    FROM subject s JOIN household_file f USING (file_id)
+        JOIN record_subject r ON r.subject_id = s.subject_id AND r.record_id = s.record_id
+    WHERE s.follow_index = :index AND s.kind = 'person'
+        AND NOT EXISTS (SELECT FROM moved_mention m WHERE m.subject_id = s.subject_id)
+    FOR SHARE OF s
+"""
+_OWN_TODAY = """
+    SELECT count(*) FROM record WHERE file_id = :file_id AND recorded_by = :recorder AND recorded_at > :since
+"""
+_NOT_FOUND = "SELECT subject_id FROM subject WHERE follow_index IS NULL AND kind = 'person' LIMIT :batch FOR UPDATE"
+_INDEX = """
+    UPDATE subject SET follow_index = n.found
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:indexes AS bytea[])) AS n (id, found) WHERE subject_id = n.id
+"""
+
+
+async def person_by_code(session: AsyncSession, index: bytes) -> OwnRow | None:
+    """The person whose follow code has this index; whoever erases them waits until the transaction ends.
+
+    Nobody by a code from before they left their household: its file is not theirs any more.
+    """
+    rows = await run(session, _BY_CODE, {"index": index})
+    return OwnRow(**dict(rows[0])) if rows else None
+
+
+async def own_records(session: AsyncSession, file_id: UUID, recorder: UUID, since: datetime) -> int:
+    """How many records `recorder` made in a file since then."""
+    found = await run(session, _OWN_TODAY, {"file_id": file_id, "recorder": recorder, "since": since})
+    return int(found[0]["count"])
+
+
+async def persons_without_index(session: AsyncSession, batch: int) -> list[UUID]:
+    """Some persons whom their follow code does not find yet; they are locked."""
+    return [row["subject_id"] for row in await run(session, _NOT_FOUND, {"batch": batch})]
+
+
+async def index_persons(session: AsyncSession, indexes: Mapping[UUID, bytes]) -> None:
+    """Have persons be found by these indexes of their follow codes."""
+    await run(session, _INDEX, {"ids": list(indexes), "indexes": list(indexes.values())})
+
+
+async def follow_index(session: AsyncSession, subject_id: UUID) -> bytes | None:
+    """By what a subject is found, which stays locked until the transaction ends; None for who is not a person."""
+    query = "SELECT follow_index FROM subject WHERE subject_id = :subject_id FOR UPDATE"
+    rows = await run(session, query, {"subject_id": subject_id})
+    return rows[0]["follow_index"] if rows else None
 
 
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:

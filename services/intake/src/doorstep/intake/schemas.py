@@ -21,6 +21,7 @@ from pydantic import (
 from doorstep.contracts.codes import Barred, Channel, LegalBasis, SafeChannel, SaidBy
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, SafeContact
+from doorstep.contracts.needs import MENU
 from doorstep.intake.domain.papers import PaperKind
 from doorstep.intake.domain.record import Record, Subject
 
@@ -171,6 +172,45 @@ class RecordTaken(BaseModel):
     file_id: UUID
     recorded_at: datetime
     receipts: tuple[Receipt, ...]
+
+
+def _on_the_menu(service: str) -> str:
+    if service not in {one.code for one in MENU}:
+        raise ValueError("服务菜单中没有此项", "is not on the menu of services")
+    return service
+
+
+class OwnRequestBody(Body):
+    """A request of one's own: a service of the menu, asked for by the code on a receipt."""
+
+    id: NewId
+    code: Annotated[str, Field(min_length=1, max_length=64)]
+    service: Annotated[str, AfterValidator(_on_the_menu), Field(json_schema_extra={"enum": [one.code for one in MENU]})]
+
+
+class OwnRequestTaken(BaseModel):
+    """The request was taken; it is followed by a code of its own."""
+
+    record_id: UUID
+    follow_code: str
+    recorded_at: datetime
+
+
+class Service(BaseModel):
+    """A service that residents ask for by themselves, and in how many working days it is done."""
+
+    code: str
+    zh: str
+    en: str
+    department_zh: str
+    department_en: str
+    working_days: int
+
+
+class Menu(BaseModel):
+    """What can be asked for; it costs nothing to ask, to withdraw, or not to ask."""
+
+    services: tuple[Service, ...]
 
 
 class SubjectShown(BaseModel):

@@ -12,7 +12,9 @@ from doorstep.referral.api import (
     fhir,
     figures,
     follow,
+    looks,
     monthly,
+    residents,
     station,
 )
 from doorstep.referral.api.refusals import answer_refusal
@@ -36,7 +38,7 @@ def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
         departments.router, fhir.router, feeds.router, endpoints.router, station.router, figures.router,
-        follow.router, directories.router, monthly.router, board.router,
+        follow.router, residents.router, looks.router, directories.router, monthly.router, board.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

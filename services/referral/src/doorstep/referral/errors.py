@@ -36,6 +36,12 @@ Refusal
 │   ├── DirectoryUnknown      no such version, or none in force
 │   ├── DirectoryMisnamed     the file names another version than the address
 │   └── VersionTaken          the version is another file's
+├── LookRefused
+│   ├── LookUnknown           nobody asked for this look
+│   ├── LookAskedAlready      a look is owed, or was given to this version
+│   ├── LookAnsweredAlready
+│   ├── DecidedBefore         who had a part in the record does not look again
+│   └── NothingToOpenAnew     the request is not closed, or goes on already
 └── RatingRefused
     ├── NotRatable            not answered yet, or taken back
     ├── RatedAlready
@@ -208,6 +214,30 @@ class VersionTaken(DirectoryRefused):
 
 class TooManyWait(Refusal):
     """So many callers of a department wait for its feed already."""
+
+
+class LookRefused(Refusal):
+    """Nobody looks at a request again like this."""
+
+
+class LookUnknown(LookRefused):
+    """There is no such look at this request."""
+
+
+class LookAskedAlready(LookRefused):
+    """Somebody is looking already, or has, and nothing has changed since."""
+
+
+class LookAnsweredAlready(LookRefused):
+    """The look has its answer."""
+
+
+class DecidedBefore(LookRefused):
+    """Whoever had a duty on the record does not look at it again."""
+
+
+class NothingToOpenAnew(LookRefused):
+    """Only what is closed, and goes on nowhere, is opened anew."""
 
 
 class RatingRefused(Refusal):

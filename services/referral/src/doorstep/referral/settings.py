@@ -1,12 +1,18 @@
-"""What referral is told beside what every service is told: where webhooks may go."""
+"""What referral is told beside what every service is told: where webhooks may go, and where notices are left."""
+
+from pathlib import Path
 
 from doorstep.kit.service import DEVELOPMENT_PROFILE, Service, Settings
 
 
 class ReferralSettings(Settings):
-    """`webhooks_inside` lets webhooks go to plain http and to addresses of this machine, in the embedded profile."""
+    """`webhooks_inside` lets webhooks go to plain http and to addresses of this machine, in the embedded profile.
+
+    `notices` is the folder in which notices are left for the gateway that sends them; without it none is sent.
+    """
 
     webhooks_inside: bool = False
+    notices: str = ""
 
 
 def webhooks_inside(service: Service) -> bool:
@@ -14,3 +20,9 @@ def webhooks_inside(service: Service) -> bool:
     settings = service.settings
     inside = isinstance(settings, ReferralSettings) and settings.webhooks_inside
     return inside and settings.profile == DEVELOPMENT_PROFILE
+
+
+def notices_folder(service: Service) -> Path | None:
+    """Where notices are left for whoever sends them, if anywhere."""
+    settings = service.settings
+    return Path(settings.notices) if isinstance(settings, ReferralSettings) and settings.notices else None

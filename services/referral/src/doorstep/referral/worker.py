@@ -1,13 +1,15 @@
-"""What referral does beside its HTTP edge: it takes needs, publishes its outbox, posts webhooks, counts anew."""
+"""What referral does beside its HTTP edge: it takes needs, publishes, posts webhooks, counts anew, notifies."""
 
 from doorstep.kit.consumer import Consumer
 from doorstep.kit.service import Service, add_relay
 from doorstep.referral.consumers import handlers
 from doorstep.referral.operations.delivering import FeedEncoder
+from doorstep.referral.operations.notifying import Notifier
 from doorstep.referral.operations.posting import Poster
 from doorstep.referral.operations.recalculating import Recalculation
+from doorstep.referral.operations.senders import FolderSender
 from doorstep.referral.operations.watching import Watch
-from doorstep.referral.settings import webhooks_inside
+from doorstep.referral.settings import notices_folder, webhooks_inside
 
 
 def work(service: Service) -> None:
@@ -19,3 +21,6 @@ def work(service: Service) -> None:
     service.tasks.append(Poster(service.database, vault, inside=webhooks_inside(service)).run)
     service.tasks.append(Watch(service.database).run)
     service.tasks.append(Recalculation(service.database, vault).run)
+    folder = notices_folder(service)
+    sender = None if folder is None else FolderSender(folder)
+    service.tasks.append(Notifier(service.database, vault, sender).run)

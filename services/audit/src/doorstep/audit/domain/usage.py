@@ -61,6 +61,9 @@ ACTIONS: dict[Action, Words] = {
     Action.RECALCULATE_DUE: Words(
         "按公布的日历重新计算办结期限", "Counted anew by the calendar when your request is due"
     ),
+    Action.SEND_NOTICE: Words("向您发送了一条不含内容的提醒", "Sent you a notice without content"),
+    Action.LIST_LOOKS: Words("在清单中看到您申请的复核", "Saw in a list that you want a request looked at again"),
+    Action.ANSWER_LOOK: Words("复核了您的服务请求并答复", "Looked at a service request of yours again"),
     Action.TRANSITION_TASK: Words("更新了您的服务请求的办理进展", "Moved your service request on"),
     Action.READ_RECORD: Words("查看了关于您的采集记录", "Read a record about you"),
     Action.READ_FILE: Words("查看了您的户档", "Read your household's file"),
@@ -106,6 +109,8 @@ LEFT_OUT = frozenset(
     {
         Action.FOLLOW_REQUEST,
         Action.RATE_REQUEST,
+        Action.CHOOSE_NOTICES,
+        Action.ASK_TO_LOOK_AGAIN,
         Action.SEE_WHO_LOOKED,
         Action.NAME_EXCLUSIONS,
         Action.NAME_PROXY,

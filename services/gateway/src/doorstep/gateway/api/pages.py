@@ -1,4 +1,4 @@
-"""HTTP: the pages of a record's journey, of who saw one's data, of auditors."""
+"""HTTP: the pages of a record's journey, of one's own requests, of who saw one's data, of auditors."""
 
 from importlib.resources import files
 from uuid import UUID
@@ -25,6 +25,8 @@ _ASSETS = {
     "audit.js": _SCRIPT,
     "audit-words.js": _SCRIPT,
     "audit.css": _STYLE,
+    "own.js": _SCRIPT,
+    "own.css": _STYLE,
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,
     "session.js": _SCRIPT,
@@ -49,6 +51,13 @@ async def journey_page(record_id: UUID) -> HTMLResponse:
 async def first_page() -> HTMLResponse:
     """Where whoever signed out comes to: the ways in."""
     return HTMLResponse(_asset("index.html"), headers=_SECURITY)
+
+
+@router.get("/own")
+@visible_to(Visibility.PUBLIC)
+async def own_page() -> HTMLResponse:
+    """The page on which residents ask, follow, withdraw, rate, and have a human look again."""
+    return HTMLResponse(_asset("own.html"), headers=_SECURITY)
 
 
 @router.get("/usage")

@@ -1,4 +1,4 @@
-"""HTTP: residents sign in with a one-time code, link an account, see who used their data, name whom they exclude."""
+"""HTTP: residents sign in with a one-time code, link an account, see who used their data, exclude, ask."""
 
 import time
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from doorstep.gateway.schemas import (
     CodeDrawn,
     DrawCodeBody,
     OwnExclusionsBody,
+    OwnServiceBody,
     OwnUsageBody,
     ResidentSession,
 )
@@ -244,3 +245,13 @@ async def put_own_exclusions(
     since = (await moved(session, [subject_id])).get(subject_id)
     asked = {"code": service.vault.follow_code(subject_id, since), "staff": body.staff}
     return await hand_on(request, "registry", "/api/exclusions", orjson.dumps(asked))
+
+
+@router.post("/api/resident/own-requests", status_code=201, response_model=None)
+@visible_to(Visibility.SUBJECT)
+async def ask_for_service(
+    body: OwnServiceBody, request: Request, subject_id: KnownDep, service: ServiceDep
+) -> Response:
+    """Ask for a service of the menu, in your own name; what is answered has the code by which it is followed."""
+    asked = {"id": str(body.id), "code": service.vault.follow_code(subject_id), "service": body.service}
+    return await hand_on(request, "intake", "/api/own-requests", orjson.dumps(asked))

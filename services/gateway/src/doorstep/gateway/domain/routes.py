@@ -7,6 +7,8 @@ BEHIND = ("intake", "registry", "risk", "referral", "audit")
 
 _SERVICE_OF: dict[str, str] = {
     "records": "intake",
+    "menu": "intake",
+    "own-requests": "intake",
     "files": "registry",
     "erasures": "registry",
     "exclusions": "registry",

@@ -4,6 +4,8 @@ const actions = {
   "record-visit": ["登记采集记录", "record a visit"], "assert-facts": ["事实入档", "assert facts"], "assess-needs": ["研判", "assess needs"],
   "decide-need": ["审核决定", "decide a need"], "open-request": ["转办", "open a request"], "transition-task": ["办理进展", "move a task"],
   "recalculate-due": ["重算办结期限", "count a due time anew"],
+  "send-notice": ["发送提醒", "send a notice"], "choose-notices": ["选择提醒方式", "choose notices"],
+  "ask-to-look-again": ["申请复核", "ask to look again"], "list-looks": ["列出复核", "list looks"], "answer-look": ["答复复核", "answer a look"],
   "rate-request": ["评价", "rate a request"], "register-key": ["登记公钥", "register a key"], "read-record": ["查看记录", "read a record"],
   "read-file": ["查看户档", "read a file"], "read-assessment": ["查看研判", "read an assessment"], "read-request": ["查看请求", "read a request"],
   "list-requests": ["列出请求", "list requests"], "read-journey": ["查看办理轨迹", "read a journey"], "follow-request": ["凭码查询", "follow a request"],
@@ -59,6 +61,7 @@ const roles = {
 const others = {
   "done": ["完成", "done"], "nothing-shown": ["未显示内容", "nothing shown"], "accepted": ["已受理", "accepted"], "rejected": ["不予受理", "rejected"],
   "confirmed": ["确认", "confirmed"], "requested": ["待受理", "requested"], "in-progress": ["办理中", "in progress"], "on-hold": ["暂缓", "on hold"],
+  "stands": ["维持", "stands"], "opened-anew": ["重新开立", "opened anew"], "record-to-be-corrected": ["记录待更正", "record to be corrected"],
   "completed": ["已办结", "completed"], "failed": ["未能办结", "failed"], "cancelled": ["已取消", "cancelled"], "entered-in-error": ["录入有误", "entered in error"],
   "entries-missing": ["条目缺少", "entries missing"], "entries-unpromised": ["条目未登记", "entries not promised"],
   "entries-different": ["条目不符", "other entries than promised"], "manifest-missing": ["登记清单缺少", "manifest missing"],

@@ -159,6 +159,26 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "该版本已发布为另一份目录，请换一个版本号。",
         "Another directory has this version; give it a new one.",
     ),
+    errors.LookUnknown: (404, "look-unknown", "没有这项复核申请。", "Nobody asked for this look."),
+    errors.LookAskedAlready: (
+        409,
+        "look-asked-already",
+        "已申请复核，或复核后请求没有新变化。",
+        "Somebody is looking already, or has, and nothing has changed since.",
+    ),
+    errors.LookAnsweredAlready: (409, "look-answered-already", "该复核已答复。", "The look has been answered."),
+    errors.DecidedBefore: (
+        403,
+        "decided-before",
+        "经办过该记录的人不能复核，请由另一人答复。",
+        "Whoever had a part in the record does not look again; somebody else answers.",
+    ),
+    errors.NothingToOpenAnew: (
+        409,
+        "nothing-to-open-anew",
+        "状态 {state} 的请求不能重新开立，或已另行开立。",
+        "A request that is {state}, or goes on already, is not opened anew.",
+    ),
     errors.NotRatable: (
         409,
         "not-ratable",
@@ -179,6 +199,7 @@ _CONDUCT = (
     errors.OtherSideMustConfirm,
     errors.SecondPersonMustConfirm,
     errors.ArbiterMustAssign,
+    errors.DecidedBefore,
 )  # who may not, and not what cannot be: these are logged
 _POINTERS = {
     "reason-missing": "/reason",

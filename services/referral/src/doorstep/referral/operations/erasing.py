@@ -18,6 +18,8 @@ from doorstep.referral.operations.tasks import TAKEN_BACK, withdraw
 
 _MARK = "INSERT INTO erased_subject (subject_id) VALUES (:subject_id) ON CONFLICT DO NOTHING"
 _DELETE = (
+    "DELETE FROM notice WHERE request_id = ANY(CAST(:requests AS uuid[]))",
+    "DELETE FROM look WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM rating WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM task_transition WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task WHERE request_id = ANY(CAST(:requests AS uuid[]))",
@@ -43,5 +45,5 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
         await idempotency.forget(session, follower(index))
     for statement in _DELETE:
         await run(session, statement, {"requests": requests})
-    for table in ("exclusion", "proxy", "guardian", "moved_mention"):
+    for table in ("exclusion", "proxy", "guardian", "moved_mention", "notice_choice"):
         await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", {"subject_id": subject_id})  # noqa: S608

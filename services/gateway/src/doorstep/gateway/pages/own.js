@@ -1,0 +1,193 @@
+"use strict";
+
+const states = {
+  "draft": ["待转部门", "waits for a department"], "requested": ["待受理", "sent, not accepted yet"], "accepted": ["已受理", "accepted"],
+  "rejected": ["不予受理", "rejected"], "in-progress": ["办理中", "in progress"], "on-hold": ["暂停", "on hold"], "completed": ["已办结", "completed"],
+  "failed": ["未能办成", "failed"], "cancelled": ["已取消", "cancelled"], "entered-in-error": ["误录", "entered in error"],
+};
+const findings = {
+  "stands": ["复核结果：维持", "Looked at again: it stands"], "opened-anew": ["复核结果：已重新开立", "Looked at again: opened anew"],
+  "record-to-be-corrected": ["复核结果：记录将更正", "Looked at again: the record is to be corrected"],
+};
+const texts = {
+  nothing: ["没有可以显示的事项。请核对查询码。", "There is nothing to show. Compare the code with your receipt."],
+  lost: ["暂时没有回应，请稍后再试。", "No answer now; try again in a moment."], tooOften: ["过于频繁，请稍后再试。", "Too often; try again later."],
+  typeFirst: ["请先输入查询码。", "Type your code first."], noCode: ["没有这个查询码，请核对回执。", "No such code; compare it with your receipt."],
+  chosen: ["已记下提醒方式。", "Noted how you want to be told."], withdrawn: ["已撤回。", "Withdrawn."], rated: ["谢谢您的评价。", "Thank you for your rating."],
+  looked: ["已申请复核。", "A human will look again."], taken: ["已收到申请，查询码：", "Taken. Follow it by the code "],
+  lookAgain: ["请人复核", "Let a human look again"], withdraw: ["撤回", "Withdraw"], sure: ["确认撤回", "Withdraw now"], by: ["复核答复期限：", "To be looked at again by "],
+  solved: ["已解决", "Solved"], notSolved: ["未解决", "Not solved"], stars: ["星级", "Stars"], ask: ["申请", "Ask"], within: ["个工作日内", "working days"],
+};
+const open = new Set(["draft", "requested", "accepted", "in-progress", "on-hold"]);
+const answered = new Set(["completed", "failed", "rejected"]);
+
+let language = localStorage.getItem("language") === "en" ? 1 : 0;
+let code = "";
+let requests = [];
+let looks = [];
+let services = [];
+let said = null;
+
+const text = (name) => texts[name][language];
+const day = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN", { timeZone: "Asia/Shanghai", dateStyle: "medium" }).format(new Date(at));
+const of = () => `/api/follow/${encodeURIComponent(code)}`;
+
+function element(name, content, className) {
+  const made = document.createElement(name);
+  if (content !== undefined) made.textContent = content;
+  if (className) made.className = className;
+  return made;
+}
+
+function button(label, act) {
+  const made = element("button", text(label));
+  made.type = "button";
+  made.addEventListener("click", () => act(made));
+  return made;
+}
+
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  let now = Date.now();
+  for (let place = 5; place >= 0; place -= 1) { bytes[place] = now % 256; now = Math.floor(now / 256); }
+  bytes[6] = (bytes[6] & 0x0f) | 0x70;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+function send(method, address, body) {
+  const headers = { "Accept-Language": language ? "en" : "zh" };
+  if (body) headers["Content-Type"] = "application/json";
+  if (signedIn.token()) headers["Doorstep-Request-Token"] = signedIn.token();
+  return fetch(address, { method, headers, body: body && JSON.stringify(body) }).catch(() => null);
+}
+
+async function refused(answer) {
+  if (!answer) return [text("lost")];
+  if (answer.status === 429) return [text("tooOften")];
+  const problem = await answer.json().catch(() => null);
+  return [(problem && problem.detail) || text("lost")];
+}
+
+async function act(made, address, body, done) {
+  made.disabled = true;
+  const answer = await send("POST", address, { id: newId(), ...body });
+  const told = answer && answer.ok ? [text(done)] : await refused(answer);
+  await look();
+  said = told;
+  draw();
+}
+
+function choices(one, owed) {
+  const found = [];
+  if (!owed) found.push(button("lookAgain", (made) => act(made, `${of()}/looks`, { ref: one.ref }, "looked")));
+  if (open.has(one.state)) {
+    found.push(button("withdraw", (made) => {
+      if (made.dataset.sure) return act(made, `${of()}/withdrawals`, { ref: one.ref }, "withdrawn");
+      made.dataset.sure = "yes";
+      made.textContent = text("sure");
+      return null;
+    }));
+  }
+  if (answered.has(one.state)) {
+    const stars = element("select");
+    stars.setAttribute("aria-label", text("stars"));
+    for (const count of [5, 4, 3, 2, 1]) stars.append(new Option("★".repeat(count), String(count)));
+    const rate = (solved) => (made) => act(made, `${of()}/ratings`, { ref: one.ref, solved, stars: Number(stars.value) }, "rated");
+    found.push(stars, " ", button("solved", rate(true)), button("notSolved", rate(false)));
+  }
+  return found;
+}
+
+function line(one) {
+  const made = element("li");
+  const what = element("div");
+  const mine = looks.filter((found) => found.ref === one.ref);
+  const owed = mine.some((found) => !found.finding);
+  for (const found of mine) what.append(element("p", found.finding ? findings[found.finding][language] : text("by") + day(new Date(found.due_by) - 1), "more"));
+  what.append(...choices(one, owed));
+  made.append(element("span", (states[one.state] || [one.state, one.state])[language], `state ${one.state}`), what);
+  return made;
+}
+
+function service(one) {
+  const made = element("li");
+  const what = element("div");
+  what.append(element("strong", language ? one.en : one.zh), " ",
+    element("span", `${language ? one.department_en : one.department_zh} · ${one.working_days} ${text("within")}`, "more"));
+  made.append(what, button("ask", async (pressed) => {
+    const own = signedIn.reader() !== null && signedIn.reader().known;
+    if (!code && !own) { say("typeFirst"); return; }
+    pressed.disabled = true;
+    const answer = own ? await send("POST", "/api/resident/own-requests", { id: newId(), service: one.code })
+      : await send("POST", "/api/own-requests", { id: newId(), code, service: one.code });
+    if (answer && answer.ok) said = [text("taken"), (await answer.json()).follow_code];
+    else said = answer && answer.status === 404 ? [text("noCode")] : await refused(answer);
+    draw();
+  }));
+  return made;
+}
+
+function draw() {
+  signedIn.draw(language);
+  document.documentElement.lang = language ? "en" : "zh-CN";
+  document.getElementById("language").textContent = language ? "中文" : "English";
+  document.getElementById("language").lang = language ? "zh-CN" : "en";
+  for (const labelled of document.querySelectorAll("[data-zh]")) labelled.textContent = labelled.dataset[language ? "en" : "zh"];
+  document.getElementById("requests-part").hidden = !requests.length;
+  document.getElementById("requests").replaceChildren(...requests.map(line));
+  document.getElementById("menu").replaceChildren(...services.map(service));
+  const notice = document.getElementById("notice");
+  notice.hidden = !said;
+  notice.replaceChildren(...(said || []).map((part, place) => element(place ? "strong" : "span", part)));
+}
+
+function say(name) {
+  said = name && [text(name)];
+  draw();
+}
+
+async function look() {
+  requests = looks = [];
+  if (!code) return "typeFirst";
+  const [followed, looked] = await Promise.all([send("GET", of()), send("GET", `${of()}/looks`)]);
+  if (!followed || !looked) return "lost";
+  if (followed.status === 429 || looked.status === 429) return "tooOften";
+  if (!followed.ok || !looked.ok) return "lost";
+  requests = (await followed.json()).requests;
+  looks = (await looked.json()).looks;
+  return requests.length ? null : "nothing";
+}
+
+document.getElementById("ask").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  code = document.getElementById("code").value.trim();
+  say(await look());
+});
+document.getElementById("clear").addEventListener("click", () => {
+  document.getElementById("code").value = code = "";
+  requests = looks = [];
+  say(null);
+});
+document.getElementById("channel").addEventListener("change", async (event) => {
+  if (!event.target.value) return;
+  const answer = await send("PUT", `${of()}/notices`, { channel: event.target.value });
+  said = answer && answer.ok ? [text("chosen")] : await refused(answer);
+  draw();
+});
+document.getElementById("language").addEventListener("click", () => {
+  language = 1 - language;
+  localStorage.setItem("language", language ? "en" : "zh");
+  said = null;
+  draw();
+});
+async function begin() {
+  await signedIn.look();
+  const answer = await send("GET", "/api/menu");
+  if (answer && answer.ok) services = (await answer.json()).services;
+  else said = [text("lost")];
+  draw();
+}
+draw();
+begin();

@@ -1,0 +1,77 @@
+"""The residents' page in a browser, over a running stack: ask, follow, have a human look again, withdraw."""
+
+import asyncio
+import base64
+import os
+import runpy
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PAGES = runpy.run_path(str(Path(__file__).with_name("test_audit_page.py")))
+new_page, reads = _PAGES["new_page"], _PAGES["reads"]
+pytestmark = pytest.mark.skipif(
+    shutil.which("chromium") is None and shutil.which("google-chrome") is None, reason="no Chromium on this machine"
+)
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Any]:
+    """An empty page."""
+    async with new_page(tmp_path / "chromium") as page:
+        yield page
+
+
+async def kept(page: Any, name: str) -> None:
+    """Keep how the page looks, where a folder for that is named."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        shot = await page.command("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, base64.b64decode(shot["data"]))
+
+
+async def test_a_resident_asks_follows_has_a_human_look_again_and_withdraws(house, browser) -> None:
+    body = house.record()
+    taken = await house.hand_in(body)
+    person = next(one["subject_id"] for one in body["subjects"] if one["kind"] == "person")
+    [code] = [one["follow_code"] for one in taken["receipts"] if one["subject_id"] == person]
+    await house.requests(body["record_id"], 2)
+    await browser.wide(390)
+    await browser.open(f"{house.stack.front_door}/own")
+    assert "反家庭暴力" not in await reads(browser, "讨薪帮助", "#menu")
+    await browser.click("#menu button")
+    await reads(browser, "请先输入查询码", "#notice")
+    await browser.value("document.querySelector('#code').value = '0000-0000-0000-0000'")
+    await browser.click("#ask [type=submit]")
+    await reads(browser, "没有可以显示的事项", "#notice")
+    await browser.value(f"document.querySelector('#code').value = {code!r}")
+    await browser.click("#ask [type=submit]")
+    shown = await reads(browser, "待受理", "#requests")
+    assert "法律援助" not in shown
+    await browser.click("#requests button")
+    await reads(browser, "复核答复期限", "#requests")
+    await kept(browser, "own-zh")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
+    await browser.click("#requests button")
+    assert "确认撤回" in await reads(browser, "确认撤回", "#requests")
+    await browser.click("#requests button")
+    await reads(browser, "已取消", "#requests")
+    await browser.value("[...document.querySelectorAll('#menu li')].find((one) =>"
+                        " one.innerText.includes('讨薪')).querySelector('button').click()")  # fmt: skip
+    await reads(browser, "已收到申请，查询码", "#notice")
+    own = await browser.text("#notice strong")
+    await browser.click("#language")
+    assert "Help with unpaid wages" in await browser.text("#menu")
+    await kept(browser, "own-en")
+    await browser.value(f"document.querySelector('#code').value = {own!r}")
+
+    async def arrived() -> bool:
+        await browser.click("#ask [type=submit]")
+        return "sent, not accepted yet" in await browser.text("#requests")
+
+    await _PAGES["eventually"](arrived, within=40)
+    await browser.wide(1000)
+    await kept(browser, "own-en-wide")
+    assert await browser.value("document.cookie") == ""
