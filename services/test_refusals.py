@@ -104,6 +104,13 @@ def body_for(method: str, path: str) -> Any:
         "/directories/{version}": dict,
         "/directories/trials": dict,
         "/activation": lambda: None,
+        "/acceptances": lambda: {"id": str(uuid7()), "requests": [{"ref": str(uuid4()), "version": 1}]},
+        "/handler": lambda: {"id": str(uuid7()), "handler": None},
+        "/reassignments": lambda: {"id": str(uuid7()), "officer": "officer-1", "handler": None},
+        "/deputies": lambda: {
+            "id": str(uuid7()), "deputy": "officer-8", "since": "2030-01-01T00:00:00Z", "until": "2030-01-02T00:00:00Z",
+        },
+        "/end": lambda: {"id": str(uuid7())},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

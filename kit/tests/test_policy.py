@@ -32,6 +32,7 @@ NAMED = (
     " read-conduct declare-ties break-glass list-break-glass acknowledge-break-glass review-break-glass"
     " withdraw-key change-endpoint read-feed-settings read-feed acknowledge-erasure list-unerased name-exclusions"
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
+    " take-request give-request name-deputy"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
 ACTIONS = NAMED.split()
@@ -41,6 +42,7 @@ PORTAL = Principal("someone", Role.PORTAL, "national-portal")
 FIRE = Principal("someone", Role.OFFICER, "fire")
 AUDIT_SERVICE = Principal("someone", Role.SERVICE, "station", None, "doorstep-audit")
 COMMUNITY = Principal("someone", Role.COLLECTOR, "community-office", "7")
+HEAD = Principal("someone", Role.OFFICER, "fire", office="office-1", heads=True)
 SERVING = (Role.COLLECTOR, Role.REVIEWER, Role.SUPERVISOR)
 RECORD, FILE, REQUEST, GLASS = CaseKind.RECORD, CaseKind.FILE, CaseKind.REQUEST, CaseKind.BREAK_GLASS
 TRIAGE, EMERGENCY, AUDIT = Purpose.TRIAGE, Purpose.EMERGENCY, Purpose.AUDIT
@@ -94,6 +96,12 @@ PERMITTED = [
         (FIRE, action, Resource("feed", department="fire"), None, None, None, "department-answers-its-own")
         for action in ("withdraw-key", "change-endpoint", "read-feed-settings", "acknowledge-erasure")
     ),
+    *(
+        (who, action, own("fire"), None, None, None, "officers-share-out-requests")
+        for who in (FIRE, HEAD)
+        for action in ("take-request", "name-deputy")
+    ),
+    (HEAD, "give-request", own("fire"), None, None, None, "heads-give-requests"),
     *(
         (STAFF[role], "list-unerased", Resource("request"), None, None, None, "station-follows-erasure")
         for role in (Role.REVIEWER, Role.SUPERVISOR)
@@ -189,6 +197,21 @@ NAMES = ("principal", "action", "resource", "purpose", "case", "basis", "by")
 @pytest.mark.parametrize(NAMES, PERMITTED)
 def test_each_policy_permits_what_it_says(principal, action, resource, purpose, case, basis, by):
     assert allowed(principal, action, resource, purpose, case, basis) == (by,)
+
+
+def test_who_serves_in_one_office_reads_and_changes_no_feed():
+    feed = Resource("feed", department="fire")
+    member = Principal("someone", Role.OFFICER, "fire", office="office-1")
+    for action in ("read-feed", "register-key", "withdraw-key", "change-endpoint"):
+        assert allowed(FIRE, action, feed, Purpose.SERVICE, REQUEST)
+        assert allowed(member, action, feed, Purpose.SERVICE, REQUEST) is None
+        assert allowed(HEAD, action, feed, Purpose.SERVICE, REQUEST) is None
+
+
+def test_who_heads_no_office_gives_requests_to_nobody():
+    for who in (FIRE, Principal("someone", Role.DEPARTMENT_SYSTEM, "fire", heads=True)):
+        assert allowed(who, "give-request", own("fire")) is None
+    assert allowed(HEAD, "give-request", own("health")) is None
 
 
 @pytest.mark.parametrize("agency", sorted(NEVER))

@@ -35,6 +35,12 @@ Refusal
 │   ├── DirectoryUnknown      no such version, or none in force
 │   ├── DirectoryMisnamed     the file names another version than the address
 │   └── VersionTaken          the version is another file's
+├── OfficeRefused
+│   ├── HandledByAnother      another officer has the request, and the caller is not their deputy
+│   ├── NothingToHandle       the request is closed
+│   ├── OfficerUnknown        nobody of that name has been at the department's inbox, or in that office
+│   ├── DeputyUnknown         no such deputy is named
+│   └── DeputyTwice           the officer has another deputy in that time
 └── RatingRefused
     ├── NotRatable            not answered yet, or taken back
     ├── RatedAlready
@@ -194,6 +200,30 @@ class DirectoryMisnamed(DirectoryRefused):
 
 class VersionTaken(DirectoryRefused):
     """Another directory has this version; what was published is not changed."""
+
+
+class OfficeRefused(Refusal):
+    """A department does not share out its requests like this."""
+
+
+class HandledByAnother(OfficeRefused):
+    """Another officer has the request."""
+
+
+class NothingToHandle(OfficeRefused):
+    """A closed request is given to nobody."""
+
+
+class OfficerUnknown(OfficeRefused):
+    """No such officer has been at the inbox of this department, or not in the office that has the request."""
+
+
+class DeputyUnknown(OfficeRefused):
+    """No such deputy is named, or not by the caller."""
+
+
+class DeputyTwice(OfficeRefused):
+    """The officer has another deputy in that time."""
 
 
 class TooManyWait(Refusal):
