@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from doorstep.contracts.codes import Action, Department, Purpose, Role, TaskState
+from doorstep.contracts.codes import Action, BusinessStatus, Department, Purpose, Role, TaskState
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app
 from doorstep.gateway.settings import GatewaySettings
@@ -72,7 +72,8 @@ async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
         (f"/journeys/{uuid4()}", "text/html"), ("/pages/journey.js", "text/javascript"), ("/audit", "text/html"),
         ("/pages/audit.js", "text/javascript"), ("/pages/audit-words.js", "text/javascript"),
         ("/pages/audit.css", "text/css"), ("/usage", "text/html"), ("/", "text/html"),
-        ("/pages/session.js", "text/javascript"),
+        ("/pages/session.js", "text/javascript"), ("/office", "text/html"), ("/pages/office.js", "text/javascript"),
+        ("/pages/office.css", "text/css"),
     ):  # fmt: skip
         answer = await desk.call("GET", path)
         assert answer.status == 200
@@ -105,6 +106,20 @@ async def test_the_auditors_page_is_plain_in_both_languages_and_takes_nothing_fr
         assert answer.status == 200
         assert not re.search(r"innerHTML|eval\(|://|import ", answer.raw.decode())
     assert (await desk.call("GET", "/pages/audit.html")).status == 404
+
+
+async def test_the_departments_page_is_plain_in_both_languages_and_takes_nothing_from_elsewhere(desk) -> None:
+    page = (await desk.call("GET", "/office")).raw.decode()
+    for forbidden in ("<script>", "style=", "onclick", "://"):
+        assert forbidden not in page
+    assert page.count("data-zh=") == page.count("data-en=") > 10
+    files = re.findall(r'(?:src|href)="(/pages/[^"]+)"', page)
+    assert len(files) == 5
+    for file in files:
+        assert not re.search(r"innerHTML|eval\(|://|import ", (await desk.call("GET", file)).raw.decode())
+    script = (await desk.call("GET", "/pages/office.js")).raw.decode()
+    shown = {*TaskState, *BusinessStatus} - {TaskState.DRAFT}
+    assert [code for code in sorted(shown) if f'"{code}": [' not in script] == []
 
 
 async def test_every_code_of_the_log_has_its_words_on_the_auditors_page(desk) -> None:

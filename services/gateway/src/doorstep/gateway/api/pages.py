@@ -1,4 +1,4 @@
-"""HTTP: the pages of a record's journey, of who saw one's data, of auditors."""
+"""HTTP: the pages of a record's journey, of who saw one's data, of auditors, of departments."""
 
 from importlib.resources import files
 from uuid import UUID
@@ -25,6 +25,8 @@ _ASSETS = {
     "audit.js": _SCRIPT,
     "audit-words.js": _SCRIPT,
     "audit.css": _STYLE,
+    "office.js": _SCRIPT,
+    "office.css": _STYLE,
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,
     "session.js": _SCRIPT,
@@ -61,6 +63,13 @@ async def usage_page() -> HTMLResponse:
 async def audit_page() -> HTMLResponse:
     """The auditors' page: the log's state, its gaps, what is to be asked about, a search; it asks for all itself."""
     return HTMLResponse(_asset("audit.html"), headers=_SECURITY)
+
+
+@router.get("/office")
+@visible_to(Visibility.PUBLIC)
+async def office_page() -> HTMLResponse:
+    """The inbox of a department's officers; what it shows it asks for itself."""
+    return HTMLResponse(_asset("office.html"), headers=_SECURITY)
 
 
 @router.get("/pages/{name}")

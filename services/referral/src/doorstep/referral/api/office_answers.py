@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import UUID7, AwareDatetime, Field, StrictInt, model_validator
 
 from doorstep.contracts.codes import BusinessStatus, TaskState, Urgency
+from doorstep.contracts.needs import NEED_TYPES
 from doorstep.kit.auth import Principal
 from doorstep.referral.domain.deadlines import Late, due_now, whole_minute
 from doorstep.referral.operations.handling import Deputy, Member
@@ -140,10 +141,12 @@ class InboxOfficer(Answer):
 
 
 class InboxRow(Answer):
-    """A request in the inbox, without a name or a place; `due` is what is owed next."""
+    """A request in the inbox, without a name or a place; `zh` and `en` name the need, `due` is what is owed next."""
 
     ref: UUID
     need_type: str
+    zh: str
+    en: str
     urgency: Urgency
     state: TaskState
     version: int
@@ -202,10 +205,13 @@ def inbox_page(found: Inbox, me: Principal, officers: Iterable[Member]) -> Inbox
 def _row(shown: Shown, office: UUID | None, handler: str | None) -> InboxRow:
     task, offer = shown.task, shown.offer
     assert offer is not None  # noqa: S101 — left out by inbox_page
+    known = NEED_TYPES.get(offer.need_type)
     due = due_now(task.state, shown.clock.due)
     return InboxRow(
         ref=offer.ref,
         need_type=offer.need_type,
+        zh=offer.need_type if known is None else known.zh,
+        en=offer.need_type if known is None else known.en,
         urgency=offer.urgency,
         state=task.state,
         version=task.version,

@@ -20,7 +20,7 @@ STATEMENTS = (
     """,
     """
     CREATE TABLE handler (
-        task_id uuid PRIMARY KEY REFERENCES task ON DELETE CASCADE,
+        task_id uuid PRIMARY KEY,
         person text NOT NULL,
         given_by text NOT NULL,
         given_at timestamptz NOT NULL
