@@ -42,6 +42,7 @@ OPEN = {
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
     "/api/exclusions", "/api/proxies", "/api/directories/{version}",
+    "/api/notices/check",
     "/api/resident/session", "/api/resident/account", "/api/resident/usage", "/api/resident/exclusions",
     "/api/dumonitor/v2/heartbeat",
 }  # fmt: skip
@@ -60,7 +61,7 @@ USUAL = {
     Role.REVIEWER: "triage", Role.OFFICER: "service", Role.DEPARTMENT_SYSTEM: "service", Role.AUDITOR: "audit",
     Role.OPERATOR: "repair", Role.PORTAL: "resident-request", Role.RESIDENT: "resident-request",
 }  # fmt: skip
-PARAMETERS = {"department": "justice", "kid": "key-1"}
+PARAMETERS = {"department": "justice", "kid": "key-1", "kind": "acceptance"}
 
 
 def body_for(method: str, path: str) -> Any:
@@ -104,6 +105,9 @@ def body_for(method: str, path: str) -> Any:
         "/directories/{version}": dict,
         "/directories/trials": dict,
         "/activation": lambda: None,
+        "/requests/{ref}/notices": lambda: {"id": str(uuid7()), "kind": "acceptance"},
+        "/requests/{request_id}/notices": lambda: {"id": str(uuid7())},
+        "/notices/check": lambda: {"number": "0000-0000-0000-0000", "hash": "0" * 64},
         "/acceptances": lambda: {"id": str(uuid7()), "requests": [{"ref": str(uuid4()), "version": 1}]},
         "/handler": lambda: {"id": str(uuid7()), "handler": None},
         "/reassignments": lambda: {"id": str(uuid7()), "officer": "officer-1", "handler": None},

@@ -244,6 +244,7 @@ class Action(StrEnum):
     TAKE_REQUEST = "take-request"
     GIVE_REQUEST = "give-request"
     NAME_DEPUTY = "name-deputy"
+    ISSUE_NOTICE = "issue-notice"
     READ_RECORD = "read-record"
     READ_FILE = "read-file"
     READ_ASSESSMENT = "read-assessment"

@@ -73,7 +73,7 @@ async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
         ("/pages/audit.js", "text/javascript"), ("/pages/audit-words.js", "text/javascript"),
         ("/pages/audit.css", "text/css"), ("/usage", "text/html"), ("/", "text/html"),
         ("/pages/session.js", "text/javascript"), ("/office", "text/html"), ("/pages/office.js", "text/javascript"),
-        ("/pages/office.css", "text/css"),
+        ("/pages/office.css", "text/css"), ("/notices", "text/html"), ("/pages/notices.js", "text/javascript"),
     ):  # fmt: skip
         answer = await desk.call("GET", path)
         assert answer.status == 200

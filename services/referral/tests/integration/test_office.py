@@ -171,6 +171,8 @@ async def test_the_inbox_is_narrowed_by_state_status_due_time_lateness_and_handl
     assert str(old.ref) in await refs(front, "anybody", "?late=true")
     assert str(near.ref) not in await refs(front, "anybody", "?late=true")
     assert str(old.ref) not in await refs(front, "anybody", "?late=false")
+    assert await refs(front, "anybody", "?open=false") == set()
+    assert await refs(front, "anybody", "?open=true") == await refs(front, "anybody")
     before = (datetime.now(UTC) - timedelta(days=1)).isoformat().replace("+00:00", "Z")
     assert str(old.ref) in await refs(front, "anybody", f"?due_before={before}")
     assert str(near.ref) not in await refs(front, "anybody", f"?due_before={before}")

@@ -3,7 +3,18 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, compose, create_app
-from doorstep.referral.api import departments, directories, endpoints, feeds, fhir, figures, follow, office, station
+from doorstep.referral.api import (
+    departments,
+    directories,
+    endpoints,
+    feeds,
+    fhir,
+    figures,
+    follow,
+    notices,
+    office,
+    station,
+)
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
 from doorstep.referral.operations.waiting import WaitingRoom, announcer
@@ -25,7 +36,7 @@ def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
         departments.router, fhir.router, feeds.router, endpoints.router, station.router, figures.router,
-        follow.router, directories.router, office.router,
+        follow.router, directories.router, office.router, notices.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

@@ -41,6 +41,10 @@ Refusal
 │   ├── OfficerUnknown        nobody of that name has been at the department's inbox, or in that office
 │   ├── DeputyUnknown         no such deputy is named
 │   └── DeputyTwice           the officer has another deputy in that time
+├── NoticeRefused
+│   ├── NothingToNotify       the request is in no state that such a notice tells
+│   ├── NoticeBarred          a letter could be read by somebody else at home
+│   └── NoticeUnknown         no such notice was issued
 └── RatingRefused
     ├── NotRatable            not answered yet, or taken back
     ├── RatedAlready
@@ -224,6 +228,22 @@ class DeputyUnknown(OfficeRefused):
 
 class DeputyTwice(OfficeRefused):
     """The officer has another deputy in that time."""
+
+
+class NoticeRefused(Refusal):
+    """A notice is not issued or shown like this."""
+
+
+class NothingToNotify(NoticeRefused):
+    """The request is in no state that such a notice tells."""
+
+
+class NoticeBarred(NoticeRefused):
+    """A letter could be read at home; the person has named no safe way to be reached."""
+
+
+class NoticeUnknown(NoticeRefused):
+    """No such notice was issued."""
 
 
 class TooManyWait(Refusal):

@@ -28,6 +28,7 @@ DEEDS: dict[str, str] = {
     Action.PUBLISH_DIRECTORY: "发布服务目录", Action.TRY_DIRECTORY: "试算服务目录",
     Action.ACTIVATE_DIRECTORY: "启用服务目录", Action.EXPLAIN_ROUTE: "查看分派理由",
     Action.TAKE_REQUEST: "接手办理", Action.GIVE_REQUEST: "指定经办人", Action.NAME_DEPUTY: "指定 AB 岗",
+    Action.ISSUE_NOTICE: "出具通知书",
     Action.NAME_PROXY: "指定代理人",
     Action.DRAW_SIGN_IN_CODE: "生成登录码", Action.SIGN_IN: "居民登录",
     Action.LINK_ACCOUNT: "关联居民账户", Action.UNLINK_ACCOUNT: "解除居民账户关联",

@@ -64,6 +64,7 @@ ACTIONS: dict[Action, Words] = {
     Action.TRANSITION_TASK: Words("更新了您的服务请求的办理进展", "Moved your service request on"),
     Action.TAKE_REQUEST: Words("接手办理您的服务请求", "Took your service request to work on it"),
     Action.GIVE_REQUEST: Words("指定了您的服务请求的经办人", "Said which officer works on your service request"),
+    Action.ISSUE_NOTICE: Words("出具了您的服务请求的通知书", "Issued a notice about your service request"),
     Action.READ_RECORD: Words("查看了关于您的采集记录", "Read a record about you"),
     Action.READ_FILE: Words("查看了您的户档", "Read your household's file"),
     Action.READ_ASSESSMENT: Words("查看了对您的需求研判结果", "Read what triage found for you"),

@@ -25,6 +25,7 @@ _ASSETS = {
     "audit.js": _SCRIPT,
     "audit-words.js": _SCRIPT,
     "audit.css": _STYLE,
+    "notices.js": _SCRIPT,
     "office.js": _SCRIPT,
     "office.css": _STYLE,
     "usage.js": _SCRIPT,
@@ -70,6 +71,13 @@ async def audit_page() -> HTMLResponse:
 async def office_page() -> HTMLResponse:
     """The inbox of a department's officers; what it shows it asks for itself."""
     return HTMLResponse(_asset("office.html"), headers=_SECURITY)
+
+
+@router.get("/notices")
+@visible_to(Visibility.PUBLIC)
+async def notices_page() -> HTMLResponse:
+    """Where everybody checks a notice; what its QR code says stands behind a # and reaches no server but in a body."""
+    return HTMLResponse(_asset("notices.html"), headers=_SECURITY)
 
 
 @router.get("/pages/{name}")

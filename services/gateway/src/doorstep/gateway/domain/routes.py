@@ -19,6 +19,7 @@ _SERVICE_OF: dict[str, str] = {
     "departments": "referral",
     "directories": "referral",
     "follow": "referral",
+    "notices": "referral",
     "log": "audit",
     "usage": "audit",
     "usage-deferrals": "audit",

@@ -19,7 +19,7 @@ const texts = {
 };
 const STATES = ["requested", "accepted", "in-progress", "on-hold", "completed", "rejected", "failed", "cancelled"];
 const STATUSES = ["waiting-for-resident", "appointment-scheduled", "could-not-reach-resident", "attended", "not-attended", "no-capacity", "reopened"];
-const BUTTONS = [["open", {}], ["mine", { handler: "me" }], ["nobody", { handler: "nobody" }], ["late", { late: "true" }], ["standing", { handler: "standing-in" }]];
+const BUTTONS = [["open", { open: "true" }], ["mine", { handler: "me" }], ["nobody", { handler: "nobody" }], ["late", { late: "true" }], ["standing", { handler: "standing-in" }]];
 
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
 let department = "", page = null, rows = [], chosen = new Set(), pressed = "open", deputies = [], said = new Map();
@@ -74,6 +74,7 @@ function notice(sentence, link) {
 
 function query(after) {
   const asked = new URLSearchParams(BUTTONS.find((one) => one[0] === pressed)[1]);
+  if (byId("state").value) asked.delete("open");
   for (const [name, id] of [["state", "state"], ["business_status", "status"], ["office", "office"]]) if (byId(id).value) asked.set(name, byId(id).value);
   if (byId("before").value) asked.set("due_before", `${byId("before").value}T00:00:00+08:00`);
   if (after) asked.set("after", after);

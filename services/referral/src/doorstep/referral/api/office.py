@@ -66,6 +66,9 @@ async def inbox(
     office: Annotated[UUID | None, Query(description="An office of the service directory.")] = None,
     due_before: Annotated[AwareDatetime | None, Query()] = None,
     late: Annotated[bool | None, Query()] = None,
+    open_only: Annotated[
+        bool | None, Query(alias="open", description="Those that are not closed, or that are.")
+    ] = None,
     handler: Annotated[Officer | None, Query(description="me, nobody, standing-in, or an officer.")] = None,
     after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
 ) -> InboxPage:
@@ -74,7 +77,7 @@ async def inbox(
     Who serves in an office of the directory sees that office's requests and those of none.
     """
     access = access_of(service, principal, "list-requests", department, purpose)
-    asked = Asked(state, business_status, office, due_before, late, handler, after)
+    asked = Asked(state, business_status, office, due_before, late, open_only, handler, after)
     now = datetime.now(UTC)
     found = await read_inbox(session, vault=service.vault, access=access, department=department, asked=asked, now=now)
     officers = await handling.members(session, department, principal) if principal.heads else []

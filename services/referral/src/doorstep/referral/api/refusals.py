@@ -178,6 +178,19 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "该时段已有 AB 岗，请先结束原安排。",
         "Another deputy is named for that time; end that first.",
     ),
+    errors.NothingToNotify: (
+        409,
+        "nothing-to-notify",
+        "状态 {state} 的请求不能出具此类通知书（{kind}）。",
+        "No such notice ({kind}) is issued of a request that is {state}.",
+    ),
+    errors.NoticeBarred: (
+        409,
+        "notice-barred",
+        "该请求须保密，本人未指定安全联系方式，不出具通知书。",
+        "The request is confidential and the person has named no safe contact: no notice is issued.",
+    ),
+    errors.NoticeUnknown: (404, "notice-unknown", "没有出具过此类通知书。", "No such notice was issued."),
     errors.NotRatable: (
         409,
         "not-ratable",

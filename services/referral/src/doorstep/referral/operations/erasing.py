@@ -19,6 +19,7 @@ from doorstep.referral.operations.tasks import TAKEN_BACK, withdraw
 _MARK = "INSERT INTO erased_subject (subject_id) VALUES (:subject_id) ON CONFLICT DO NOTHING"
 _DELETE = (
     "DELETE FROM rating WHERE request_id = ANY(CAST(:requests AS uuid[]))",
+    "DELETE FROM notice WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM handler WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task_transition WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task WHERE request_id = ANY(CAST(:requests AS uuid[]))",

@@ -27,30 +27,30 @@ from doorstep.referral.errors import (
     OfficerUnknown,
     RequestUnknown,
 )
-from doorstep.referral.operations.access import Access, open_to
+from doorstep.referral.operations.access import STAFF, Access, open_to
 from doorstep.referral.queries import TaskRow
 
 MOST_AT_ONCE = 500
 """So many requests are given to somebody else at once; who has more is asked about again."""
 
 _NOTE = """
-    INSERT INTO office_member (department, person, office, heads, seen_at)
-    VALUES (:department, :person, :office, :heads, :now)
-    ON CONFLICT (department, person) DO UPDATE SET office = :office, heads = :heads, seen_at = :now
+    INSERT INTO office_member (department, member, person, office, heads, seen_at)
+    VALUES (:department, :member, :person, :office, :heads, :now)
+    ON CONFLICT (department, member) DO UPDATE SET office = :office, heads = :heads, seen_at = :now
 """
-_MEMBER = "SELECT office FROM office_member WHERE department = :department AND person = :person"
+_MEMBER = "SELECT office FROM office_member WHERE department = :department AND member = :member"
 _MEMBERS = "SELECT person, office, heads FROM office_member WHERE department = :department ORDER BY person"
 _LOCK_MEMBER = f"{_MEMBER} FOR UPDATE"
 _HANDLER = "SELECT person FROM handler WHERE task_id = :task_id"
 _GIVE = """
-    INSERT INTO handler (task_id, person, given_by, given_at)
-    SELECT id, :person, :given_by, :now FROM unnest(CAST(:task_ids AS uuid[])) AS t (id)
-    ON CONFLICT (task_id) DO UPDATE SET person = :person, given_by = :given_by, given_at = :now
+    INSERT INTO handler (task_id, member, person, given_by, given_at)
+    SELECT id, :member, :person, :given_by, :now FROM unnest(CAST(:task_ids AS uuid[])) AS t (id)
+    ON CONFLICT (task_id) DO UPDATE SET member = :member, person = :person, given_by = :given_by, given_at = :now
 """
 _TAKE_AWAY = "DELETE FROM handler WHERE task_id = ANY(CAST(:task_ids AS uuid[]))"
 _OF_OFFICER = """
     SELECT t.ref FROM handler h JOIN task t USING (task_id)
-    WHERE t.department = :department AND h.person = :person AND t.closed_at IS NULL
+    WHERE t.department = :department AND h.member = :member AND t.closed_at IS NULL
     ORDER BY t.task_id LIMIT :most FOR UPDATE OF t
 """
 _STANDS_IN = """
@@ -92,10 +92,18 @@ class Deputy:
     until: datetime
 
 
-async def note_member(session: AsyncSession, department: Department, principal: Principal, now: datetime) -> None:
+def member_id(vault: Vault, person: str) -> UUID:
+    """By what an officer is looked up."""
+    return vault.pairwise(STAFF, person)
+
+
+async def note_member(
+    session: AsyncSession, vault: Vault, department: Department, principal: Principal, now: datetime
+) -> None:
     """An officer is at the inbox: from now on requests can be given to them. A system is nobody."""
     if principal.role is Role.OFFICER:
-        values = {"department": department, "person": principal.subject, "office": principal.office}
+        values = {"department": department, "member": member_id(vault, principal.subject), "person": principal.subject}
+        values |= {"office": principal.office}
         await run(session, _NOTE, {**values, "heads": principal.heads, "now": now})
 
 
@@ -165,7 +173,7 @@ async def reassign_requests(
 
     At most MOST_AT_ONCE. Raises OfficerUnknown.
     """  # fmt: skip
-    values = {"department": department, "person": officer, "most": MOST_AT_ONCE}
+    values = {"department": department, "member": member_id(vault, officer), "most": MOST_AT_ONCE}
     refs = [row["ref"] for row in await run(session, _OF_OFFICER, values)]
     tasks = await open_to(session, vault, access, await queries.tasks_of_department(session, department, refs))
     if to not in (None, access.principal.subject):
@@ -179,7 +187,7 @@ async def _check_member(
     session: AsyncSession, vault: Vault, department: Department, person: str, tasks: Sequence[TaskRow]
 ) -> None:
     """Raises OfficerUnknown for who was never at the inbox, or serves in another office than one of `tasks`."""
-    rows = await run(session, _MEMBER, {"department": department, "person": person})
+    rows = await run(session, _MEMBER, {"department": department, "member": member_id(vault, person)})
     if not rows:
         raise OfficerUnknown
     member = Principal(person, Role.OFFICER, department, office=rows[0]["office"])
@@ -196,7 +204,7 @@ async def _give(
     if to is None:
         await run(session, _TAKE_AWAY, ids)
     else:
-        await run(session, _GIVE, {**ids, "person": to, "given_by": me, "now": now})
+        await run(session, _GIVE, {**ids, "member": member_id(vault, to), "person": to, "given_by": me, "now": now})
     subjects = intents.distinct(task.subject_id for task in tasks)
     ring = await vault.ring(subjects)
     readable = [one for one in subjects if one in ring]
@@ -224,8 +232,9 @@ async def name_deputy(
     The officer's row is locked, so that of two who name one at once the second sees the first.
     """
     me = access.principal
-    officer = await run(session, _LOCK_MEMBER, {"department": department, "person": named.officer})
-    other = await run(session, _MEMBER, {"department": department, "person": named.deputy})
+    first, second = (member_id(vault, one) for one in (named.officer, named.deputy))
+    officer = await run(session, _LOCK_MEMBER, {"department": department, "member": first})
+    other = await run(session, _MEMBER, {"department": department, "member": second})
     if not officer or not other or named.officer == named.deputy:
         raise OfficerUnknown
     offices = {officer[0]["office"], other[0]["office"], me.office}

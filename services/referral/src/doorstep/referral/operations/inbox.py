@@ -18,7 +18,7 @@ from doorstep.kit.vault import Vault
 from doorstep.referral import queries
 from doorstep.referral.errors import CursorExpired
 from doorstep.referral.operations.access import STAFF, Access
-from doorstep.referral.operations.handling import note_member, stands_in_for
+from doorstep.referral.operations.handling import member_id, note_member, stands_in_for
 from doorstep.referral.operations.in_force import in_force
 from doorstep.referral.operations.offices import elsewhere, indexes, office_index
 from doorstep.referral.operations.reading import Shown, show_to_department
@@ -45,13 +45,14 @@ _PAGE = f"""
         AND (CAST(:due_before AS timestamptz) IS NULL OR d.due < :due_before)
         AND (CAST(:late AS boolean) IS NULL OR coalesce(d.due < :now, false) = :late)
         AND (CAST(:office AS bytea) IS NULL OR t.office_index = :office)
-        AND (CAST(:handlers AS text[]) IS NULL OR h.person = ANY(:handlers))
+        AND (CAST(:handlers AS uuid[]) IS NULL OR h.member = ANY(:handlers))
+        AND (CAST(:open AS boolean) IS NULL OR (t.closed_at IS NULL) = :open)
         AND (NOT :free OR h.person IS NULL)
         AND (CAST(:opened_at AS timestamptz) IS NULL OR (t.opened_at, t.ref) > (:opened_at, CAST(:after AS uuid)))
     ORDER BY t.opened_at, t.ref LIMIT :page
 """
 _COUNTS = f"""
-    SELECT t.state, count(*), count(*) FILTER (WHERE d.due < :now), count(*) FILTER (WHERE h.person = :me),
+    SELECT t.state, count(*), count(*) FILTER (WHERE d.due < :now), count(*) FILTER (WHERE h.member = :who),
         count(*) FILTER (WHERE h.person IS NULL)
     {_SEEN} AND t.closed_at IS NULL AND t.state <> 'draft' GROUP BY t.state ORDER BY t.state
 """
@@ -67,6 +68,7 @@ class Asked:
     office: UUID | None = None
     due_before: datetime | None = None
     late: bool | None = None
+    open: bool | None = None
     handler: str | None = None
     after: UUID | None = None
 
@@ -97,14 +99,14 @@ async def read_inbox(
 ) -> Inbox:
     """A page of the department's inbox, oldest first; what it shows is one entry in the log. Raises CursorExpired."""
     me = access.principal
-    await note_member(session, department, me, now)
+    await note_member(session, vault, department, me, now)
     closed = await elsewhere(session, vault, me)
     directory = await in_force(session)
     known = {} if directory is None else indexes(vault, directory)
     own = [one for one in (directory.offices if directory else ()) if one.department is department]
     standing_in = await stands_in_for(session, department, me.subject, now)
     seen = {"department": department, "elsewhere": list(closed), "who": vault.pairwise(STAFF, me.subject), "now": now}
-    rows = await _page(session, vault, asked, seen, _handlers(asked, me.subject, standing_in))
+    rows = await _page(session, vault, asked, seen, _handlers(vault, asked, me.subject, standing_in))
     refs = [row["ref"] for row in rows]
     handlers = {row["ref"]: row["person"] for row in rows}
     tasks = await queries.tasks_of_department(session, department, refs)
@@ -112,14 +114,14 @@ async def read_inbox(
     return Inbox(
         rows=[(one, known.get(bytes(one.task.office_index or b"")), handlers.get(one.task.ref)) for one in shown],
         next=refs[-1] if len(refs) == PAGE else None,
-        counts=_counts(await run(session, _COUNTS, {**seen, "me": me.subject})),
+        counts=_counts(await run(session, _COUNTS, seen)),
         offices=[(one.id, one.name) for one in own if office_index(vault, one.id) not in closed],
         standing_in=standing_in,
     )
 
 
 async def _page(
-    session: AsyncSession, vault: Vault, asked: Asked, seen: dict[str, Any], handlers: Sequence[str] | None
+    session: AsyncSession, vault: Vault, asked: Asked, seen: dict[str, Any], handlers: Sequence[UUID] | None
 ) -> Sequence[Any]:
     """The refs and handlers of a page. Raises CursorExpired where the department has the request `after` no more."""
     values = {one.name: getattr(asked, one.name) for one in fields(asked) if one.name != "handler"}
@@ -134,10 +136,11 @@ async def _page(
     return await run(session, _PAGE, {**seen, **values, **narrowed, **whose})
 
 
-def _handlers(asked: Asked, me: str, standing_in: list[str]) -> Sequence[str] | None:
+def _handlers(vault: Vault, asked: Asked, me: str, standing_in: list[str]) -> Sequence[UUID] | None:
     if asked.handler in (None, NOBODY):
         return None
-    return {ME: [me], STANDING_IN: standing_in}.get(str(asked.handler), [str(asked.handler)])
+    named = {ME: [me], STANDING_IN: standing_in}.get(str(asked.handler), [str(asked.handler)])
+    return [member_id(vault, one) for one in named]
 
 
 def _counts(rows: Sequence[Any]) -> Counts:

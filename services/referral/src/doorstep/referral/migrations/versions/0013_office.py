@@ -1,4 +1,7 @@
-"""Who of a department works on a request, who serves at its inbox, and who stands in for whom, and when."""
+"""Who of a department works on a request, who serves at its inbox, who stands in for whom; and notices that were issued.
+
+Officers are looked up by their pseudonym, notices by a keyed digest of their number.
+"""
 
 from alembic import op
 
@@ -11,22 +14,24 @@ STATEMENTS = (
     """
     CREATE TABLE office_member (
         department text NOT NULL,
+        member uuid NOT NULL,
         person text NOT NULL,
         office text,
         heads boolean NOT NULL,
         seen_at timestamptz NOT NULL,
-        PRIMARY KEY (department, person)
+        PRIMARY KEY (department, member)
     )
     """,
     """
     CREATE TABLE handler (
         task_id uuid PRIMARY KEY,
+        member uuid NOT NULL,
         person text NOT NULL,
         given_by text NOT NULL,
         given_at timestamptz NOT NULL
     )
     """,
-    "CREATE INDEX handler_person ON handler (person)",
+    "CREATE INDEX handler_member ON handler (member)",
     """
     CREATE TABLE deputy (
         deputy_id uuid PRIMARY KEY,
@@ -41,6 +46,20 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX deputy_until ON deputy (department, until)",
+    """
+    CREATE TABLE notice (
+        notice_id uuid PRIMARY KEY,
+        task_id uuid NOT NULL,
+        kind text NOT NULL,
+        code bytea NOT NULL UNIQUE,
+        said bytea NOT NULL,
+        file_digest bytea NOT NULL,
+        file bytea NOT NULL,
+        issued_at timestamptz NOT NULL,
+        issued_by text NOT NULL,
+        UNIQUE (task_id, kind)
+    )
+    """,
 )
 
 
