@@ -16,11 +16,11 @@ from reportlab.pdfgen.canvas import Canvas
 from doorstep.referral.domain.notices import TITLES, Notice
 
 _WIDTH, _HEIGHT = A4
-_LEFT: Final = 28 * mm
-_FONT, _LATIN = "STSong-Light", "Helvetica"
+LEFT: Final = 28 * mm
+FONT, LATIN = "STSong-Light", "Helvetica"
 _SEAL: Final = 21 * mm
 _QR: Final = 34 * mm
-_MOST_WIDE = _WIDTH - 2 * _LEFT
+_MOST_WIDE = _WIDTH - 2 * LEFT
 
 
 class Seal(Protocol):
@@ -43,9 +43,9 @@ class WetSeal:
         canvas.setStrokeGray(0.55)
         canvas.circle(x, y, _SEAL, stroke=1, fill=0)
         canvas.setFillGray(0.55)
-        canvas.setFont(_FONT, 10)
+        canvas.setFont(FONT, 10)
         canvas.drawCentredString(x, y + 2, "（盖章处）")
-        canvas.setFont(_LATIN, 8)
+        canvas.setFont(LATIN, 8)
         canvas.drawCentredString(x, y - 11, "place of the seal")
         canvas.restoreState()
 
@@ -54,32 +54,39 @@ class WetSeal:
         return file
 
 
+def new_canvas(file: io.BytesIO) -> Canvas:
+    """An empty page of A4 in Chinese; the same drawn on it is the same file."""
+    if FONT not in pdfmetrics.getRegisteredFontNames():
+        pdfmetrics.registerFont(UnicodeCIDFont(FONT))
+    return Canvas(file, pagesize=A4, invariant=1, lang="zh-CN")
+
+
 def draw_notice(notice: Notice, address: str, *, seal: Seal) -> bytes:
     """The notice as PDF; its QR code holds `address`, where it is checked. The same notice is the same file."""
-    if _FONT not in pdfmetrics.getRegisteredFontNames():
-        pdfmetrics.registerFont(UnicodeCIDFont(_FONT))
     file = io.BytesIO()
-    canvas = Canvas(file, pagesize=A4, invariant=1, lang="zh-CN")
+    canvas = new_canvas(file)
     title_zh, title_en = TITLES[notice.kind]
     canvas.setTitle(f"{title_zh} {title_en}")
     canvas.setAuthor("Doorstep")
-    canvas.setFont(_FONT, 24)
+    canvas.setFont(FONT, 24)
     canvas.drawCentredString(_WIDTH / 2, _HEIGHT - 42 * mm, title_zh)
-    canvas.setFont(_LATIN, 11)
+    canvas.setFont(LATIN, 11)
     canvas.drawCentredString(_WIDTH / 2, _HEIGHT - 50 * mm, title_en)
-    canvas.setFont(_FONT, 11)
-    canvas.drawRightString(_WIDTH - _LEFT, _HEIGHT - 64 * mm, f"编号 No. {notice.number}")
+    canvas.setFont(FONT, 11)
+    canvas.drawRightString(_WIDTH - LEFT, _HEIGHT - 64 * mm, f"编号 No. {notice.number}")
     _lines(canvas, notice, _HEIGHT - 82 * mm)
-    x, y = _WIDTH - _LEFT - 30 * mm, 92 * mm
+    x, y = _WIDTH - LEFT - 30 * mm, 92 * mm
     seal.draw(canvas, x, y)
-    canvas.setFont(_FONT, 12)
+    canvas.setFont(FONT, 12)
     canvas.setFillGray(0)
     canvas.drawCentredString(x, y - 32 * mm, notice.day)
-    _code(canvas, address, _LEFT, 52 * mm)
-    canvas.setFont(_FONT, 9)
-    canvas.drawString(_LEFT, 46 * mm, "扫码或在服务站公开页面输入编号验证真伪。")
-    canvas.setFont(_LATIN, 8)
-    canvas.drawString(_LEFT, 41 * mm, "Scan it, or type the number on the station's page, to see if it is genuine.")
+    _code(canvas, address, LEFT, 52 * mm)
+    canvas.setFont(FONT, 9)
+    canvas.drawString(LEFT, 46 * mm, "扫码，或在服务站公开页面输入编号并选择电子文件，验证真伪。")
+    canvas.setFont(LATIN, 8)
+    canvas.drawString(
+        LEFT, 41 * mm, "Scan it, or check number and file on the station's page, to see if it is genuine."
+    )
     canvas.showPage()
     canvas.save()
     return seal.signed(file.getvalue())
@@ -87,21 +94,21 @@ def draw_notice(notice: Notice, address: str, *, seal: Seal) -> bytes:
 
 def _lines(canvas: Canvas, notice: Notice, y: float) -> None:
     for zh, en in notice.lines():
-        y = _wrapped(canvas, zh, _FONT, 14, y)
-        y = _wrapped(canvas, en, _FONT, 10, y + 1 * mm) - 4 * mm
+        y = wrapped(canvas, zh, FONT, 14, y)
+        y = wrapped(canvas, en, FONT, 10, y + 1 * mm) - 4 * mm
 
 
-def _wrapped(canvas: Canvas, text: str, font: str, size: int, y: float) -> float:
+def wrapped(canvas: Canvas, text: str, font: str, size: int, y: float) -> float:
     """Draw a line in as many as it needs, broken anywhere as Chinese is; gives where the next begins."""
     canvas.setFont(font, size)
     canvas.setFillGray(0 if size > 10 else 0.35)
     line = ""
     for sign in text:
         if pdfmetrics.stringWidth(line + sign, font, size) > _MOST_WIDE:
-            canvas.drawString(_LEFT, y, line)
+            canvas.drawString(LEFT, y, line)
             y, line = y - size * 1.6, ""
         line += sign
-    canvas.drawString(_LEFT, y, line)
+    canvas.drawString(LEFT, y, line)
     canvas.setFillGray(0)
     return float(y - size * 1.6)
 
