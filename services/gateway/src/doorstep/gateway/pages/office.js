@@ -7,6 +7,7 @@ const words = {
   "appointment-scheduled": ["已约定时间", "appointment scheduled"], "attended": ["已到场", "attended"], "not-attended": ["未到场", "not attended"],
   "waiting-for-resident": ["等待居民", "waiting for the resident"], "could-not-reach-resident": ["联系不上居民", "could not reach the resident"],
   "no-capacity": ["暂无能力", "no capacity"], "resident-no-longer-wants": ["居民不再需要", "resident no longer wants it"], "reopened": ["重新提出", "reopened"],
+  "mediation": ["调解", "mediation"], "joint-conference": ["联合会商", "joint conference"], "home-visit": ["上门", "home visit"],
   "version-stale": ["已有新版本", "changed meanwhile"], "request-unknown": ["没有这个请求", "no such request"], "handled-by-another": ["已由他人经办", "another officer has it"],
   "transition-not-allowed": ["此状态不能受理", "cannot be accepted in this state"],
 };
@@ -15,6 +16,8 @@ const texts = {
   lost: ["没有回应，请稍后再试。", "No answer; try again in a moment."], any: ["全部", "all"],
   open: ["全部在办", "All open"], mine: ["我经办", "Mine"], nobody: ["无人经办", "Nobody's"], late: ["已逾期", "Late"], standing: ["我代办", "I stand in"],
   take: ["接手", "Take"], back: ["退回", "Give back"], me: ["我", "me"], end: ["结束", "End"], chosen: ["已选", "chosen"], nobodyAgain: ["无人", "nobody"],
+  name: ["姓名", "Name"], phone: ["电话", "Phone"], address: ["住址", "Address"], place: ["地点", "Place"], document_number: ["证件号码", "Document number"],
+  safe: ["只能以此方式联系", "To be reached by this alone"], barred: ["不得", "Not to be done"], note: ["备注", "Note"],
   nobodysOffice: ["未分派", "none"], done: ["已受理", "accepted"], notDone: ["未受理", "not accepted"], hour: ["一小时内响应", "within the hour"],
 };
 const STATES = ["requested", "accepted", "in-progress", "on-hold", "completed", "rejected", "failed", "cancelled"];
@@ -22,6 +25,7 @@ const STATUSES = ["waiting-for-resident", "appointment-scheduled", "could-not-re
 const BUTTONS = [["open", { open: "true" }], ["mine", { handler: "me" }], ["nobody", { handler: "nobody" }], ["late", { late: "true" }], ["standing", { handler: "standing-in" }]];
 
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
+let shown = new Map();
 let department = "", page = null, rows = [], chosen = new Set(), pressed = "open", deputies = [], said = new Map();
 
 const byId = (id) => document.getElementById(id);
@@ -54,8 +58,9 @@ function newId() {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
-async function ask(method, path, body) {
+async function ask(method, path, body, reason) {
   const headers = { "Accept-Language": language ? "en" : "zh", "Doorstep-Purpose": "service" };
+  if (reason) headers["Doorstep-Case"] = reason;
   if (body) headers["Content-Type"] = "application/json";
   if (method !== "GET" && signedIn.token()) headers["Doorstep-Request-Token"] = signedIn.token();
   const answer = await fetch(`/api/departments/${department}${path}`, { method, headers, body: body && JSON.stringify(body) }).catch(() => null);
@@ -147,22 +152,53 @@ function drawRow(row) {
   box.checked = chosen.has(row.ref);
   box.setAttribute("aria-label", language ? row.en : row.zh);
   box.addEventListener("change", () => { if (box.checked) chosen.add(row.ref); else chosen.delete(row.ref); drawTogether(); });
-  const state = element("td"), need = element("td", language ? row.en : row.zh), first = element("td");
+  const state = element("td"), need = element("td"), named = element("span"), first = element("td");
+  const opens = element("button", language ? row.en : row.zh, "opens");
+  opens.type = "button";
+  opens.setAttribute("aria-expanded", String(shown.has(row.ref)));
+  opens.addEventListener("click", () => open(row));
+  named.append(opens);
+  need.append(named);
   first.append(box);
-  if (row.urgency === "one-hour") need.append(" ", element("strong", text("hour"), "state"));
-  state.append(element("span", word(row.state), `state ${row.state}`));
-  if (row.business_status) state.append(" ", element("span", word(row.business_status), "more"));
-  if (said.has(row.ref)) state.append(element("span", word(said.get(row.ref)), "answer"));
+  if (row.urgency === "one-hour") named.append(" ", element("strong", text("hour"), "state"));
+  const standing = element("span");
+  standing.append(element("span", word(row.state), `state ${row.state}`));
+  if (row.business_status) standing.append(" ", element("span", word(row.business_status), "more"));
+  if (said.has(row.ref)) standing.append(element("span", word(said.get(row.ref)), "answer"));
+  state.append(standing);
   const due = element("td", row.due ? day(row.due) : "", `due${row.overdue ? " overdue" : row.late !== "nobody" ? " soon" : ""}`);
   const office = page.offices.find((one) => one.id === row.office);
-  const acts = element("td"), open = row.due !== undefined;
-  if (open && !row.handler) acts.append(button("take", () => give(row, page.me)));
-  if (open && row.handler === page.me) acts.append(button("back", () => give(row, null)));
+  const acts = element("td"), unfinished = row.due !== undefined;
+  if (unfinished && !row.handler) acts.append(button("take", () => give(row, page.me)));
+  if (unfinished && row.handler === page.me) acts.append(button("back", () => give(row, null)));
   const cells = [first, need, state, due, element("td", office ? office.name : text("nobodysOffice")),
     element("td", row.handler === page.me ? text("me") : row.handler || "—"), acts];
   const heads = document.querySelectorAll("thead th");
   cells.forEach((cell, at) => { cell.dataset.label = heads[at].textContent; });
   line.append(...cells);
+  return line;
+}
+
+async function open(row) {
+  if (shown.has(row.ref)) shown.delete(row.ref);
+  else {
+    const found = await ask("GET", `/requests/${row.ref}`, null, row.ref);
+    if (found === null) return;
+    shown.set(row.ref, found);
+  }
+  draw();
+}
+
+function details(found) {
+  const line = element("tr", undefined, "details"), cell = element("td"), list = element("dl"), safe = found.offer.safe_contact;
+  cell.colSpan = 7;
+  const told = ["name", "phone", "address", "place", "document_number"].map((name) => [text(name), found.offer[name]]);
+  if (safe) told.push([text("safe"), [safe.channel, safe.number, `${safe.hours_from}-${safe.hours_to}`, safe.cover].filter(Boolean).join(" · ")]);
+  for (const barred of found.offer.barred || []) told.push([text("barred"), word(barred)]);
+  for (const said of found.history) if (said.note) told.push([text("note"), said.note]);
+  for (const [label, value] of told) if (value) list.append(element("dt", label), element("dd", value));
+  cell.append(list);
+  line.append(cell);
   return line;
 }
 
@@ -197,7 +233,7 @@ function draw() {
   options("to", page.officers.map((one) => [one.officer, one.officer === page.me ? text("me") : one.officer]));
   byId("to").options[0].textContent = text("nobodyAgain");
   drawCounts();
-  byId("requests").replaceChildren(...rows.map(drawRow));
+  byId("requests").replaceChildren(...rows.flatMap((row) => (shown.has(row.ref) ? [drawRow(row), details(shown.get(row.ref))] : [drawRow(row)])));
   byId("empty").hidden = rows.length > 0;
   byId("more").hidden = !page.next;
   drawTogether();

@@ -62,6 +62,7 @@ _OVERLAPS = """
     WHERE department = :department AND officer = :officer AND since < :until AND until > :since
 """
 _NAME = """
+    WITH past AS (DELETE FROM deputy WHERE until < now() - interval '90 days')
     INSERT INTO deputy (deputy_id, department, officer, deputy, since, until, named_by)
     VALUES (:deputy_id, :department, :officer, :deputy, :since, :until, :named_by)
 """
