@@ -168,6 +168,8 @@ class Walk:
                 answer = await self.ask(method, path, kind, subject, purpose)
                 logged = await self.refusals(Principal(subject, *KINDS[kind]))
                 told = [f"refused:{code_of(answer)}"] if answer.status in (403, 404) else []
+                if answer.status == 200 and path.endswith("/acceptances"):  # of many each is refused by itself
+                    told = [f"refused:{one['refused']}" for one in answer.body["requests"] if "refused" in one]
                 known = [action in set(Action) - {Action.REFUSE} for action, _ in logged]
                 if [word for _, word in logged if word.startswith("refused:")] != told or not all(known):
                     missed.append(f"{method} {path} {KINDS[kind]} {purpose}: {answer.status} {logged}")

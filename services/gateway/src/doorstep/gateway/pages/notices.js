@@ -45,7 +45,7 @@ byId("language").addEventListener("click", () => {
 });
 byId("check").addEventListener("submit", (event) => { event.preventDefault(); check(); });
 draw();
-const [number, hash] = decodeURIComponent(location.hash.slice(1)).split(".");
+const [number, hash] = decodeURIComponent(new URL(document.URL).hash.slice(1)).split(".");
 if (hash) {
   byId("number").value = number;
   scanned = hash;
