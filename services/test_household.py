@@ -33,6 +33,11 @@ BY_CODE = (
     "/api/usage", "/api/exclusions", "/api/proxies", "/api/plans/contests", "/api/plans/withdrawals",
     "/api/own-requests",
 )  # fmt: skip
+WITH_THE_CODE: dict[str, dict[str, Any]] = {
+    "/api/exclusions": {"staff": ["nobody-9"]},
+    "/api/proxies": {"proxy": None},
+    "/api/own-requests": {"service": "fire-check"},
+}
 OTHERS = tuple(name for name in AGES if name != "adult")
 LONG = {"{record_id}/events"}  # would be open for as long as it is read
 _CHANGING = (
@@ -140,18 +145,10 @@ def operations(estate: Any, *services: str) -> list[tuple[str, str, str | None]]
 
 def bodies(method: str, path: str, code: str, thing: str) -> Any:
     """What a resident sends: their own code where one is asked for, things that they know by their id elsewhere."""
-    if path == "/api/usage":
-        return {"code": code}
-    if path in ("/api/plans/contests", "/api/plans/withdrawals"):
-        return {"code": code}
-    if path == "/api/exclusions":
-        return {"code": code, "staff": ["nobody-9"]}
-    if path == "/api/proxies":
-        return {"code": code, "proxy": None}
+    if path in BY_CODE:
+        return {"code": code, **WITH_THE_CODE.get(path, {})} | ({"id": str(uuid7())} if "own" in path else {})
     if path in ("/api/resident/session", "/api/resident/account") and method != "DELETE":
         return {"code": str(uuid4())[:9]}
-    if path == "/api/own-requests":
-        return {"id": str(uuid7()), "code": code, "service": "fire-check"}
     if path.endswith("/withdrawals") or (path.endswith("/{code}/looks") and method == "POST"):
         return {"id": str(uuid7()), "ref": thing}
     if path.endswith("/ratings"):

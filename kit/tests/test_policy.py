@@ -37,6 +37,7 @@ NAMED = (
     " draw-sign-in-code see-figures publish-directory try-directory activate-directory explain-route"
     " propose-plan read-plan-proposal decide-plan read-plan record-plan-meeting list-plan-duties withdraw-from-plan"
     " read-plan-contest answer-plan-contest"
+    " take-request give-request name-deputy"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
 ACTIONS = NAMED.split()
@@ -48,6 +49,7 @@ AUDIT_SERVICE = Principal("someone", Role.SERVICE, "station", None, "doorstep-au
 HEALTH = Principal("someone", Role.OFFICER, "health")
 OF_A_TEAM = (STAFF[Role.COLLECTOR], STAFF[Role.REVIEWER], HEALTH)
 COMMUNITY = Principal("someone", Role.COLLECTOR, "community-office", "7")
+HEAD = Principal("someone", Role.OFFICER, "fire", office="office-1", heads=True)
 SERVING = (Role.COLLECTOR, Role.REVIEWER, Role.SUPERVISOR)
 RECORD, FILE, REQUEST, GLASS = CaseKind.RECORD, CaseKind.FILE, CaseKind.REQUEST, CaseKind.BREAK_GLASS
 PLAN, CONSENT, RESIDENTS = CaseKind.PLAN, LegalBasis.CONSENT, Purpose.RESIDENT_REQUEST
@@ -102,6 +104,12 @@ PERMITTED = [
         (FIRE, action, Resource("feed", department="fire"), None, None, None, "department-answers-its-own")
         for action in ("withdraw-key", "change-endpoint", "read-feed-settings", "acknowledge-erasure")
     ),
+    *(
+        (who, action, own("fire"), None, None, None, "officers-share-out-requests")
+        for who in (FIRE, HEAD)
+        for action in ("take-request", "name-deputy")
+    ),
+    (HEAD, "give-request", own("fire"), None, None, None, "heads-give-requests"),
     *(
         (STAFF[role], "list-unerased", Resource("request"), None, None, None, "station-follows-erasure")
         for role in (Role.REVIEWER, Role.SUPERVISOR)
@@ -247,6 +255,21 @@ NAMES = ("principal", "action", "resource", "purpose", "case", "basis", "by")
 @pytest.mark.parametrize(NAMES, PERMITTED)
 def test_each_policy_permits_what_it_says(principal, action, resource, purpose, case, basis, by):
     assert allowed(principal, action, resource, purpose, case, basis) == (by,)
+
+
+def test_who_serves_in_one_office_reads_and_changes_no_feed():
+    feed = Resource("feed", department="fire")
+    member = Principal("someone", Role.OFFICER, "fire", office="office-1")
+    for action in ("read-feed", "register-key", "withdraw-key", "change-endpoint"):
+        assert allowed(FIRE, action, feed, Purpose.SERVICE, REQUEST)
+        assert allowed(member, action, feed, Purpose.SERVICE, REQUEST) is None
+        assert allowed(HEAD, action, feed, Purpose.SERVICE, REQUEST) is None
+
+
+def test_who_heads_no_office_gives_requests_to_nobody():
+    for who in (FIRE, Principal("someone", Role.DEPARTMENT_SYSTEM, "fire", heads=True)):
+        assert allowed(who, "give-request", own("fire")) is None
+    assert allowed(HEAD, "give-request", own("health")) is None
 
 
 @pytest.mark.parametrize("agency", sorted(NEVER))

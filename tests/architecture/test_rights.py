@@ -161,10 +161,11 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
     log = {name for path, name in asked if path.startswith("/api/log/")}
     portal = {name for path, name in asked if path.startswith("/api/dumonitor/")}  # residents ask for themselves alone
     route = {name for path, name in asked if path.startswith("/api/directories/")}  # where needs go, not whose
-    others = {
-        name for path, name in asked if not path.startswith(("/api/log/", "/api/dumonitor/", "/api/directories/"))
-    }
+    inbox = {name for path, name in asked if path.endswith("/inbox")}  # how a department's own requests stand
+    elsewhere = ("/api/log/", "/api/dumonitor/", "/api/directories/")
+    others = {name for path, name in asked if not path.startswith(elsewhere) and not path.endswith("/inbox")}
     assert route == {"need_type", "station"}
+    assert inbox == {"state", "business_status", "office", "due_before", "late", "open", "handler", "after"}
     assert portal == {"userCode", "periodStart", "periodEnd", "offset", "limit"}
     assert others <= {"state", "after", "record_id", "queue", "limit", "entry_id", "wait"}
     assert log <= {

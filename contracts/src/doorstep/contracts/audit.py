@@ -19,6 +19,7 @@ class AuditDetail(Contract):
     erasure `asked`, `confirmed` and `done`, of what came into force `sha256:<hex>`. `policies` are those by which it
     was done; among them stand `rules:<pack>`, `key:<name>+<id>`, and `kek:<name>` of the key store. `station` is where
     the actor serves, `record` the doorstep record that the case came of, `asked` what an auditor searched for.
+    `officer` is the officer in whose place a deputy or the head of the office acted, or to whom something was given.
     """
 
     nonce: str
@@ -36,6 +37,7 @@ class AuditDetail(Contract):
     station: str | None = None
     record: str | None = None
     asked: str | None = None
+    officer: str | None = None
 
 
 class AuditEntrySubmitted(Event):

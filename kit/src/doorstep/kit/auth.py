@@ -38,6 +38,7 @@ class Principal:
     """A caller. `subject` is a random id; `agency` is `station` or a department; `station` is where they serve.
 
     `account` is a service's, by the claim `client_id` (RFC 9068, section 2.2), or `azp` where an issuer has that alone.
+    `office` is the id, in the service directory, of the office where an officer serves; `heads` says that they head it.
     """
 
     subject: str
@@ -45,6 +46,8 @@ class Principal:
     agency: str
     station: str | None = None
     account: str | None = None
+    office: str | None = None
+    heads: bool = False
 
 
 class Authenticator:
@@ -142,7 +145,9 @@ class Authenticator:
         role = Role(claims["role"])
         account = claims.get("client_id", claims.get("azp")) if role is Role.SERVICE else None
         where, who = str(station) if station else None, str(account) if account else None
-        principal = Principal(claims["sub"], role, claims["agency"], where, who)
+        office = claims.get("office")
+        heads = claims.get("heads") is True
+        principal = Principal(claims["sub"], role, claims["agency"], where, who, str(office) if office else None, heads)
         if len(self._accepted) >= _MOST_REMEMBERED:
             self._accepted.clear()
         self._accepted[token] = (min(time.time() + _REMEMBERED, claims["exp"]), principal)

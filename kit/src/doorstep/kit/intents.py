@@ -45,7 +45,8 @@ _ACTIVATE = """
 class Intent:
     """What is to be logged. `case` is the record, file or request that it was done for.
 
-    `record` is the doorstep record that the case came of, if the case is another; `asked` what was searched for.
+    `record` is the doorstep record that the case came of, if the case is another; `asked` what was searched for;
+    `officer` in whose place it was done, or to whom something was given.
     """
 
     action: Action
@@ -57,6 +58,7 @@ class Intent:
     policies: tuple[str, ...] = ()
     record: UUID | None = None
     asked: str | None = None
+    officer: str | None = None
 
 
 class Record(Protocol):
@@ -116,6 +118,7 @@ def _detail(intent: Intent, service: str, principal: Principal | None, now: date
         station=principal.station if principal else None,
         record=None if intent.record is None else str(intent.record),
         asked=intent.asked,
+        officer=intent.officer,
     )
 
 

@@ -317,6 +317,8 @@ def _question(principal: Principal, action: str, resource: Resource, context: Co
         "agencyKind": agency_kind(principal.agency),
         "station": principal.station,
         "account": principal.account,
+        "office": principal.office,
+        "heads": principal.heads,
     }
     what = {
         "kind": resource.kind,

@@ -51,7 +51,8 @@ async def test_a_search_shows_what_entries_say_and_never_whom_they_are_about(off
         "entry_id": str(made[0]), "index": 0, "at": "2026-11-20T10:00:00Z", "service": "registry",
         "agency": "station", "station": "station-7", "role": "reviewer", "actor": "reviewer-1",
         "action": "read-file", "outcome": "done", "purpose": "triage", "legal_basis": None, "case": str(CASE),
-        "record": None, "policies": ["by-reviewer"], "asked": None, "subjects": 2,
+        "record": None, "policies": ["by-reviewer"], "asked": None,
+        "officer": None, "subjects": 2,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from doorstep.contracts.codes import Action, Department, LookFinding, Purpose, Role, TaskState
+from doorstep.contracts.codes import Action, BusinessStatus, Department, LookFinding, Purpose, Role, TaskState
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app
 from doorstep.gateway.settings import GatewaySettings
@@ -73,7 +73,8 @@ async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
         ("/pages/audit.js", "text/javascript"), ("/pages/audit-words.js", "text/javascript"),
         ("/pages/audit.css", "text/css"), ("/usage", "text/html"), ("/", "text/html"),
         ("/pages/session.js", "text/javascript"), ("/own", "text/html"), ("/pages/own.js", "text/javascript"),
-        ("/pages/own.css", "text/css"),
+        ("/pages/own.css", "text/css"), ("/office", "text/html"), ("/pages/office.js", "text/javascript"),
+        ("/pages/office.css", "text/css"), ("/notices", "text/html"), ("/pages/notices.js", "text/javascript"),
     ):  # fmt: skip
         answer = await desk.call("GET", path)
         assert answer.status == 200
@@ -119,6 +120,20 @@ async def test_the_residents_page_is_plain_in_both_languages_and_takes_nothing_f
     assert not re.search(r"innerHTML|eval\(|://|import ", script)
     for told in (TaskState, LookFinding):
         assert [one for one in told if not re.search(rf'"{one}": \["[^"]+", "[^"]+"\]', script)] == []
+
+
+async def test_the_departments_page_is_plain_in_both_languages_and_takes_nothing_from_elsewhere(desk) -> None:
+    page = (await desk.call("GET", "/office")).raw.decode()
+    for forbidden in ("<script>", "style=", "onclick", "://"):
+        assert forbidden not in page
+    assert page.count("data-zh=") == page.count("data-en=") > 10
+    files = re.findall(r'(?:src|href)="(/pages/[^"]+)"', page)
+    assert len(files) == 5
+    for file in files:
+        assert not re.search(r"innerHTML|eval\(|://|import ", (await desk.call("GET", file)).raw.decode())
+    script = (await desk.call("GET", "/pages/office.js")).raw.decode()
+    shown = {*TaskState, *BusinessStatus} - {TaskState.DRAFT}
+    assert [code for code in sorted(shown) if f'"{code}": [' not in script] == []
 
 
 async def test_every_code_of_the_log_has_its_words_on_the_auditors_page(desk) -> None:

@@ -1,302 +1,146 @@
-"""Notices: one for each change that a resident wants to know of, sent once, wherever a process died."""
+"""Notices through the front door: issued once, read by whose they are, checked by everybody, gone with the subject."""
 
-import asyncio
-import json
-import logging
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+import hashlib
+import io
+from typing import Any
 
 import pytest
+from pypdf import PdfReader
+from uuid_utils.compat import uuid7
 
-from doorstep.contracts.codes import BusinessStatus, NoticeChannel, Outcome, Reason, SafeChannel, TaskState
+from doorstep.contracts.codes import Outcome, Reason, SafeChannel, TaskState
 from doorstep.contracts.intake import SafeContact
-from doorstep.kit.db import Database
 from doorstep.kit.testing import KIT_TABLES
-from doorstep.referral.domain.noticing import ATTEMPTS
-from doorstep.referral.operations.by_code import choose_notices, withdraw_request
+from doorstep.referral.app import new_app
+from doorstep.referral.domain.notice_pdf import draw_notice
+from doorstep.referral.operations import notices
 from doorstep.referral.operations.erasing import erase_subject
-from doorstep.referral.operations.notifying import Notifier
-from doorstep.referral.operations.senders import TAKEN, FolderSender, NotSent
 
-NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
-PHONE = "13800138000"
-SAFE = SafeContact(
-    channel=SafeChannel.MESSAGE, number="16900009876", hours_from="22:00", hours_to="06:30", cover="图书馆还书"
-)
+SERVICE = {"doorstep_purpose": "service"}
+CHECK = "/api/notices/check"
 
 
 @pytest.fixture(scope="module")
-async def database(own_databases):
-    """A database in which nobody else's changes wait."""
-    found = Database(await own_databases.new(KIT_TABLES, "doorstep.referral:migrations"), service="referral")
-    yield found
-    await found.close()
+async def front(new_desk):
+    """The service's edge over a database of its own."""
+    return await new_desk("referral", new_app, None, KIT_TABLES, "doorstep.referral:migrations")
 
 
 @pytest.fixture
-def desk(desk_over, database, vault):
-    return desk_over(database, vault, NOON)
+async def desk(front, desk_over):
+    return desk_over(front.database, front.vault)
 
 
-class Memory:
-    """Takes notices, fails as often as it is told to, and dies after taking one if it is told to."""
+@pytest.fixture
+def addresses(monkeypatch) -> list[str]:
+    """What the QR codes of the notices hold that are issued meanwhile."""
+    found: list[str] = []
 
-    def __init__(self, *, fails: int = 0, dies: bool = False) -> None:
-        self.taken = []
-        self.fails = fails
-        self.dies = dies
+    def drawn(notice: Any, address: str, **how: Any) -> bytes:
+        found.append(address)
+        return draw_notice(notice, address, **how)
 
-    async def send(self, outgoing):
-        if self.fails:
-            self.fails -= 1
-            raise NotSent
-        self.taken.append(outgoing)
-        if self.dies:
-            raise asyncio.CancelledError
+    monkeypatch.setattr(notices, "draw_notice", drawn)
+    return found
 
 
-async def work(desk, sender, *, at=None) -> None:
-    """Take turns until nothing is left to do at that time, as a process that has just started."""
-    notifier = Notifier(desk.database, desk.vault, sender)
-    for _ in range(20):
-        if not await notifier.turn(at or desk.now):
-            return
+def door(task: Any, tail: str = "") -> str:
+    return f"/api/departments/{task.department}/requests/{task.ref}/notices{tail}"
 
 
-async def notices(desk, task):
-    return await desk.rows("SELECT * FROM notice WHERE subject_id = :id ORDER BY made_at, version", id=task.subject_id)
+async def issue(front, who: str, task: Any, kind: str) -> Any:
+    return await front.call("POST", door(task), who, {"id": str(uuid7()), "kind": kind})
 
 
-def of(sender, found):
-    ids = {one.notice_id for one in found}
-    return [one for one in sender.taken if one.notice_id in ids]
+async def genuine(front, number: str, digest: str) -> bool:
+    answer = await front.call("POST", CHECK, None, {"number": number, "hash": digest})
+    assert (answer.status, list(answer.body)) == (200, ["genuine"])
+    return bool(answer.body["genuine"])
 
 
-async def test_each_change_is_told_once_and_the_log_first(desk) -> None:
-    task, sender = await desk.opened("wage-help", follow_code=uuid4().hex), Memory()
-    await work(desk, sender)
-    assert await notices(desk, task) == []
+async def test_a_notice_is_issued_once_read_again_and_checked_by_everybody(front, desk, addresses) -> None:
+    task = await desk.opened("wage-help")
+    refused = await issue(front, "labour", task, "acceptance")
+    assert (refused.status, refused.body["type"]) == (409, "urn:doorstep:problem:nothing-to-notify")
+    case = {"doorstep_case": str(task.ref)}
+    assert (await front.call("GET", door(task, "/acceptance"), "labour", **SERVICE, **case)).status == 404
     await desk.step(task, TaskState.ACCEPTED)
-    await desk.step(task, TaskState.ACCEPTED, business_status=BusinessStatus.APPOINTMENT_SCHEDULED)
-    await desk.step(task, TaskState.ON_HOLD, reason=Reason.PAPERS_MISSING)
-    await desk.step(task, TaskState.IN_PROGRESS)
-    await desk.step(task, TaskState.COMPLETED, outcome=Outcome.SERVICE_PROVIDED)
-    for _ in range(2):
-        await work(desk, sender)
-    found = await notices(desk, task)
-    assert [(one.version, one.state) for one in found] == [(2, "sent"), (3, "sent"), (4, "sent"), (6, "sent")]
-    assert [(one.reach.channel, one.reach.to) for one in of(sender, found)] == [(NoticeChannel.SMS, PHONE)] * 4
-    logged = [entry for entry in await desk.logged(task.subject_id) if entry["action"] == "send-notice"]
-    assert len(logged) == 4
-    assert PHONE not in str(logged)
+    issued = [await issue(front, "labour", task, "acceptance") for _ in range(2)]
+    assert [one.status for one in issued] == [200, 200]
+    assert issued[0].body == issued[1].body
+    [address] = addresses
+    number, _, code = address.removeprefix("/notices#").partition(".")
+    read = await front.call("GET", door(task, "/acceptance"), "labour", **SERVICE, doorstep_case=str(task.ref))
+    assert (read.status, read.headers["content-type"]) == (200, "application/pdf")
+    text = "".join(PdfReader(io.BytesIO(read.raw)).pages[0].extract_text().split())
+    assert number in text
+    assert "13800138000" not in text
+    assert "和平里" not in text
+    file = hashlib.sha256(read.raw).hexdigest()
+    assert [await genuine(front, number, one) for one in (code, file, file.upper())] == [True] * 3
+    assert await genuine(front, number.replace("-", " ").lower(), code)
+    assert not await genuine(front, number, hashlib.sha256(b"").hexdigest())
+    assert not await genuine(front, front.vault.new_code(), code)
+    for wrong in ({"number": number}, {"number": number, "hash": "7"}, {"number": "7", "hash": code}):
+        assert (await front.call("POST", CHECK, None, wrong)).status == 422
+    logged = [(one["action"], one["outcome"]) for one in await front.logged(task.subject_id)]
+    assert logged.count(("issue-notice", "acceptance")) == 1
+    assert ("read-request", "done") in logged
 
 
-async def test_what_nobody_answered_in_time_is_told_once(desk) -> None:
-    task, sender = await desk.opened("wage-help"), Memory()
-    await work(desk, sender, at=desk.now + timedelta(hours=23))
-    assert await notices(desk, task) == []
-    for hours in (25, 26, 50):
-        await work(desk, sender, at=desk.now + timedelta(hours=hours))
-    assert [one.version for one in await notices(desk, task)] == [0]
-    assert len(of(sender, await notices(desk, task))) == 1
+async def test_what_is_kept_of_a_notice_is_sealed_and_goes_with_its_subject(front, desk, addresses) -> None:
+    task = await desk.opened("wage-help")
+    await desk.step(task, TaskState.REJECTED, reason=Reason.NOT_OURS)
+    assert (await issue(front, "labour", task, "refusal")).status == 200
+    [row] = await desk.rows("SELECT * FROM notice WHERE task_id = :id", id=task.task_id)
+    number, _, code = addresses[0].removeprefix("/notices#").partition(".")
+    assert b"%PDF" not in bytes(row.file)
+    assert number.encode() not in b"".join(bytes(one) for one in row if isinstance(one, bytes | memoryview))
+    await front.vault.destroy(task.subject_id)
+    async with front.database.transaction() as session:
+        await erase_subject(session, vault=front.vault, subject_id=task.subject_id, now=desk.now)
+    assert await desk.rows("SELECT 1 FROM notice WHERE task_id = :id", id=task.task_id) == []
+    assert not await genuine(front, number, code)
 
 
-async def test_their_own_withdrawal_takes_effect_at_once_and_is_told_to_nobody(desk) -> None:
-    code = uuid4().hex
-    task, sender = await desk.opened("wage-help", follow_code=code), Memory()
-    async with desk.database.transaction() as session:
-        index = desk.vault.follow_index(code)
-        moved = await withdraw_request(session, vault=desk.vault, follow_index=index, ref=task.follow_ref, now=desk.now)
-    assert moved.state is TaskState.CANCELLED
-    assert (await desk.published("feed.labour", task.subject_id))[-1]["type"] == "feed.request-withdrawn.v1"
-    await work(desk, sender)
-    assert await notices(desk, task) == []
-
-
-async def test_who_dies_after_sending_sends_the_same_notice_again_and_the_folder_has_it_once(desk, tmp_path) -> None:
+async def test_another_department_a_station_or_nobody_issues_and_reads_none(front, desk) -> None:
     task = await desk.opened("wage-help")
     await desk.step(task, TaskState.ACCEPTED)
-    dying = Memory(dies=True)
-    with pytest.raises(asyncio.CancelledError):
-        await work(desk, dying)
-    [sent] = of(dying, await notices(desk, task))
-    folder = FolderSender(tmp_path / "notices")
-    await folder.send(sent)  # as if the one that died had written it
-    await work(desk, folder)
-    assert [one.state for one in await notices(desk, task)] == ["waiting"]  # another may be sending it still
-    await work(desk, folder, at=desk.now + timedelta(minutes=2))
-    assert [one.state for one in await notices(desk, task)] == ["sent"]
-    [file] = [
-        one for one in (tmp_path / "notices").iterdir() if json.loads(one.read_text())["id"] == str(sent.notice_id)
-    ]
-    assert file.stat().st_mode & 0o077 == 0
-    assert json.loads(file.read_text())["to"] == PHONE
-    logged = [entry for entry in await desk.logged(task.subject_id) if entry["action"] == "send-notice"]
-    assert len(logged) == 1
+    for who, status in (("health", 403), ("reviewer", 403), ("police", 403), (None, 401)):
+        assert (await issue(front, who, task, "acceptance")).status == status
+        read = await front.call("GET", door(task, "/acceptance"), who, **SERVICE, doorstep_case=str(task.ref))
+        assert read.status == status
+    assert (await issue(front, "labour", task, "hand-on")).status == 422
+    assert (await front.call("GET", door(task, "/hand-on"), "labour", **SERVICE)).status == 404
 
 
-async def test_who_dies_before_a_change_is_noted_leaves_it_to_the_next(desk, monkeypatch) -> None:
-    task, sender = await desk.opened("wage-help"), Memory()
-    await desk.step(task, TaskState.ACCEPTED)
-
-    async def dies(*_, **__):
-        raise asyncio.CancelledError
-
-    with monkeypatch.context() as patched, pytest.raises(asyncio.CancelledError):
-        patched.setattr("doorstep.referral.operations.notifying.make_notice", dies)
-        await work(desk, sender)
-    assert await notices(desk, task) == []
-    await work(desk, sender)
-    assert [one.state for one in await notices(desk, task)] == ["sent"]
-
-
-async def test_two_processes_side_by_side_send_it_once(desk) -> None:
-    tasks = [await desk.opened("wage-help") for _ in range(6)]
-    for task in tasks:
+async def test_of_what_is_confidential_no_letter_goes_home_unless_there_is_a_safe_way(front, desk) -> None:
+    safe = SafeContact(channel=SafeChannel.AT_STATION, hours_from="09:00", hours_to="17:00", cover="社区")
+    for contact, status in ((None, 409), (safe, 200)):
+        task = await desk.opened("legal-aid", safe_contact=contact)
         await desk.step(task, TaskState.ACCEPTED)
-    one, two = Memory(), Memory()
-    await asyncio.gather(work(desk, one), work(desk, two))
-    await work(desk, one)
-    taken = [outgoing.notice_id for outgoing in one.taken + two.taken]
-    assert len(taken) == len(set(taken))
-    for task in tasks:
-        assert [found.state for found in await notices(desk, task)] == ["sent"]
+        await desk.step(task, TaskState.COMPLETED, outcome=Outcome.ADVICE_GIVEN)
+        answer = await issue(front, "justice", task, "completion")
+        assert answer.status == status, answer.body
 
 
-async def test_a_file_that_was_taken_is_not_written_again(desk, tmp_path) -> None:
-    task, sender = await desk.opened("wage-help"), Memory()
-    await desk.step(task, TaskState.ACCEPTED)
-    await work(desk, sender)
-    [outgoing] = of(sender, await notices(desk, task))
-    folder = FolderSender(tmp_path)
-    await folder.send(outgoing)
-    (tmp_path / TAKEN).mkdir()
-    (tmp_path / f"{outgoing.notice_id}.json").rename(tmp_path / TAKEN / f"{outgoing.notice_id}.json")
-    await folder.send(outgoing)
-    assert [one.name for one in tmp_path.iterdir()] == [TAKEN]
-
-
-async def test_it_is_tried_again_later_each_time_and_is_a_dead_letter_at_last(desk, caplog) -> None:
-    task, sender, at = await desk.opened("wage-help"), Memory(fails=100), desk.now
-    await desk.step(task, TaskState.ACCEPTED)
-    with caplog.at_level(logging.INFO):
-        for _ in range(ATTEMPTS + 2):
-            await work(desk, sender, at=at)
-            at += timedelta(hours=1)
-    [found] = await notices(desk, task)
-    assert (found.state, found.attempts) == ("dead", ATTEMPTS)
-    assert PHONE not in caplog.text
-    assert "notice dead" in caplog.text
-    logged = [entry for entry in await desk.logged(task.subject_id) if entry["action"] == "send-notice"]
-    assert len(logged) == 1
-
-
-async def test_a_folder_that_cannot_be_written_is_a_failure_like_others(desk, tmp_path) -> None:
-    (tmp_path / "file").write_text("")
+async def test_the_station_tells_to_whom_a_request_was_handed_on(front, desk, addresses) -> None:
     task = await desk.opened("wage-help")
-    await desk.step(task, TaskState.ACCEPTED)
-    await work(desk, FolderSender(tmp_path / "file" / "notices"))
-    assert [(one.state, one.attempts) for one in await notices(desk, task)] == [("waiting", 1)]
-    await work(desk, Memory(), at=desk.now + timedelta(minutes=5))
-    assert [one.state for one in await notices(desk, task)] == ["sent"]
+    await desk.step(task, TaskState.REJECTED, reason=Reason.NOT_OURS)
+    path, body = f"/api/requests/{task.request_id}/notices", {"id": str(uuid7())}
+    assert (await front.call("POST", path, "reviewer", body)).status == 409  # it is with nobody yet
+    await desk.hand_on(task, "civil-affairs")
+    answer = await front.call("POST", path, "reviewer", {"id": str(uuid7())})
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/pdf")
+    assert "民政" in PdfReader(io.BytesIO(answer.raw)).pages[0].extract_text()
+    for who, status in (("reviewer-elsewhere", 404), ("labour", 403), ("supervisor", 403)):
+        assert (await front.call("POST", path, who, {"id": str(uuid7())})).status == status
 
 
-async def test_where_nobody_sends_nothing_is_opened_and_nothing_waits_for_later(desk) -> None:
-    task = await desk.opened("wage-help")
-    await desk.step(task, TaskState.ACCEPTED)
-    await work(desk, None)
-    found = await notices(desk, task)
-    assert [(one.state, one.withheld) for one in found] == [("withheld", "no-sender")]
-    assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
-    await work(desk, sender := Memory(), at=desk.now + timedelta(days=1))
-    assert of(sender, found) == []
-
-
-async def test_nobody_is_told_of_what_is_confidential_without_a_safe_contact(desk, caplog) -> None:
-    for need_type in ("legal-aid", "protection-from-violence"):
-        task, sender = await desk.opened(need_type), Memory()
+async def test_numbers_tell_neither_how_many_there_are_nor_in_which_order(front, desk, addresses) -> None:
+    for _ in range(6):
+        task = await desk.opened("wage-help")
         await desk.step(task, TaskState.ACCEPTED)
-        with caplog.at_level(logging.INFO):
-            await work(desk, sender)
-        found = await notices(desk, task)
-        assert [(one.state, one.withheld) for one in found] == [("withheld", "no-safe-channel")]
-        assert of(sender, found) == []
-        assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
-    assert str(task.request_id) not in caplog.text
-
-
-async def test_a_safe_contact_is_used_in_its_hours_with_its_cover(desk) -> None:
-    task, sender = await desk.opened("protection-from-violence", safe_contact=SAFE), Memory()
-    await desk.step(task, TaskState.ACCEPTED)
-    await work(desk, sender)
-    assert of(sender, await notices(desk, task)) == []
-    await work(desk, sender, at=desk.now + timedelta(hours=9))  # nine in the evening
-    assert of(sender, await notices(desk, task)) == []
-    await work(desk, sender, at=desk.now + timedelta(hours=11))
-    [sent] = of(sender, await notices(desk, task))
-    assert (sent.reach.to, sent.reach.zh, sent.reach.en) == ("16900009876", "图书馆还书", "图书馆还书")
-
-
-async def test_a_number_of_two_of_a_household_is_not_used(desk) -> None:
-    task, sender = await desk.opened("wage-help"), Memory()
-    ring = await desk.vault.ring([other := uuid4()], create=True)
-    need = await desk.need("work-training", subject=other)
-    await desk.open(need)
-    row = await desk.task(need.need_id)
-    plain = json.loads(ring.decrypt(other, f"request.content:{row.request_id}", row.content))
-    plain["card"] |= {"name": "张伟", "document_number": "110101198003070029"}
-    changed = ring.encrypt(other, f"request.content:{row.request_id}", json.dumps(plain).encode())
-    async with desk.database.transaction() as session:
-        await session.connection(execution_options={})
-        from_driver = (await session.connection()).exec_driver_sql
-        await from_driver("UPDATE request SET content = $1 WHERE request_id = $2", (changed, row.request_id))
-    await desk.step(task, TaskState.ACCEPTED)
-    await work(desk, sender)
-    assert [(one.state, one.withheld) for one in await notices(desk, task)] == [("withheld", "shared-number")]
-
-
-async def test_a_choice_made_by_the_code_holds_for_what_comes(desk) -> None:
-    code = uuid4().hex
-    task, sender = await desk.opened("wage-help", follow_code=code), Memory()
-    for channel in (NoticeChannel.VOICE, NoticeChannel.NONE):
-        async with desk.database.transaction() as session:
-            index = desk.vault.follow_index(code)
-            await choose_notices(session, vault=desk.vault, follow_index=index, channel=channel)
-            await choose_notices(session, vault=desk.vault, follow_index=b"0" * 16, channel=channel)
-        version = len(await notices(desk, task))
-        await desk.step(task, TaskState.ACCEPTED if not version else TaskState.COMPLETED, outcome="advice-given")
-        await work(desk, sender)
-    found = await notices(desk, task)
-    assert [(one.state, one.withheld) for one in found] == [("sent", None), ("withheld", "declined")]
-    assert [one.reach.channel for one in of(sender, found)] == [NoticeChannel.VOICE]
-
-
-async def test_who_is_erased_is_told_nothing_and_nothing_is_kept(desk) -> None:
-    code = uuid4().hex
-    task, sender = await desk.opened("wage-help", follow_code=code), Memory()
-    await desk.step(task, TaskState.ACCEPTED)
-    async with desk.database.transaction() as session:
-        index = desk.vault.follow_index(code)
-        await choose_notices(session, vault=desk.vault, follow_index=index, channel=NoticeChannel.VOICE)
-    notifier = Notifier(desk.database, desk.vault, sender)
-    await notifier.look_at_changes(desk.now)
-    await desk.vault.destroy(task.subject_id)
-    await work(desk, sender)
-    assert [one.state for one in await notices(desk, task)] == ["withheld"]
-    async with desk.database.transaction() as session:
-        await erase_subject(session, vault=desk.vault, subject_id=task.subject_id, now=desk.now)
-    assert await notices(desk, task) == []
-    assert await desk.rows("SELECT 1 FROM notice_choice WHERE subject_id = :id", id=task.subject_id) == []
-    assert sender.taken == []
-
-
-async def test_a_step_that_this_version_cannot_read_stops_no_other(desk) -> None:
-    broken, task, sender = await desk.opened("wage-help"), await desk.opened("wage-help"), Memory()
-    for one in (broken, task):
-        await desk.step(one, TaskState.ACCEPTED)
-    async with desk.database.transaction() as session:
-        statement = "UPDATE task_transition SET detail = '\\x00000001aabb' WHERE task_id = $1"
-        await (await session.connection()).exec_driver_sql(statement, (broken.task_id,))
-    await work(desk, sender)
-    assert await notices(desk, broken) == []
-    assert [one.state for one in await notices(desk, task)] == ["sent"]
+        await issue(front, "labour", task, "acceptance")
+    numbers = [one.removeprefix("/notices#").partition(".")[0] for one in addresses]
+    assert len({one[at : at + 4] for one in numbers for at in (0, 5, 10, 15)}) == 24

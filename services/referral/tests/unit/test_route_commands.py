@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from doorstep.referral.commands import application
+from doorstep.referral.commands.routes import application
 
 MANUAL = Path(__file__).parents[4] / "docs" / "directory.md"
 EXAMPLE = re.search(r"```json\n(.*?)```", MANUAL.read_text("utf-8"), re.DOTALL)[1]

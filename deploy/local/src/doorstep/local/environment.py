@@ -154,6 +154,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
                 settings[f"DOORSTEP_{other.upper()}_URL"] = layout.url(other)
     if service == "referral":
         settings["DOORSTEP_WEBHOOKS_INSIDE"] = "true"  # departments' systems run on this machine too
+        settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN

@@ -91,11 +91,14 @@ class Issuer:
         subject: str | None = None,
         seconds: int = LIFETIME,
         account: str | None = None,
+        office: str | None = None,
+        heads: bool = False,
     ) -> str:
         """Return a signed token; raises UnknownClaim.
 
         `subject` is a random staff id, one is made up when none is given; `station` is the station a person works for;
-        `account` is a service's (RFC 9068, section 2.2).
+        `account` is a service's (RFC 9068, section 2.2). `office` is the office that an officer serves in, `heads`
+        says that they head it.
         """
         if role not in set(Role):
             raise UnknownClaim(f"role: one of {', '.join(Role)}")
@@ -116,6 +119,10 @@ class Issuer:
             claims["station"] = station
         if account is not None:
             claims["client_id"] = account
+        if office is not None:
+            claims["office"] = office
+        if heads:
+            claims["heads"] = True
         key = self._signing_key()
         return jwt.encode({"alg": "RS256", "kid": str(key.kid)}, claims, key, algorithms=["RS256"])
 
@@ -143,6 +150,8 @@ class Issuer:
                 agency=asked.get("agency", STATION),
                 station=asked.get("station"),
                 subject=asked.get("sub"),
+                office=asked.get("office"),
+                heads=asked.get("heads") == "true",
             )
         except UnknownClaim as unknown:
             problem = {"type": "about:blank", "title": "未知的身份 Unknown claim", "status": 400}

@@ -243,6 +243,7 @@ class EntryShown(BaseModel):
     record: str | None
     policies: list[str]
     asked: str | None
+    officer: str | None = None
     subjects: int
 
 

@@ -25,5 +25,6 @@ def view_entry(entry: OpenedEntry) -> EntryShown:
         record=said.record,
         policies=list(said.policies),
         asked=said.asked,
+        officer=said.officer,
         subjects=len(entry.details),
     )

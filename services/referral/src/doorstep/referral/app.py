@@ -14,6 +14,8 @@ from doorstep.referral.api import (
     follow,
     looks,
     monthly,
+    notices,
+    office,
     residents,
     station,
 )
@@ -39,6 +41,7 @@ def new_app(service: Service) -> FastAPI:
     routers = (
         departments.router, fhir.router, feeds.router, endpoints.router, station.router, figures.router,
         follow.router, residents.router, looks.router, directories.router, monthly.router, board.router,
+        office.router, notices.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

@@ -42,6 +42,16 @@ Refusal
 │   ├── LookAnsweredAlready
 │   ├── DecidedBefore         who had a part in the record does not look again
 │   └── NothingToOpenAnew     the request is not closed, or goes on already
+├── OfficeRefused
+│   ├── HandledByAnother      another officer has the request, and the caller is not their deputy
+│   ├── NothingToHandle       the request is closed
+│   ├── OfficerUnknown        nobody of that name has been at the department's inbox, or in that office
+│   ├── DeputyUnknown         no such deputy is named
+│   └── DeputyTwice           the officer has another deputy in that time
+├── NoticeRefused
+│   ├── NothingToNotify       the request is in no state that such a notice tells
+│   ├── NoticeBarred          a letter could be read by somebody else at home
+│   └── NoticeUnknown         no such notice was issued
 └── RatingRefused
     ├── NotRatable            not answered yet, or taken back
     ├── RatedAlready
@@ -210,6 +220,46 @@ class DirectoryMisnamed(DirectoryRefused):
 
 class VersionTaken(DirectoryRefused):
     """Another directory has this version; what was published is not changed."""
+
+
+class OfficeRefused(Refusal):
+    """A department does not share out its requests like this."""
+
+
+class HandledByAnother(OfficeRefused):
+    """Another officer has the request."""
+
+
+class NothingToHandle(OfficeRefused):
+    """A closed request is given to nobody."""
+
+
+class OfficerUnknown(OfficeRefused):
+    """No such officer has been at the inbox of this department, or not in the office that has the request."""
+
+
+class DeputyUnknown(OfficeRefused):
+    """No such deputy is named, or not by the caller."""
+
+
+class DeputyTwice(OfficeRefused):
+    """The officer has another deputy in that time."""
+
+
+class NoticeRefused(Refusal):
+    """A notice is not issued or shown like this."""
+
+
+class NothingToNotify(NoticeRefused):
+    """The request is in no state that such a notice tells."""
+
+
+class NoticeBarred(NoticeRefused):
+    """A letter could be read at home; the person has named no safe way to be reached."""
+
+
+class NoticeUnknown(NoticeRefused):
+    """No such notice was issued."""
 
 
 class TooManyWait(Refusal):

@@ -20,7 +20,7 @@ _TASK = """
     t.task_id, t.sequence, t.department, t.ref, t.state, t.business_status, t.version, t.assigned, t.proposal,
     t.opened_at, t.respond_by, t.complete_by, t.provisional, t.closed_at,
     r.request_id, r.need_id, r.record_id, r.file_id, r.subject_id, r.station, r.continues, r.confidential,
-    r.legal_basis, r.follow_ref, r.follow_index, r.content
+    r.legal_basis, r.follow_ref, r.follow_index, r.content, t.office_index
 """
 
 
@@ -54,6 +54,7 @@ class TaskRow:
     follow_ref: UUID
     follow_index: bytes | None
     content: bytes
+    office_index: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,12 @@ async def department_tasks(
 ) -> list[TaskRow]:
     """A page of the department's tasks, oldest first, those after its task `after`."""
     return await _many(session, _LIST_OF_DEPARTMENT, department=department, state=state, after=after, page=page)
+
+
+async def tasks_of_department(session: AsyncSession, department: str, refs: Sequence[UUID]) -> list[TaskRow]:
+    """Those of the department's tasks that it knows as `refs`, oldest first."""
+    query = f"{_OF_DEPARTMENT} AND t.ref = ANY(CAST(:refs AS uuid[])) ORDER BY t.opened_at, t.ref"
+    return await _many(session, query, department=department, refs=list(refs))
 
 
 _LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR UPDATE")

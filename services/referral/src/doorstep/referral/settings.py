@@ -1,18 +1,21 @@
-"""What referral is told beside what every service is told: where webhooks may go, and where notices are left."""
+"""What referral is told beside what all services are: where webhooks may go, where notices are left and checked."""
 
 from pathlib import Path
 
 from doorstep.kit.service import DEVELOPMENT_PROFILE, Service, Settings
+from doorstep.referral.operations.notices import Office
 
 
 class ReferralSettings(Settings):
     """`webhooks_inside` lets webhooks go to plain http and to addresses of this machine, in the embedded profile.
 
     `notices` is the folder in which notices are left for the gateway that sends them; without it none is sent.
+    `public_url` is the front door's origin as browsers know it: it stands in the QR code of a numbered notice.
     """
 
     webhooks_inside: bool = False
     notices: str = ""
+    public_url: str = ""
 
 
 def webhooks_inside(service: Service) -> bool:
@@ -26,3 +29,9 @@ def notices_folder(service: Service) -> Path | None:
     """Where notices are left for whoever sends them, if anywhere."""
     settings = service.settings
     return Path(settings.notices) if isinstance(settings, ReferralSettings) and settings.notices else None
+
+
+def issuing_office(service: Service) -> Office:
+    """Where the station's notices are checked."""
+    settings = service.settings
+    return Office(settings.public_url.rstrip("/") if isinstance(settings, ReferralSettings) else "")

@@ -29,6 +29,8 @@ DEEDS: dict[str, str] = {
     Action.LIST_UNERASED: "列出未确认删除", Action.SEE_FIGURES: "查看统计", Action.NAME_EXCLUSIONS: "指定回避人员",
     Action.PUBLISH_DIRECTORY: "发布服务目录", Action.TRY_DIRECTORY: "试算服务目录",
     Action.ACTIVATE_DIRECTORY: "启用服务目录", Action.EXPLAIN_ROUTE: "查看分派理由",
+    Action.TAKE_REQUEST: "接手办理", Action.GIVE_REQUEST: "指定经办人", Action.NAME_DEPUTY: "指定 AB 岗",
+    Action.ISSUE_NOTICE: "出具通知书",
     Action.NAME_PROXY: "指定代理人", Action.LEAVE_HOUSEHOLD: "登记搬离",
     Action.RECORD_GUARDIAN: "登记监护人", Action.SUSPEND_GUARDIAN: "中止监护人",
     Action.DRAW_SIGN_IN_CODE: "生成登录码", Action.SIGN_IN: "居民登录",

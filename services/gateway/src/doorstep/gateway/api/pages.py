@@ -1,4 +1,4 @@
-"""HTTP: the pages of a record's journey, of one's own requests, of who saw one's data, of auditors."""
+"""HTTP: the pages of a record's journey, of one's own requests, of who saw one's data, of auditors, of departments."""
 
 from importlib.resources import files
 from uuid import UUID
@@ -27,6 +27,9 @@ _ASSETS = {
     "audit.css": _STYLE,
     "own.js": _SCRIPT,
     "own.css": _STYLE,
+    "notices.js": _SCRIPT,
+    "office.js": _SCRIPT,
+    "office.css": _STYLE,
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,
     "session.js": _SCRIPT,
@@ -79,6 +82,20 @@ async def audit_page() -> HTMLResponse:
 async def board_page() -> HTMLResponse:
     """The station's board, to be read from afar; it asks for all itself."""
     return HTMLResponse(_asset("board.html"), headers=_SECURITY)
+
+
+@router.get("/office")
+@visible_to(Visibility.PUBLIC)
+async def office_page() -> HTMLResponse:
+    """The inbox of a department's officers; what it shows it asks for itself."""
+    return HTMLResponse(_asset("office.html"), headers=_SECURITY)
+
+
+@router.get("/notices")
+@visible_to(Visibility.PUBLIC)
+async def notices_page() -> HTMLResponse:
+    """Where everybody checks a notice; what its QR code says stands behind a # and reaches no server but in a body."""
+    return HTMLResponse(_asset("notices.html"), headers=_SECURITY)
 
 
 @router.get("/pages/{name}")

@@ -27,6 +27,7 @@ _SERVICE_OF: dict[str, str] = {
     "figures": "referral",
     "figures.xlsx": "referral",
     "figures.pdf": "referral",
+    "notices": "referral",
     "log": "audit",
     "usage": "audit",
     "usage-deferrals": "audit",

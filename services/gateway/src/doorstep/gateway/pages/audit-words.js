@@ -36,6 +36,8 @@ const actions = {
   "see-figures": ["查看统计", "see figures"],
   "publish-directory": ["发布服务目录", "publish a directory"], "try-directory": ["试算服务目录", "try a directory"],
   "activate-directory": ["启用服务目录", "activate a directory"], "explain-route": ["查看分派理由", "explain a route"],
+  "take-request": ["接手办理", "take a request"], "give-request": ["指定经办人", "give a request"], "name-deputy": ["指定 AB 岗", "name a deputy"],
+  "issue-notice": ["出具通知书", "issue a notice"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
 };

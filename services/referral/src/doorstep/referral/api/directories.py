@@ -23,6 +23,7 @@ from doorstep.referral.domain.figures import FEWEST, STEP
 from doorstep.referral.domain.offices import parse_directory
 from doorstep.referral.operations import directories
 from doorstep.referral.operations.access import Access
+from doorstep.referral.operations.in_force import read_document
 from doorstep.referral.operations.offices import explain
 from doorstep.referral.operations.trying import try_directory
 
@@ -37,7 +38,7 @@ Code = Annotated[str, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][
 @visible_to(Visibility.PUBLIC)
 async def read_directory(version: Version, session: SessionDep) -> dict[str, Any]:
     """A directory as it was published; `current` is the one in force. It is public."""
-    return await directories.read_document(session, version)
+    return await read_document(session, version)
 
 
 @router.put("/{version}")

@@ -179,6 +179,44 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "状态 {state} 的请求不能重新开立，或已另行开立。",
         "A request that is {state}, or goes on already, is not opened anew.",
     ),
+    errors.HandledByAnother: (
+        409,
+        "handled-by-another",
+        "该请求已由他人经办，须由经办人、其 AB 岗或负责人办理。",
+        "Another officer has this request: it is for them, their deputy or the head of the office to act.",
+    ),
+    errors.NothingToHandle: (
+        409,
+        "nothing-to-handle",
+        "请求已办结，不能再指定经办人。",
+        "The request is closed and is given to nobody.",
+    ),
+    errors.OfficerUnknown: (
+        422,
+        "officer-unknown",
+        "本部门（办事处）没有此经办人，须先登录过收件箱。",
+        "No such officer has been at the inbox of this department or office.",
+    ),
+    errors.DeputyUnknown: (404, "deputy-unknown", "没有这项 AB 岗安排。", "There is no such deputy."),
+    errors.DeputyTwice: (
+        409,
+        "deputy-twice",
+        "该时段已有 AB 岗，请先结束原安排。",
+        "Another deputy is named for that time; end that first.",
+    ),
+    errors.NothingToNotify: (
+        409,
+        "nothing-to-notify",
+        "状态 {state} 的请求不能出具此类通知书（{kind}）。",
+        "No such notice ({kind}) is issued of a request that is {state}.",
+    ),
+    errors.NoticeBarred: (
+        409,
+        "notice-barred",
+        "该请求须保密，本人未指定安全联系方式，不出具通知书。",
+        "The request is confidential and the person has named no safe contact: no notice is issued.",
+    ),
+    errors.NoticeUnknown: (404, "notice-unknown", "没有出具过此类通知书。", "No such notice was issued."),
     errors.NotRatable: (
         409,
         "not-ratable",
@@ -200,6 +238,7 @@ _CONDUCT = (
     errors.SecondPersonMustConfirm,
     errors.ArbiterMustAssign,
     errors.DecidedBefore,
+    errors.HandledByAnother,
 )  # who may not, and not what cannot be: these are logged
 _POINTERS = {
     "reason-missing": "/reason",
@@ -213,6 +252,16 @@ _ELEMENTS = {
     "outcome-missing": "/output",
     "about-another": "/for",
 }  # the same, in a Task
+
+
+def code_of(error: errors.Refusal) -> str:
+    """The code that a refusal is told by."""
+    return _ANSWERS[type(error)][1]
+
+
+def is_logged(error: errors.Refusal) -> bool:
+    """Whether a refusal is in the log: a thing that is not there for the caller, and what they may not do."""
+    return isinstance(error, _CONDUCT) or _ANSWERS[type(error)][0] in (403, 404)
 
 
 def version_required() -> Problem:

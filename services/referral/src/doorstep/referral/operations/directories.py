@@ -5,7 +5,6 @@ and the table without it); one is in force, whoever asks; what became of a reque
 """
 
 import json
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,24 +16,17 @@ from doorstep.contracts.codes import Action
 from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.policy import Policy, Resource
-from doorstep.kit.telemetry import describe
 from doorstep.kit.vault import NOBODY, Vault
 from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.offices import parse_directory, read_directory
-from doorstep.referral.errors import DirectoryInvalid, DirectoryMisnamed, DirectoryUnknown, VersionTaken
+from doorstep.referral.errors import DirectoryMisnamed, DirectoryUnknown, VersionTaken
 from doorstep.referral.operations.access import STAFF, Access
-
-log = logging.getLogger(__name__)
-
-CURRENT = "current"
 
 _PUBLISH = """
     INSERT INTO service_directory (version, digest, document, proposed_by, proposed_at)
     VALUES (:version, :digest, :document, :proposed_by, :proposed_at) ON CONFLICT (version) DO NOTHING RETURNING version
 """
 _DIGEST = "SELECT digest FROM service_directory WHERE version = :version"
-_DOCUMENT = "SELECT document FROM service_directory WHERE version = :version"
-_IN_FORCE = "SELECT version, digest FROM directory_in_force JOIN service_directory USING (version)"
 _LOCK = "SELECT proposed_by, document FROM service_directory WHERE version = :version FOR UPDATE"
 _ACTIVATED = """
     UPDATE service_directory SET activated_by = :activated_by, activated_at = :activated_at WHERE version = :version
@@ -43,9 +35,6 @@ _BRING = """
     INSERT INTO directory_in_force (version) VALUES (:version)
     ON CONFLICT (single) DO UPDATE SET version = excluded.version
 """
-
-_read: dict[str, Directory | None] = {}
-"""Directories by their digest, which says all that is in them: each process reads one once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +75,6 @@ async def publish_directory(
     return Published(directory, fresh)
 
 
-async def read_document(session: AsyncSession, version: str) -> dict[str, Any]:
-    """The document of a version, or of the one in force if that is `current`. Raises DirectoryUnknown."""
-    if version == CURRENT:
-        rows = await run(session, _IN_FORCE, {})
-        version = str(rows[0]["version"]) if rows else ""
-    rows = await run(session, _DOCUMENT, {"version": version})
-    if not rows:
-        raise DirectoryUnknown
-    return dict(json.loads(rows[0]["document"]))
-
-
 async def activate_directory(
     session: AsyncSession, *, vault: Vault, policy: Policy, access: Access, version: str, now: datetime
 ) -> Directory:
@@ -122,18 +100,3 @@ async def activate_directory(
     )
     await intents.activate(session, ring, intent, log=partial(intents.record, principal=principal))
     return directory
-
-
-async def in_force(session: AsyncSession) -> Directory | None:
-    """The directory in force; None where there is none, or it no longer fits what this version knows of needs."""
-    rows = await run(session, _IN_FORCE, {})
-    if not rows:
-        return None
-    version, digest = rows[0]
-    if digest not in _read:
-        try:
-            _read[digest] = parse_directory(await read_document(session, version))
-        except DirectoryInvalid as error:
-            log.error("directory not usable", extra={"version": version, "error": describe(error)})
-            _read[digest] = None
-    return _read[digest]

@@ -13,13 +13,14 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Department
+from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
 from doorstep.kit.vault import Vault, hold_erasing
 from doorstep.referral.domain.choosing import Asked, Choice, choose
 from doorstep.referral.domain.content import Content, terms
 from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.routing import route
-from doorstep.referral.operations.directories import in_force
+from doorstep.referral.operations.in_force import in_force
 
 _OFFICE = "task.office"
 _URGENT_HOURS = 1
@@ -93,6 +94,20 @@ def office_index(vault: Vault, office: UUID | None) -> bytes | None:
 def indexes(vault: Vault, directory: Directory) -> Mapping[bytes, UUID]:
     """The offices of `directory` by the index of their tasks."""
     return {vault.blind_index(_OFFICE, str(one.id)): one.id for one in directory.offices}
+
+
+async def elsewhere(session: AsyncSession, vault: Vault, principal: Principal) -> frozenset[bytes]:
+    """The offices, by the index of their tasks, whose requests are not there for `principal`: the others of theirs.
+
+    None for who serves in no office, and where their department has none. What no office of the directory in force has
+    is for everybody of the department, or nobody would answer it.
+    """
+    if principal.office is None:
+        return frozenset()
+    directory = await in_force(session)
+    theirs = () if directory is None else directory.offices
+    others = [one for one in theirs if one.department == principal.agency and str(one.id) != principal.office.lower()]
+    return frozenset(vault.blind_index(_OFFICE, str(one.id)) for one in others)
 
 
 async def explain(session: AsyncSession, vault: Vault, asking: Asked) -> tuple[Directory, Choice] | None:

@@ -95,6 +95,19 @@ async def list_department_requests(
     return Page(shown, tasks[-1].ref if len(tasks) == queries.PAGE else None)
 
 
+async def show_to_department(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    access: Access,
+    department: Department,
+    tasks: Sequence[TaskRow],
+    now: datetime,
+) -> list[Shown]:
+    """Some of the department's own tasks, in their order; that they were listed is logged."""
+    return await _list(session, vault, access, tasks, _View(now, department, (), access.sight), case=None)
+
+
 async def read_department_request(
     session: AsyncSession, *, vault: Vault, access: Access, department: Department, ref: UUID, now: datetime
 ) -> Shown:

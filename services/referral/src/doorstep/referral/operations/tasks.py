@@ -28,6 +28,7 @@ from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
 from doorstep.referral.errors import AboutAnother, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.operations.attesting import attest
+from doorstep.referral.operations.handling import acting_for
 from doorstep.referral.queries import TaskRow
 
 TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
@@ -89,13 +90,14 @@ async def transition_task(
 ) -> Moved:
     """A department's step with its task `ref`.
 
-    Raises RequestUnknown, VersionStale, AboutAnother or a TransitionRefused.
+    Raises RequestUnknown, VersionStale, AboutAnother, HandledByAnother or a TransitionRefused.
     """
     task = await queries.lock_department_task(session, department, ref)
     seen = await seen_by(session, vault, access, task, wish.version)
     if wish.about is not None and wish.about != vault.pairwise(department, seen.subject_id):
         raise AboutAnother
-    return await _move(session, vault, access, Party.DEPARTMENT, seen, wish, now)
+    acting = await acting_for(session, access, seen, now)
+    return await _move(session, vault, acting, Party.DEPARTMENT, seen, wish, now)
 
 
 async def transition_request(
@@ -252,4 +254,5 @@ def _intent(task: TaskRow, access: Access, state: TaskState) -> intents.Intent:
         outcome=state,
         record=task.record_id,
         policies=access.policies,
+        officer=access.officer,
     )

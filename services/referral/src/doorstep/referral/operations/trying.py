@@ -22,7 +22,7 @@ from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.figures import told
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.counting import need_index
-from doorstep.referral.operations.directories import in_force
+from doorstep.referral.operations.in_force import in_force
 from doorstep.referral.operations.offices import indexes, load_of
 
 Place = tuple[Department | None, UUID | None]

@@ -1,0 +1,1 @@
+"""What referral adds to the command line."""
