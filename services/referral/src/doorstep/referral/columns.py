@@ -3,10 +3,11 @@
 from typing import TypeVar
 from uuid import UUID
 
-from doorstep.contracts.codes import BusinessStatus, Outcome, Reason, TaskState
+from doorstep.contracts.codes import BusinessStatus, Outcome, Progress, Reason, TaskState
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.referral import Rating
 from doorstep.kit.vault import KeyRing
+from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.states import Party, Proposal
 
@@ -20,6 +21,14 @@ class Detail(Contract):
     reason: Reason | None = None
     outcome: Outcome | None = None
     note: str | None = None
+    progress: Progress | None = None
+    appointment: Appointment | None = None
+
+
+class PartNeed(Contract):
+    """What a part is about."""
+
+    need_type: str
 
 
 class Proposed(Contract):
@@ -39,6 +48,18 @@ def seal_content(ring: KeyRing, subject_id: UUID, request_id: UUID, content: Con
 def open_content(ring: KeyRing, subject_id: UUID, request_id: UUID, blob: bytes) -> Content:
     """From `request.content`. Raises SubjectErased or SealBroken, as all of these do."""
     return _open(ring, subject_id, f"request.content:{request_id}", blob, Content)
+
+
+def seal_part_need(ring: KeyRing, subject_id: UUID, task_id: UUID, need_type: str) -> bytes:
+    """For `task.part_need`."""
+    return _seal(ring, subject_id, f"task.part_need:{task_id}", PartNeed(need_type=need_type))
+
+
+def open_part(ring: KeyRing, subject_id: UUID, task_id: UUID, whole: Content, blob: bytes | None) -> Content:
+    """What of the `whole` request a task is about, from `task.part_need`; the lead's is about all of it."""
+    if blob is None:
+        return whole
+    return whole.part(_open(ring, subject_id, f"task.part_need:{task_id}", blob, PartNeed).need_type)
 
 
 def seal_proposal(ring: KeyRing, subject_id: UUID, task_id: UUID, proposal: Proposal | None) -> bytes | None:

@@ -26,6 +26,7 @@ from doorstep.kit.service import (
 )
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
+from doorstep.referral.api.parts import StepBody
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.keys import register_department_key
@@ -36,7 +37,6 @@ from doorstep.referral.schemas import (
     KeyAnswer,
     KeyBody,
     TransitionAnswer,
-    TransitionBody,
 )
 
 router = APIRouter(prefix="/api/departments/{department}", tags=["departments"])
@@ -148,7 +148,7 @@ async def read_request(
 async def transition(
     department: Department,
     ref: UUID,
-    body: TransitionBody,
+    body: StepBody,
     response: Response,
     service: ServiceDep,
     principal: PrincipalDep,
@@ -168,13 +168,19 @@ async def transition(
             access=Access(principal, policies=allowed.policies),
             department=department,
             ref=ref,
-            wish=Wish(body.to, version_seen(if_match), body.business_status, body.reason, body.outcome, body.note),
+            wish=_wish(body, version_seen(if_match)),
             now=datetime.now(UTC),
         )
         answer = views.transition_answer(moved)
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
     response.headers["ETag"] = etag(answer.version)
     return answer
+
+
+def _wish(body: StepBody, version: int) -> Wish:
+    made = None if body.appointment is None else body.appointment.appointment()
+    said = (body.business_status, body.reason, body.outcome, body.note)
+    return Wish(body.to, version, *said, progress=body.progress, appointment=made)
 
 
 def access_of(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:

@@ -17,9 +17,10 @@ from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral.columns import open_content
+from doorstep.referral.domain.parts import together
 from doorstep.referral.queries import BY_CODE, LIVE
 
-_SHOWN = "SELECT r.follow_ref, t.state, r.subject_id, r.confidential, r.request_id, r.content"
+_SHOWN = "SELECT r.follow_ref, t.states, r.subject_id, r.confidential, r.request_id, r.content"
 _FOLLOW = f"{_SHOWN} {LIVE} WHERE {BY_CODE} ORDER BY r.opened_at, r.follow_ref"
 _FOLLOW_FOR = f"""
     {_SHOWN} {LIVE} JOIN proxy p USING (subject_id)
@@ -33,7 +34,7 @@ _FOLLOW_FOR = f"""
 
 @dataclass(frozen=True, slots=True)
 class FollowedRow:
-    """A request that a code shows."""
+    """A request that a code shows, with the one state of all its parts."""
 
     ref: UUID
     state: TaskState
@@ -67,7 +68,7 @@ async def follow(
 
 
 def _followed(rows: Iterable[Any]) -> list[FollowedRow]:
-    return [FollowedRow(row[0], TaskState(row[1]), *list(row)[2:]) for row in rows]
+    return [FollowedRow(row[0], together([TaskState(one) for one in row[1]]), *list(row)[2:]) for row in rows]
 
 
 def _safe_contact(ring: KeyRing, row: FollowedRow) -> SafeContact | None:
