@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from doorstep.contracts.codes import Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
+from doorstep.contracts.codes import Barred, Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
 from doorstep.contracts.facts import CATALOGUE, Fact, SubjectKind, Value
 from doorstep.contracts.intake import Card, SafeContact, StatedFacts
 from doorstep.contracts.needs import NEED_TYPES, Need
@@ -61,6 +61,7 @@ class Desk:
         follow_code: str | None = None,
         subject: UUID | None = None,
         safe_contact: SafeContact | None = None,
+        asks_for: tuple[Barred, ...] | None = None,
     ) -> AssessedNeed:
         """A need as triage assesses it, its content sealed for its subject."""
         subject_id = subject or uuid4()
@@ -72,6 +73,7 @@ class Desk:
             document_number="110101194803070028",
             follow_code=follow_code,
             safe_contact=safe_contact,
+            asks_for=asks_for,
         )
         facts = tuple(
             Fact(

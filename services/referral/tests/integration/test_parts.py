@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import orjson
 import pytest
-from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from doorstep.contracts.codes import Department, Outcome, Purpose, Reason, TaskState
@@ -248,7 +247,7 @@ async def test_what_guards_the_whole_guards_its_parts(desk) -> None:
     assert help_.part_index is None  # counted where small numbers are not told
     ring = await desk.vault.ring([lead.subject_id])
     (event,) = (await desk.published("referral.tasks", lead.subject_id))[1:]
-    detail = ring.open(TypeAdapter(Sealed[TransitionDetail]).validate_json(orjson.dumps(event["detail"])))
+    detail = ring.open(Sealed[TransitionDetail].model_validate_json(orjson.dumps(event["detail"])), TransitionDetail)
     assert (detail.reserved, detail.need_type) == (True, "temporary-relief")
 
 
