@@ -72,6 +72,10 @@ def body_for(method: str, path: str) -> Any:
         "/requests/{request_id}/transitions": lambda: {
             "id": str(uuid7()), "to": "requested", "department": "health",
         },
+        "/requests/{request_id}/parts": lambda: {
+            "id": str(uuid7()), "department": "labour", "need_type": "wage-help", "consented": True,
+        },
+        "/requests/{request_id}/appointments": lambda: {"id": str(uuid7())},
         "/requests/{ref}/fhir": lambda: {
             "resourceType": "Task", "status": "accepted", "intent": "order",
             "identifier": [{"system": "urn:doorstep:step", "value": str(uuid7())}],
