@@ -3,7 +3,18 @@
 from fastapi import FastAPI
 
 from doorstep.kit.service import Service, compose, create_app
-from doorstep.referral.api import departments, directories, endpoints, feeds, fhir, figures, follow, parts, station
+from doorstep.referral.api import (
+    conferences,
+    departments,
+    directories,
+    endpoints,
+    feeds,
+    fhir,
+    figures,
+    follow,
+    parts,
+    station,
+)
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
 from doorstep.referral.operations.waiting import WaitingRoom, announcer
@@ -24,8 +35,8 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        departments.router, fhir.router, feeds.router, endpoints.router, station.router, parts.router, figures.router,
-        follow.router, directories.router,
+        departments.router, fhir.router, feeds.router, endpoints.router, station.router, parts.router,
+        conferences.router, figures.router, follow.router, directories.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

@@ -8,6 +8,7 @@ from doorstep.contracts.envelope import Contract
 from doorstep.contracts.referral import Rating
 from doorstep.kit.vault import KeyRing
 from doorstep.referral.domain.appointments import Appointment
+from doorstep.referral.domain.conferences import Minute, Plan
 from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.states import Party, Proposal
 
@@ -88,6 +89,26 @@ def open_detail(ring: KeyRing, subject_id: UUID, task_id: UUID, version: int, bl
     if blob is None:
         return Detail()
     return _open(ring, subject_id, f"task_transition.detail:{task_id}/{version}", blob, Detail)
+
+
+def seal_plan(ring: KeyRing, subject_id: UUID, conference_id: UUID, plan: Plan) -> bytes:
+    """For `conference.plan`."""
+    return _seal(ring, subject_id, f"conference.plan:{conference_id}", plan)
+
+
+def open_plan(ring: KeyRing, subject_id: UUID, conference_id: UUID, blob: bytes) -> Plan:
+    """From `conference.plan`."""
+    return _open(ring, subject_id, f"conference.plan:{conference_id}", blob, Plan)
+
+
+def seal_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: int, minute: Minute) -> bytes:
+    """For `minute.body`."""
+    return _seal(ring, subject_id, f"minute.body:{conference_id}/{number}", minute)
+
+
+def open_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: int, blob: bytes) -> Minute:
+    """From `minute.body`."""
+    return _open(ring, subject_id, f"minute.body:{conference_id}/{number}", blob, Minute)
 
 
 def seal_rating(ring: KeyRing, subject_id: UUID, request_id: UUID, rating: Rating) -> bytes:

@@ -43,6 +43,13 @@ Refusal
 │   ├── WindowRefused         no such window of time
 │   ├── PlaceBarred           it would endanger the person
 │   └── AppointmentAhead      attendance of what has not begun
+├── ConferenceRefused
+│   ├── ConferenceUnknown
+│   ├── ConferenceBarred      violence: not unless the person asks
+│   ├── ConferenceClosed      nothing is added to what is closed
+│   ├── LeadMissing           the lead and another take part
+│   ├── NotSeated             whoever has no part takes none
+│   └── NotForThem            an entry about what somebody may not see
 ├── DirectoryRefused
 │   ├── DirectoryInvalid      what would misroute, line by line
 │   ├── DirectoryUnknown      no such version, or none in force
@@ -230,6 +237,34 @@ class PlaceBarred(AppointmentRefused):
 
 class AppointmentAhead(AppointmentRefused):
     """The appointment has not begun, so that nobody attended or missed it."""
+
+
+class ConferenceRefused(Refusal):
+    """There is no such conference, or not like this."""
+
+
+class ConferenceUnknown(ConferenceRefused):
+    """There is no such conference for this caller."""
+
+
+class ConferenceBarred(ConferenceRefused):
+    """Protection from violence bars a joint conference, unless the person asks for it."""
+
+
+class ConferenceClosed(ConferenceRefused):
+    """Nothing is added to the minutes of what is closed."""
+
+
+class LeadMissing(ConferenceRefused):
+    """At a conference are the lead and at least one more."""
+
+
+class NotSeated(ConferenceRefused):
+    """Only departments that have a part of the request, and of it a seat, are at a conference."""
+
+
+class NotForThem(ConferenceRefused):
+    """The entry is about a kind of fact that somebody of those named does not see."""
 
 
 class DirectoryRefused(Refusal):

@@ -15,6 +15,7 @@ DEEDS: dict[str, str] = {
     Action.RECORD_VISIT: "采集", Action.ASSERT_FACTS: "登记事实", Action.ASSESS_NEEDS: "研判",
     Action.DECIDE_NEED: "审核需求", Action.OPEN_REQUEST: "建立请求", Action.TRANSITION_TASK: "办理",
     Action.RECALCULATE_DUE: "重算期限", Action.ADD_PART: "增加联办",
+    Action.CALL_CONFERENCE: "召集会商", Action.ADD_MINUTE: "写会商记录", Action.READ_MINUTES: "查看会商记录",
     Action.RATE_REQUEST: "评价", Action.REGISTER_KEY: "登记公钥", Action.READ_RECORD: "查看记录",
     Action.READ_FILE: "查看户档", Action.READ_ASSESSMENT: "查看研判", Action.READ_REQUEST: "查看请求",
     Action.LIST_REQUESTS: "列出请求", Action.READ_JOURNEY: "查看轨迹", Action.FOLLOW_REQUEST: "居民查询进度",

@@ -59,6 +59,9 @@ ACTIONS: dict[Action, Words] = {
     Action.DECIDE_NEED: Words("审核了为您建议的需求", "Decided on a need that was suggested for you"),
     Action.OPEN_REQUEST: Words("为您开立服务请求", "Opened a service request for you"),
     Action.ADD_PART: Words("将您请求的一部分转给另一部门联办", "Asked another department for a part of your request"),
+    Action.CALL_CONFERENCE: Words("召集了关于您请求的联席会商", "Called a conference on your request"),
+    Action.ADD_MINUTE: Words("在会商记录中写入了关于您的内容", "Wrote in the minutes of a conference on your request"),
+    Action.READ_MINUTES: Words("查看了关于您请求的会商记录", "Read the minutes of a conference on your request"),
     Action.RECALCULATE_DUE: Words(
         "按公布的日历重新计算办结期限", "Counted anew by the calendar when your request is due"
     ),

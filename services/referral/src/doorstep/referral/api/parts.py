@@ -104,8 +104,8 @@ async def add(
         answer = PartAnswer.model_validate(replay.answer)
     else:
         new = NewPart(body.department, body.need_type, version_seen(if_match), body.consented, body.note)
-        station, now = _station(principal), datetime.now(UTC)
-        access = await _access(service, session, principal, station, request_id)
+        station, now = station_of(principal), datetime.now(UTC)
+        access = await station_access(service, session, principal, request_id)
         added = await add_part(
             session, vault=service.vault, access=access, station=station, request_id=request_id, new=new, now=now
         )
@@ -136,8 +136,8 @@ async def appoint(
     else:
         made = None if body.appointment is None else body.appointment.appointment()
         call = Call(made, version_seen(if_match), body.for_resident, body.part, body.note)
-        station, now = _station(principal), datetime.now(UTC)
-        access = await _access(service, session, principal, station, request_id)
+        station, now = station_of(principal), datetime.now(UTC)
+        access = await station_access(service, session, principal, request_id)
         moved = await make_appointment(
             session, vault=service.vault, access=access, station=station, request_id=request_id, call=call, now=now
         )
@@ -147,9 +147,7 @@ async def appoint(
     return answer
 
 
-async def _access(
-    service: Service, session: SessionDep, principal: Principal, station: str, request_id: UUID
-) -> Access:
+async def station_access(service: Service, session: SessionDep, principal: Principal, request_id: UUID) -> Access:
     """The caller as who they are on the request's record. Raises Forbidden where they have another duty there."""
     policies = await take_duty(
         session,
@@ -157,13 +155,13 @@ async def _access(
         policy=service.policy,
         principal=principal,
         action="direct-request",
-        station=station,
+        station=station_of(principal),
         request_id=request_id,
     )
     return Access(principal, policies=policies)
 
 
-def _station(principal: Principal) -> str:
+def station_of(principal: Principal) -> str:
     """Where the caller serves; raises Forbidden for somebody of no station."""
     if principal.station is None:
         raise Forbidden("no station")

@@ -195,6 +195,32 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "预约尚未开始，不能登记到场或未到场。",
         "The appointment has not begun: nobody attended or missed it.",
     ),
+    errors.ConferenceUnknown: (404, "conference-unknown", "没有这次联席会商。", "There is no such conference."),
+    errors.ConferenceBarred: (
+        409,
+        "conference-barred",
+        "为保护本人安全，不得召集联席会商，除非本人要求。",
+        "To protect the person there is no joint conference, unless they ask for it.",
+    ),
+    errors.ConferenceClosed: (409, "conference-closed", "会商已结束。", "The conference is closed."),
+    errors.LeadMissing: (
+        422,
+        "lead-missing",
+        "联席会商须有牵头部门和至少一个联办部门。",
+        "The lead and at least one other part take part in a conference.",
+    ),
+    errors.NotSeated: (
+        409,
+        "not-seated",
+        "只有在办的联办部门可以参加会商。",
+        "Only departments that have a part take part in a conference.",
+    ),
+    errors.NotForThem: (
+        422,
+        "not-for-them",
+        "{departments} 不能查看该类信息，请另写或缩小范围。",
+        "{departments} may not see what this is about; write it otherwise, or for fewer.",
+    ),
     errors.DirectoryInvalid: (
         422,
         "directory-invalid",
@@ -246,6 +272,8 @@ _POINTERS = {
     "part-unnamed": "/part",
     "part-unknown": "/part",
     "window-refused": "/appointment",
+    "lead-missing": "/parts",
+    "not-for-them": "/about",
 }
 _ELEMENTS = {
     "reason-missing": "/statusReason",

@@ -52,9 +52,7 @@ def check(appointment: Appointment, content: Content, now: datetime) -> None:
 
     Protection from violence bars homes unless the person asks for it, and the phone but for a safe one.
     """
-    starts, ends = appointment.starts_at, appointment.ends_at
-    if not now < starts < ends or ends - starts > LONGEST or starts - now > FURTHEST:
-        raise WindowRefused
+    check_window(appointment.starts_at, appointment.ends_at, now)
     if not terms(content).guarded:
         return
     card = content.card
@@ -64,6 +62,12 @@ def check(appointment: Appointment, content: Content, now: datetime) -> None:
     }
     if barred.get(appointment.place, False):
         raise PlaceBarred(place=appointment.place.value)
+
+
+def check_window(starts: datetime, ends: datetime, now: datetime) -> None:
+    """Raises WindowRefused for a time that is over, empty, too long or too far away."""
+    if not now < starts < ends or ends - starts > LONGEST or starts - now > FURTHEST:
+        raise WindowRefused
 
 
 def check_begun(said: Iterable[Appointment | None], now: datetime) -> None:
