@@ -255,8 +255,8 @@ async def _shown(
         plan = open_plan(ring, subject_id, key, row["plan"])
         there = tuple(one for one in seats.get(key, []) if one.taken or department is None)
         whole = minutes.get(key, [])
-        said = tuple(one for one, _ in whole)
-        found.append((Conference(key, row["called_at"], row["closed_at"], plan, there, said), whole))
+        everything = tuple(one for one, _ in whole)
+        found.append((Conference(key, row["called_at"], row["closed_at"], plan, there, everything), whole))
     return found
 
 
