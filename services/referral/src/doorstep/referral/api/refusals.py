@@ -155,8 +155,8 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
     errors.PartConfidential: (
         409,
         "part-confidential",
-        "保密事项不能并入非保密请求，请另立请求。",
-        "What is confidential is no part of what is not; open a request of its own.",
+        "该保密事项不能作为联办事项，请另立请求。",
+        "Something so confidential is no part of this; open a request of its own.",
     ),
     errors.ConsentMissing: (
         422,

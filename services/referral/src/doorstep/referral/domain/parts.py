@@ -1,7 +1,8 @@
 """Parts of a request: one leads, others are added for other departments, and together they have one state.
 
 Invariants: a part has one need type of its own department, so that nobody learns from theirs who has another; what is
-confidential is no part of what is not, whose state whoever holds the follow code sees.
+confidential is no part of what is not, whose state whoever holds the follow code sees; protection from violence is a
+request of its own, for what it bars is barred on the whole.
 """
 
 from collections.abc import Collection, Sequence
@@ -80,7 +81,7 @@ def may_add(whole: Whole, department: Department, need_type: str, *, consented: 
         raise PartTaken(department=department.value)
     if department in whole.rejected_by:
         raise RejectedThere(department=department.value)
-    if need.confidential and not whole.confidential:
+    if need.guarded or (need.confidential and not whole.confidential):
         raise PartConfidential
     if need.legal_basis is LegalBasis.CONSENT and not consented:
         raise ConsentMissing
