@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,8 +29,13 @@ OFFICERS = {"fire": "officer", "health": "health", "justice": "justice", "labour
 UNTOLD = {"work.wages-unpaid"}  # that a rule could not tell is a field too
 LEAST = ("subject_id", "kind", "name", "address", "description")
 STATED = ("code", "value", "said_by", "legal_basis", "since")
-STEPS: tuple[dict[str, str], ...] = (
-    {"to": "accepted"},
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0)
+MEETING = {
+    "starts_at": TOMORROW.isoformat(), "ends_at": (TOMORROW + timedelta(hours=1)).isoformat(), "place": "office",
+}  # fmt: skip
+STEPS: tuple[dict[str, Any], ...] = (
+    {"to": "accepted", "progress": "papers-checked"},
+    {"to": "accepted", "business_status": "appointment-scheduled", "appointment": MEETING},
     {"to": "on-hold", "reason": "papers-missing", "business_status": "waiting-for-resident", "note": "缺工资条"},
     {"to": "completed", "outcome": "advice-given"},
 )
@@ -148,6 +153,7 @@ async def house(estate: Any) -> House:
         decision = {"id": str(uuid7()), "decision": word, "reason": "核实"}
         await estate.ask("POST", f"/api/needs/{one['need_id']}/decision", "reviewer", decision)
     await estate.flow()
+    await share(estate, body["record_id"])
     for department, who in OFFICERS.items():
         await serve(estate, department, who)
     await estate.flow()
@@ -168,6 +174,16 @@ async def house(estate: Any) -> House:
         openings[who] = opening["id"]
     await estate.flow()
     return House(estate, body, openings)
+
+
+async def share(estate: Any, record_id: str) -> None:
+    """The station adds a part for labour to what fire leads."""
+    path = f"/api/requests?record_id={record_id}"
+    listed = (await estate.ask("GET", path, "reviewer", doorstep_purpose="triage")).body["requests"]
+    (lead, *_) = [one for one in listed if one["need_type"] == "fire-check"]
+    part = {"id": str(uuid7()), "department": "labour", "need_type": "work-training", "consented": True}
+    path = f"/api/requests/{lead['request_id']}/parts"
+    assert (await estate.ask("POST", path, "reviewer", part, if_match='"1"')).status == 201
 
 
 async def serve(estate: Any, department: str, who: str) -> None:
@@ -216,7 +232,7 @@ async def test_a_department_sees_the_fields_of_its_feed_for_service_and_no_other
         )
         own = {path for path in paths(shown.body) if path.startswith("offer.")} - thing.fields
         facts = {"offer.facts.code", "offer.facts.value"}
-        assert paths(shown.body) - own <= thing.fields
+        assert paths(shown.body) - own <= thing.fields | thing.unset
         assert own <= {f"offer.{name}" for name in feed.fields} | facts
         assert told(shown.body) <= feed.fact_kinds
         assert nulls(shown.body) == set()

@@ -91,6 +91,14 @@ def body_for(method: str, path: str) -> Any:
         "/requests/{request_id}/transitions": lambda: {
             "id": str(uuid7()), "to": "requested", "department": "health",
         },
+        "/requests/{request_id}/parts": lambda: {
+            "id": str(uuid7()), "department": "labour", "need_type": "wage-help", "consented": True,
+        },
+        "/conferences": lambda: {
+            "id": str(uuid7()), "parts": [1, 2], "starts_at": "2098-01-01T01:00:00Z", "ends_at": "2098-01-01T02:00:00Z",
+        },
+        "/minutes": lambda: {"id": str(uuid7()), "text": "已商定"},
+        "/requests/{request_id}/appointments": lambda: {"id": str(uuid7())},
         "/requests/{ref}/fhir": lambda: {
             "resourceType": "Task", "status": "accepted", "intent": "order",
             "identifier": [{"system": "urn:doorstep:step", "value": str(uuid7())}],

@@ -223,6 +223,18 @@ class Outcome(StrEnum):
     REFERRED_ON = "referred-on"
 
 
+class Progress(StrEnum):
+    """What a department reports of a request while it works on it."""
+
+    PAPERS_CHECKED = "papers-checked"
+    RESIDENT_HEARD = "resident-heard"
+    PLACE_INSPECTED = "place-inspected"
+    WORK_BEGUN = "work-begun"
+    DECISION_PENDING = "decision-pending"
+    WAITS_FOR_ANOTHER = "waits-for-another"
+    LONGER_THAN_PLANNED = "longer-than-planned"
+
+
 class Decision(StrEnum):
     """What a reviewer decides on a suggested need."""
 
@@ -262,6 +274,10 @@ class Action(StrEnum):
     ASSESS_NEEDS = "assess-needs"
     DECIDE_NEED = "decide-need"
     OPEN_REQUEST = "open-request"
+    ADD_PART = "add-part"
+    CALL_CONFERENCE = "call-conference"
+    ADD_MINUTE = "add-minute"
+    READ_MINUTES = "read-minutes"
     TRANSITION_TASK = "transition-task"
     RATE_REQUEST = "rate-request"
     RECALCULATE_DUE = "recalculate-due"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import BusinessStatus, Coded, Department, Outcome, Reason, TaskState, Urgency
+from doorstep.contracts.codes import BusinessStatus, Coded, Department, Outcome, Progress, Reason, TaskState, Urgency
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.sealed import Sealed
@@ -23,12 +23,14 @@ class RequestSummary(Contract):
 
 
 class TransitionDetail(Contract):
-    """What a transition said beside the state. What is `reserved` is shown on no page."""
+    """What a transition said beside the state. What is `reserved` is shown on no page; a part names its `need_type`."""
 
     department: Department
+    need_type: str | None = None
     business_status: Coded[BusinessStatus] | None = None
     reason: Coded[Reason] | None = None
     outcome: Coded[Outcome] | None = None
+    progress: Coded[Progress] | None = None
     reserved: bool | None = None
 
 
@@ -56,7 +58,10 @@ class RequestOpened(Event):
 
 
 class TaskTransitioned(Event):
-    """A task moved from one state to another; `version` is the task's version after it."""
+    """A task moved from one state to another; `version` is the task's version after it.
+
+    `part` is which part of the request it is, from 2 on: of the lead's it is absent.
+    """
 
     event_type: ClassVar[str] = "referral.task-transitioned.v1"
 
@@ -69,6 +74,7 @@ class TaskTransitioned(Event):
     to_state: TaskState
     version: int
     at: AwareDatetime
+    part: int | None = None
     detail: Sealed[TransitionDetail]
 
 

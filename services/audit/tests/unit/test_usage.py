@@ -131,6 +131,13 @@ def test_a_request_that_a_confidential_department_had_stays_hidden_whoever_gets_
     assert [one.entry_id for one in usages_by_code([*passed_on, another])] == [another.entry_id]
 
 
+def test_a_request_of_which_another_department_has_a_part_is_not_shown_by_code():
+    case = str(uuid4())
+    added = [seen(Action.ADD_PART, case=case), seen(Action.READ_REQUEST, agency="civil-affairs", case=case)]
+    assert usages_by_code(added) == []
+    assert len(usages(added)) == 2
+
+
 ANY = st.builds(
     seen,
     st.sampled_from(list(Action)),

@@ -218,8 +218,8 @@ class Way:
         )
         return request_id
 
-    async def moved(self, request_id: UUID) -> None:
-        """Justice accepted the request."""
+    async def moved(self, request_id: UUID, part: int | None = None) -> None:
+        """Justice accepted the request, or its part of one."""
         ring = await self.desk.vault.ring([self.person])
         await self.tell(
             TaskTransitioned(
@@ -232,7 +232,11 @@ class Way:
                 to_state=TaskState.ACCEPTED,
                 version=2,
                 at=datetime.now(UTC),
-                detail=ring.seal(self.person, TransitionDetail(department=Department.JUSTICE)),
+                part=part,
+                detail=ring.seal(
+                    self.person,
+                    TransitionDetail(department=Department.JUSTICE, need_type=None if part is None else "mediation"),
+                ),
             )
         )
 

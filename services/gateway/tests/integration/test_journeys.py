@@ -23,6 +23,15 @@ async def test_a_journey_tells_step_by_step_who_has_what(way) -> None:
     assert "王秀英" not in str(steps)
 
 
+async def test_a_journey_tells_of_each_part_by_its_number_and_need(way) -> None:
+    request = await way.opened()
+    await way.moved(request)
+    await way.moved(request, part=2)
+    whole, part = [step for step in (await way.look()).body["steps"] if step["kind"] == "task-transitioned"]
+    assert not {"part", "need"} & {*whole, *whole["detail"]}
+    assert (part["detail"]["part"], part["need"]["zh"]) == (2, "人民调解")
+
+
 async def test_steps_that_arrive_before_the_record_wait_for_it(desk, way) -> None:
     early = replace(way, record_id=uuid4())
     await early.asserted(way.person)

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from doorstep.contracts.codes import Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
+from doorstep.contracts.codes import Barred, Department, LegalBasis, Reason, Role, SaidBy, TaskState, Urgency
 from doorstep.contracts.facts import CATALOGUE, Fact, SubjectKind, Value
 from doorstep.contracts.intake import Card, SafeContact, StatedFacts
 from doorstep.contracts.needs import NEED_TYPES, Need
@@ -27,6 +27,7 @@ from doorstep.local.postgres import EmbeddedPostgres
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.handing_on import Route, hand_on_request
 from doorstep.referral.operations.opening import Origin, open_requests
+from doorstep.referral.operations.parts import NewPart, add_part
 from doorstep.referral.operations.tasks import Moved, Wish, transition_request, transition_task
 
 STATION = "station-7"
@@ -60,6 +61,7 @@ class Desk:
         follow_code: str | None = None,
         subject: UUID | None = None,
         safe_contact: SafeContact | None = None,
+        asks_for: tuple[Barred, ...] | None = None,
     ) -> AssessedNeed:
         """A need as triage assesses it, its content sealed for its subject."""
         subject_id = subject or uuid4()
@@ -71,6 +73,7 @@ class Desk:
             document_number="110101194803070028",
             follow_code=follow_code,
             safe_contact=safe_contact,
+            asks_for=asks_for,
         )
         facts = tuple(
             Fact(
@@ -111,10 +114,34 @@ class Desk:
         """The live task of a need, with its request."""
         rows = await self.rows(
             "SELECT * FROM task JOIN request USING (request_id) WHERE need_id = :id"
-            " ORDER BY request.opened_at DESC, sequence DESC",
+            " ORDER BY request.opened_at DESC, part, sequence DESC",
             id=need_id,
         )
         return rows[0] if rows else None
+
+    async def parts(self, need_id: UUID) -> dict[int, Any]:
+        """The live task of each part of the newest request of a need, with the request."""
+        rows = await self.rows(
+            "SELECT * FROM task JOIN request USING (request_id) WHERE need_id = :id"
+            " ORDER BY request.opened_at, part, sequence",
+            id=need_id,
+        )
+        return {row.part: row for row in rows if row.request_id == rows[-1].request_id}
+
+    async def add(self, task: Any, department: str, need_type: str, **said: Any) -> Any:
+        """The station adds a part, on the number of parts that there are unless another is said; its task."""
+        told = {"consented": True, "parts": max(await self.parts(task.need_id))} | said
+        async with self.database.transaction() as session:
+            added = await add_part(
+                session,
+                vault=self.vault,
+                access=Access(REVIEWER),
+                station=STATION,
+                request_id=task.request_id,
+                new=NewPart(Department(department), need_type, **told),
+                now=self.now,
+            )
+        return (await self.parts(task.need_id))[added.part]
 
     async def rows(self, query: str, **values: Any) -> list[Any]:
         """What a SELECT finds."""
@@ -139,6 +166,7 @@ class Desk:
     ) -> Moved:
         """A step by the station."""
         said.setdefault("reason", Reason.DUPLICATE)
+        version = said.pop("version", None) or (await self.task(task.need_id)).version
         async with self.database.transaction() as session:
             return await transition_request(
                 session,
@@ -146,12 +174,14 @@ class Desk:
                 access=Access(principal),
                 station=station,
                 request_id=task.request_id,
-                wish=Wish(to, (await self.task(task.need_id)).version, **said),
+                wish=Wish(to, version, **said),
                 now=self.now,
             )
 
-    async def hand_on(self, task: Any, department: str, *, arbiter: bool = False, version: int | None = None) -> Moved:
-        """The station hands the live task on."""
+    async def hand_on(
+        self, task: Any, department: str, *, arbiter: bool = False, version: int | None = None, part: int | None = None
+    ) -> Moved:
+        """The station hands the live task, of a part if one is named, on."""
         async with self.database.transaction() as session:
             return await hand_on_request(
                 session,
@@ -159,7 +189,7 @@ class Desk:
                 access=Access(ARBITER if arbiter else REVIEWER),
                 station=STATION,
                 request_id=task.request_id,
-                route=Route(department, version or (await self.task(task.need_id)).version, arbiter),
+                route=Route(department, version or (await self.task(task.need_id)).version, arbiter, part=part),
                 now=self.now,
             )
 

@@ -92,14 +92,14 @@ async def test_what_is_kept_of_a_notice_is_sealed_and_goes_with_its_subject(fron
     task = await desk.opened("wage-help")
     await desk.step(task, TaskState.REJECTED, reason=Reason.NOT_OURS)
     assert (await issue(front, "labour", task, "refusal")).status == 200
-    [row] = await desk.rows("SELECT * FROM notice WHERE task_id = :id", id=task.task_id)
+    [row] = await desk.rows("SELECT * FROM numbered_notice WHERE task_id = :id", id=task.task_id)
     number, _, code = addresses[0].removeprefix("/notices#").partition(".")
     assert b"%PDF" not in bytes(row.file)
     assert number.encode() not in b"".join(bytes(one) for one in row if isinstance(one, bytes | memoryview))
     await front.vault.destroy(task.subject_id)
     async with front.database.transaction() as session:
         await erase_subject(session, vault=front.vault, subject_id=task.subject_id, now=desk.now)
-    assert await desk.rows("SELECT 1 FROM notice WHERE task_id = :id", id=task.task_id) == []
+    assert await desk.rows("SELECT 1 FROM numbered_notice WHERE task_id = :id", id=task.task_id) == []
     assert not await genuine(front, number, code)
 
 

@@ -11,7 +11,7 @@ from doorstep.contracts.codes import Outcome, Reason, Role, TaskState
 from doorstep.kit.auth import Principal
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.referral.app import new_app
-from doorstep.referral.domain.states import Party, Standing, Step, decide
+from doorstep.referral.domain.states import OPEN, Party, Standing, Step, decide
 from doorstep.referral.errors import TransitionRefused, VersionStale
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.tasks import Wish, transition_request, transition_task
@@ -67,9 +67,11 @@ def published(source: TaskState, target: TaskState, party: Party, person: str) -
         return type(refusal).__name__
 
 
-async def walk(desk: Any, task: Any, target: TaskState, party: Party, version: int) -> str | None:
+async def walk(
+    desk: Any, task: Any, target: TaskState, party: Party, version: int, part: int | None = None
+) -> str | None:
     """One step as an operation; gives the name of the refusal, if it is one."""
-    wish = Wish(target, version, None, REASONS.get(party, Reason.DUPLICATE), Outcome.ADVICE_GIVEN)
+    wish = Wish(target, version, None, REASONS.get(party, Reason.DUPLICATE), Outcome.ADVICE_GIVEN, part=part)
     how: dict[str, Any] = {"vault": desk.vault, "wish": wish, "now": desk.now}
     try:
         async with desk.database.transaction() as session:
@@ -112,6 +114,44 @@ async def test_the_resident_withdraws_through_the_station_from_every_state_that_
         assert refused == expected, source
         ends = (source, version) if expected else (TaskState.CANCELLED, version + 1)
         assert await standing(desk, task) == (*ends, False)
+
+
+@pytest.mark.parametrize("party", Party)
+async def test_every_pair_of_a_part_is_walked_as_of_a_whole_and_no_other_part_moves(desk, party) -> None:
+    lead = await desk.opened("minimum-living-allowance")
+    task = await desk.add(lead, "justice", "mediation")
+    other = await desk.add(lead, "health", "health-advice")
+    part = None if party is Party.DEPARTMENT else task.part
+    for source, target in PAIRS:
+        if party is Party.RESIDENT and target is not TaskState.CANCELLED:
+            continue  # the resident's only step is to withdraw
+        version = await put(desk, task, source)
+        assert await walk(desk, task, target, party, version - 1, part) == "VersionStale", (source, target)
+        due = published(source, target, party, "reviewer-2")
+        refused = await walk(desk, task, target, party, version, part)
+        if isinstance(due, str):
+            assert (refused, await standing(desk, task)) == (due, (source, version, False)), (source, target)
+        else:
+            ends = (due.state, version + 1, due.proposal is not None)
+            assert (refused, await standing(desk, task)) == (None, ends), (source, target)
+    for untouched in (lead, other):
+        assert await standing(desk, untouched) == ("requested", 1, False)
+
+
+@pytest.mark.parametrize("first", sorted(TaskState))
+async def test_whatever_two_parts_are_in_the_resident_sees_one_state_and_withdraws_what_is_open(desk, first) -> None:
+    lead = await desk.opened("minimum-living-allowance")
+    task = await desk.add(lead, "justice", "mediation")
+    for second in TaskState:
+        before = {lead.task_id: await put(desk, lead, first), task.task_id: await put(desk, task, second)}
+        version = before[lead.task_id]
+        assert await walk(desk, lead, TaskState.CANCELLED, Party.RESIDENT, version + 1) == "VersionStale"
+        refused = await walk(desk, lead, TaskState.CANCELLED, Party.RESIDENT, version)
+        assert (refused is None) == bool({first, second} & OPEN), second
+        for one, state in ((lead, first), (task, second)):
+            moved = state in OPEN
+            ends = (TaskState.CANCELLED if moved else state, before[one.task_id] + moved, False)
+            assert await standing(desk, one) == ends, (state, second)
 
 
 def in_json(target: TaskState) -> tuple[str, dict[str, Any], str]:

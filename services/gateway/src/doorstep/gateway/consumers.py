@@ -108,6 +108,8 @@ async def _on_task_transitioned(session: AsyncSession, received: Received) -> No
     event: TaskTransitioned = received.event
     step = _of_request(StepKind.TASK_TRANSITIONED, event.at, event.subject_id, event.request_id, event.detail)
     shown = {**step.open, "from": event.from_state, "to": event.to_state, "version": event.version}
+    if event.part is not None:
+        shown["part"] = event.part
     await queries.append(session, event.record_id, [step.model_copy(update={"open": shown})])
 
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from doorstep.kit.service import Service, compose, create_app
 from doorstep.referral.api import (
     board,
+    conferences,
     departments,
     directories,
     endpoints,
@@ -16,6 +17,7 @@ from doorstep.referral.api import (
     monthly,
     notices,
     office,
+    parts,
     residents,
     station,
 )
@@ -39,9 +41,9 @@ def new_service() -> Service:
 def new_app(service: Service) -> FastAPI:
     """The HTTP edge of `service`."""
     routers = (
-        departments.router, fhir.router, feeds.router, endpoints.router, station.router, figures.router,
-        follow.router, residents.router, looks.router, directories.router, monthly.router, board.router,
-        office.router, notices.router,
+        departments.router, fhir.router, feeds.router, endpoints.router, station.router, parts.router,
+        conferences.router, figures.router, follow.router, residents.router, looks.router, directories.router,
+        monthly.router, board.router, office.router, notices.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

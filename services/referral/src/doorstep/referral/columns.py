@@ -3,10 +3,12 @@
 from typing import TypeVar
 from uuid import UUID
 
-from doorstep.contracts.codes import BusinessStatus, Outcome, Reason, TaskState
+from doorstep.contracts.codes import BusinessStatus, Outcome, Progress, Reason, TaskState
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.referral import Rating
 from doorstep.kit.vault import KeyRing
+from doorstep.referral.domain.appointments import Appointment
+from doorstep.referral.domain.conferences import Minute, Plan
 from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.states import Party, Proposal
 
@@ -20,6 +22,14 @@ class Detail(Contract):
     reason: Reason | None = None
     outcome: Outcome | None = None
     note: str | None = None
+    progress: Progress | None = None
+    appointment: Appointment | None = None
+
+
+class PartNeed(Contract):
+    """What a part is about."""
+
+    need_type: str
 
 
 class Proposed(Contract):
@@ -39,6 +49,18 @@ def seal_content(ring: KeyRing, subject_id: UUID, request_id: UUID, content: Con
 def open_content(ring: KeyRing, subject_id: UUID, request_id: UUID, blob: bytes) -> Content:
     """From `request.content`. Raises SubjectErased or SealBroken, as all of these do."""
     return _open(ring, subject_id, f"request.content:{request_id}", blob, Content)
+
+
+def seal_part_need(ring: KeyRing, subject_id: UUID, task_id: UUID, need_type: str) -> bytes:
+    """For `task.part_need`."""
+    return _seal(ring, subject_id, f"task.part_need:{task_id}", PartNeed(need_type=need_type))
+
+
+def open_part(ring: KeyRing, subject_id: UUID, task_id: UUID, whole: Content, blob: bytes | None) -> Content:
+    """What of the `whole` request a task is about, from `task.part_need`; the lead's is about all of it."""
+    if blob is None:
+        return whole
+    return whole.part(_open(ring, subject_id, f"task.part_need:{task_id}", blob, PartNeed).need_type)
 
 
 def seal_proposal(ring: KeyRing, subject_id: UUID, task_id: UUID, proposal: Proposal | None) -> bytes | None:
@@ -67,6 +89,26 @@ def open_detail(ring: KeyRing, subject_id: UUID, task_id: UUID, version: int, bl
     if blob is None:
         return Detail()
     return _open(ring, subject_id, f"task_transition.detail:{task_id}/{version}", blob, Detail)
+
+
+def seal_plan(ring: KeyRing, subject_id: UUID, conference_id: UUID, plan: Plan) -> bytes:
+    """For `conference.plan`."""
+    return _seal(ring, subject_id, f"conference.plan:{conference_id}", plan)
+
+
+def open_plan(ring: KeyRing, subject_id: UUID, conference_id: UUID, blob: bytes) -> Plan:
+    """From `conference.plan`."""
+    return _open(ring, subject_id, f"conference.plan:{conference_id}", blob, Plan)
+
+
+def seal_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: int, minute: Minute) -> bytes:
+    """For `minute.body`."""
+    return _seal(ring, subject_id, f"minute.body:{conference_id}/{number}", minute)
+
+
+def open_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: int, blob: bytes) -> Minute:
+    """From `minute.body`."""
+    return _open(ring, subject_id, f"minute.body:{conference_id}/{number}", blob, Minute)
 
 
 def seal_rating(ring: KeyRing, subject_id: UUID, request_id: UUID, rating: Rating) -> bytes:

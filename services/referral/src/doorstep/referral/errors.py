@@ -31,6 +31,26 @@ Refusal
 │   ├── DepartmentUnknown
 │   ├── RejectedThere         the department rejected this need before
 │   └── ArbiterMustAssign     two rejections: the arbiter's turn
+├── PartRefused
+│   ├── NothingOpen           a part is added to what is being worked on
+│   ├── NeedElsewhere         the need type is not that department's
+│   ├── PartTaken             the department has an open part already
+│   ├── PartConfidential      what is confidential is no part of what is not
+│   ├── ConsentMissing        the resident was not asked
+│   ├── TooManyParts
+│   ├── PartUnnamed           there are several parts, and none was named
+│   └── PartUnknown
+├── AppointmentRefused
+│   ├── WindowRefused         no such window of time
+│   ├── PlaceBarred           it would endanger the person
+│   └── AppointmentAhead      attendance of what has not begun
+├── ConferenceRefused
+│   ├── ConferenceUnknown
+│   ├── ConferenceBarred      violence: not unless the person asks
+│   ├── ConferenceClosed      nothing is added to what is closed
+│   ├── LeadMissing           the lead and another take part
+│   ├── NotSeated             whoever has no part takes none
+│   └── NotForThem            an entry about what somebody may not see
 ├── DirectoryRefused
 │   ├── DirectoryInvalid      what would misroute, line by line
 │   ├── DirectoryUnknown      no such version, or none in force
@@ -191,6 +211,86 @@ class RejectedThere(RouteRefused):
 
 class ArbiterMustAssign(RouteRefused):
     """After two rejections only the arbiter assigns."""
+
+
+class PartRefused(Refusal):
+    """A request does not have such a part."""
+
+
+class NothingOpen(PartRefused):
+    """A part is added only to a request on which a department is to work."""
+
+
+class NeedElsewhere(PartRefused):
+    """This need type is not owed by that department."""
+
+
+class PartTaken(PartRefused):
+    """That department has an open part of this request."""
+
+
+class PartConfidential(PartRefused):
+    """Whoever holds the follow code would see the state of something confidential."""
+
+
+class ConsentMissing(PartRefused):
+    """This need type rests on consent, and the resident was not asked."""
+
+
+class TooManyParts(PartRefused):
+    """The request has as many parts as one may have."""
+
+
+class PartUnnamed(PartRefused):
+    """The request has several parts; say which."""
+
+
+class PartUnknown(PartRefused):
+    """The request has no such part."""
+
+
+class AppointmentRefused(Refusal):
+    """There is no such appointment."""
+
+
+class WindowRefused(AppointmentRefused):
+    """The window is over, empty, too long or too far away."""
+
+
+class PlaceBarred(AppointmentRefused):
+    """Protection from violence bars this place, unless the person asks for it."""
+
+
+class AppointmentAhead(AppointmentRefused):
+    """The appointment has not begun, so that nobody attended or missed it."""
+
+
+class ConferenceRefused(Refusal):
+    """There is no such conference, or not like this."""
+
+
+class ConferenceUnknown(ConferenceRefused):
+    """There is no such conference for this caller."""
+
+
+class ConferenceBarred(ConferenceRefused):
+    """Protection from violence bars a joint conference, unless the person asks for it."""
+
+
+class ConferenceClosed(ConferenceRefused):
+    """Nothing is added to the minutes of what is closed."""
+
+
+class LeadMissing(ConferenceRefused):
+    """At a conference are the lead and at least one more."""
+
+
+class NotSeated(ConferenceRefused):
+    """Only departments that have a part of the request, and of it a seat, are at a conference."""
+
+
+class NotForThem(ConferenceRefused):
+    """The entry is about a kind of fact that somebody of those named does not see."""
 
 
 class DirectoryRefused(Refusal):

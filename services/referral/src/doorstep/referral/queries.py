@@ -20,13 +20,14 @@ _TASK = """
     t.task_id, t.sequence, t.department, t.ref, t.state, t.business_status, t.version, t.assigned, t.proposal,
     t.opened_at, t.respond_by, t.complete_by, t.provisional, t.closed_at,
     r.request_id, r.need_id, r.record_id, r.file_id, r.subject_id, r.station, r.continues, r.confidential,
-    r.legal_basis, r.follow_ref, r.follow_index, r.content, t.office_index
+    coalesce(t.part_basis, r.legal_basis), r.follow_ref, r.follow_index, r.content, t.part, t.part_need, r.parts,
+    t.office_index
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task with its request. `content` and `proposal` are encrypted under the subject's key."""
+    """A task with its request. `content`, `proposal` and `part_need` are encrypted under the subject's key."""
 
     task_id: UUID
     sequence: int
@@ -54,6 +55,9 @@ class TaskRow:
     follow_ref: UUID
     follow_index: bytes | None
     content: bytes
+    part: int
+    part_need: bytes | None
+    parts: int
     office_index: bytes | None = None
 
 
@@ -127,20 +131,24 @@ async def tasks_of_department(session: AsyncSession, department: str, refs: Sequ
 
 
 _LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR UPDATE")
-_LATEST = f"""
+NEWER = "SELECT FROM task n WHERE n.request_id = t.request_id AND n.part = t.part AND n.sequence > t.sequence"
+"""What a task has that is not the live one of its part."""
+_LIVE_TASKS = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE request_id = :request_id
-    ORDER BY t.sequence DESC LIMIT 1 FOR UPDATE OF t
+        AND NOT EXISTS ({NEWER})
+    ORDER BY t.part FOR UPDATE OF t
 """  # noqa: S608
 
 
-async def lock_station_task(session: AsyncSession, station: str, request_id: UUID) -> TaskRow | None:
-    """The live task of one of the station's requests; request and task stay locked until the transaction ends.
+async def lock_station_tasks(session: AsyncSession, station: str, request_id: UUID) -> list[TaskRow]:
+    """The live task of each part of one of the station's requests, the lead's first; none of an unknown one.
 
-    The request is locked by a statement of its own, so that a task added meanwhile is seen by the second.
+    Request and tasks stay locked until the transaction ends. The request is locked by a statement of its own, so that a
+    task added meanwhile is seen by the second.
     """
     if (await session.execute(_LOCK_REQUEST, {"request_id": request_id, "station": station})).first() is None:
-        return None
-    return await _one(session, _LATEST, request_id=request_id)
+        return []
+    return await _many(session, _LIVE_TASKS, request_id=request_id)
 
 
 _LOCK_REQUESTS = "SELECT 1 FROM request WHERE subject_id = :subject_id ORDER BY request_id FOR UPDATE"
@@ -202,19 +210,19 @@ async def rewrite_offers(session: AsyncSession, bodies: Mapping[int, bytes]) -> 
 
 _OF_RECORD = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id)
-    WHERE r.record_id = :record_id AND r.station = :station ORDER BY r.opened_at, r.request_id, t.sequence
+    WHERE r.record_id = :record_id AND r.station = :station ORDER BY r.opened_at, r.request_id, t.part, t.sequence
 """  # noqa: S608
 _QUEUE = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id)
     WHERE t.state = :state AND r.station = :station
-        AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
+        AND NOT EXISTS ({NEWER})
         AND NOT EXISTS (SELECT FROM request n WHERE n.continues = t.request_id)
     ORDER BY t.opened_at, t.task_id LIMIT :page
 """  # noqa: S608
 
 
 async def record_tasks(session: AsyncSession, station: str, record_id: UUID) -> list[TaskRow]:
-    """All tasks that came of a record, by request and sequence."""
+    """All tasks that came of a record, by request, part and sequence."""
     return await _many(session, _OF_RECORD, station=station, record_id=record_id)
 
 
@@ -230,7 +238,9 @@ _HISTORY = """
 _REJECTIONS = text(
     """
     SELECT t.department FROM task t JOIN request r USING (request_id)
-    WHERE r.need_id = :need_id AND t.state = 'rejected' ORDER BY t.task_id
+    WHERE r.need_id = :need_id AND t.state = 'rejected' AND t.part = :part
+        AND (t.part = 1 OR t.request_id = :request_id)
+    ORDER BY t.task_id
     """
 )
 
@@ -240,26 +250,33 @@ async def history(session: AsyncSession, task_ids: Sequence[UUID]) -> list[Trans
     return [TransitionRow(*row) for row in await run(session, _HISTORY, {"task_ids": list(task_ids)})]
 
 
-async def rejections(session: AsyncSession, need_id: UUID) -> list[str]:
-    """The departments that rejected this need, once for each rejection."""
-    return list((await session.execute(_REJECTIONS, {"need_id": need_id})).scalars())
+async def rejections(session: AsyncSession, task: TaskRow) -> list[str]:
+    """The departments that rejected what this task is about, once for each rejection.
+
+    For the lead that is the need, in linked requests too; any other part is counted by itself.
+    """
+    values = {"need_id": task.need_id, "part": task.part, "request_id": task.request_id}
+    return list((await session.execute(_REJECTIONS, values)).scalars())
 
 
 LIVE = """
     FROM request r JOIN LATERAL (
-        SELECT * FROM task WHERE task.request_id = r.request_id ORDER BY sequence DESC LIMIT 1
-    ) t ON true
+        SELECT array_agg(live.state) AS states FROM (
+            SELECT DISTINCT ON (part) state FROM task WHERE task.request_id = r.request_id ORDER BY part, sequence DESC
+        ) live
+    ) t ON t.states IS NOT NULL
 """
+"""Requests with the states of the live tasks of their parts."""
 NOT_CLOSED = "NOT EXISTS (SELECT FROM guardian c WHERE c.subject_id = r.subject_id AND c.closed)"
 BY_CODE = f"r.follow_index = :index AND (NOT r.confidential OR r.safely_shown) AND {NOT_CLOSED}"
-_LOCK_FOLLOWED = text(f"SELECT r.request_id {LIVE} WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR UPDATE OF r")
+_LOCK_FOLLOWED = text(f"SELECT r.request_id FROM request r WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR UPDATE")  # noqa: S608
 
 
-async def lock_followed_task(session: AsyncSession, follow_index: bytes, follow_ref: UUID) -> TaskRow | None:
-    """The live task of a request that a follow code shows; request and task are locked."""
+async def lock_followed_tasks(session: AsyncSession, follow_index: bytes, follow_ref: UUID) -> list[TaskRow]:
+    """The live task of each part of a request that a follow code shows, the lead's first; they and it are locked."""
     found = await session.execute(_LOCK_FOLLOWED, {"index": follow_index, "follow_ref": follow_ref})
     request_id = found.scalar_one_or_none()
-    return None if request_id is None else await _one(session, _LATEST, request_id=request_id)
+    return [] if request_id is None else await _many(session, _LIVE_TASKS, request_id=request_id)
 
 
 async def subjects_of_ref(session: AsyncSession, ref: UUID) -> list[UUID]:

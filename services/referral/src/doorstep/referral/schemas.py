@@ -18,11 +18,13 @@ from pydantic import (
     model_validator,
 )
 
-from doorstep.contracts.codes import BusinessStatus, Department, LegalBasis, Outcome, Reason, TaskState
+from doorstep.contracts.codes import BusinessStatus, Department, LegalBasis, Outcome, Progress, Reason, TaskState
 from doorstep.contracts.feeds import Offer
+from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.attesting import Attested
 from doorstep.referral.domain.deadlines import Late
 from doorstep.referral.domain.keys import KeyState, WithdrawnFor
+from doorstep.referral.domain.parts import MOST_PARTS
 from doorstep.referral.domain.states import Party
 
 
@@ -89,6 +91,7 @@ class StationTransitionBody(Body):
     id: UUID7
     to: Literal[TaskState.REQUESTED, TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR]
     department: Department | None = None
+    part: Annotated[int, Field(ge=1, le=MOST_PARTS)] | None = None
     reason: Reason | None = None
     business_status: BusinessStatus | None = None
     note: Text | None = None
@@ -250,9 +253,10 @@ class TransitionAnswer(Answer):
 
 
 class StationTransitionAnswer(Answer):
-    """Where a request stands now."""
+    """Where a request, or the part that moved, stands now."""
 
     request_id: UUID
+    part: int = 1
     state: TaskState
     version: int
     business_status: BusinessStatus | None = None
@@ -279,6 +283,8 @@ class TransitionView(Answer):
     reason: Reason | None = None
     outcome: Outcome | None = None
     note: str | None = None
+    progress: Progress | None = None
+    appointment: Appointment | None = None
 
 
 class TaskView(Answer):
@@ -301,10 +307,11 @@ class TaskView(Answer):
 
 
 class DepartmentRequest(TaskView):
-    """A request as its department sees it; all ids are its own."""
+    """A request as its department sees it; all ids are its own. Who leads knows by name who has `other_parts`."""
 
     ref: UUID
     offer: Offer
+    other_parts: tuple[Department, ...] | None = None
 
 
 class DepartmentRequests(Answer):
@@ -318,10 +325,12 @@ class StationTask(TaskView):
     """A task as the station sees it; without a department it waits for one."""
 
     department: Department | None = None
+    part: int
+    need_type: str
 
 
 class StationRequest(Answer):
-    """A request of the station with its tasks, the live one last."""
+    """A request of the station with its tasks by part, the lead's first, of each the live one last."""
 
     request_id: UUID
     record_id: UUID
@@ -330,6 +339,7 @@ class StationRequest(Answer):
     wanted: bool
     confidential: bool
     continues: UUID | None = None
+    parts: int
     tasks: tuple[StationTask, ...]
 
 

@@ -37,7 +37,8 @@ def department_request(shown: Shown) -> DepartmentRequest:
     seen = _task(shown)
     times = {name: whole_minute(seen[name]) for name in ("opened_at", "respond_by", "complete_by")}
     history = tuple(one.model_copy(update={"at": whole_minute(one.at)}) for one in seen["history"])
-    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **{**seen, **times, "history": history})
+    own = {**seen, **times, "history": history, "other_parts": shown.others}
+    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **own)
 
 
 def department_requests(page: Page) -> DepartmentRequests:
@@ -70,6 +71,7 @@ def station_transition_answer(moved: Moved) -> StationTransitionAnswer:
     """What the station is answered."""
     return StationTransitionAnswer(
         request_id=moved.request_id,
+        part=moved.part,
         state=moved.state,
         version=moved.version,
         business_status=moved.business_status,
@@ -87,9 +89,13 @@ def _station_request(tasks: list[Shown]) -> StationRequest:
         wanted=first.need.wanted,
         confidential=first.task.confidential,
         continues=first.task.continues,
+        parts=first.task.parts,
         tasks=tuple(
             StationTask(
-                department=None if shown.task.department is None else Department(shown.task.department), **_task(shown)
+                department=None if shown.task.department is None else Department(shown.task.department),
+                part=shown.task.part,
+                need_type=shown.part_need,
+                **_task(shown),
             )
             for shown in tasks
         ),

@@ -14,7 +14,8 @@ PLACE = timezone(timedelta(hours=8), "Asia/Shanghai")
 DEEDS: dict[str, str] = {
     Action.RECORD_VISIT: "采集", Action.ASSERT_FACTS: "登记事实", Action.ASSESS_NEEDS: "研判",
     Action.DECIDE_NEED: "审核需求", Action.OPEN_REQUEST: "建立请求", Action.TRANSITION_TASK: "办理",
-    Action.RECALCULATE_DUE: "重算期限",
+    Action.RECALCULATE_DUE: "重算期限", Action.ADD_PART: "增加联办",
+    Action.CALL_CONFERENCE: "召集会商", Action.ADD_MINUTE: "写会商记录", Action.READ_MINUTES: "查看会商记录",
     Action.SEND_NOTICE: "发送提醒", Action.CHOOSE_NOTICES: "居民选择提醒方式",
     Action.ASK_TO_LOOK_AGAIN: "居民申请复核", Action.LIST_LOOKS: "列出复核", Action.ANSWER_LOOK: "答复复核",
     Action.RATE_REQUEST: "评价", Action.REGISTER_KEY: "登记公钥", Action.READ_RECORD: "查看记录",

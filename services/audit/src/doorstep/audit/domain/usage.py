@@ -58,6 +58,10 @@ ACTIONS: dict[Action, Words] = {
     Action.ASSESS_NEEDS: Words("依公开规则研判您可能需要的服务", "Applied the public rules to find what you may need"),
     Action.DECIDE_NEED: Words("审核了为您建议的需求", "Decided on a need that was suggested for you"),
     Action.OPEN_REQUEST: Words("为您开立服务请求", "Opened a service request for you"),
+    Action.ADD_PART: Words("将您请求的一部分转给另一部门联办", "Asked another department for a part of your request"),
+    Action.CALL_CONFERENCE: Words("召集了关于您请求的联席会商", "Called a conference on your request"),
+    Action.ADD_MINUTE: Words("在会商记录中写入了关于您的内容", "Wrote in the minutes of a conference on your request"),
+    Action.READ_MINUTES: Words("查看了关于您请求的会商记录", "Read the minutes of a conference on your request"),
     Action.RECALCULATE_DUE: Words(
         "按公布的日历重新计算办结期限", "Counted anew by the calendar when your request is due"
     ),
@@ -209,12 +213,17 @@ def usages(seen: Iterable[Seen]) -> list[Usage]:
 
 def usages_by_code(seen: Sequence[Seen]) -> list[Usage]:
     """What of it may be shown to whoever holds the follow code."""
-    closed = {one.detail.case for one in seen if _agency(one.detail) not in {STATION, *OPEN_DEPARTMENTS}}
+    closed = {one.detail.case for one in seen if _of_others(one.detail)}
     return usages(one for one in seen if _on_the_table(one.detail, closed))
 
 
 def _own(detail: AuditDetail) -> bool:
     return detail.action in LEFT_OUT or detail.role == Role.RESIDENT
+
+
+def _of_others(detail: AuditDetail) -> bool:
+    """Whether the case is some that a department with a telling name had, or that several have parts of."""
+    return _agency(detail) not in {STATION, *OPEN_DEPARTMENTS} or detail.action == Action.ADD_PART
 
 
 def _on_the_table(detail: AuditDetail, closed: set[str | None]) -> bool:

@@ -2,7 +2,9 @@
 
 const actions = {
   "record-visit": ["登记采集记录", "record a visit"], "assert-facts": ["事实入档", "assert facts"], "assess-needs": ["研判", "assess needs"],
-  "decide-need": ["审核决定", "decide a need"], "open-request": ["转办", "open a request"], "transition-task": ["办理进展", "move a task"],
+  "decide-need": ["审核决定", "decide a need"], "open-request": ["转办", "open a request"], "add-part": ["增加联办", "add a part"],
+  "call-conference": ["召集会商", "call a conference"], "add-minute": ["写会商记录", "write minutes"], "read-minutes": ["查看会商记录", "read minutes"],
+  "transition-task": ["办理进展", "move a task"],
   "recalculate-due": ["重算办结期限", "count a due time anew"],
   "send-notice": ["发送提醒", "send a notice"], "choose-notices": ["选择提醒方式", "choose notices"],
   "ask-to-look-again": ["申请复核", "ask to look again"], "list-looks": ["列出复核", "list looks"], "answer-look": ["答复复核", "answer a look"],

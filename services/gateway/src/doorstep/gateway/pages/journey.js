@@ -9,7 +9,9 @@ const words = {
   "in-progress": ["办理中", "in progress"], "on-hold": ["暂停", "on hold"], "completed": ["已办结", "completed"],
   "failed": ["未能办成", "failed"], "cancelled": ["已取消", "cancelled"], "entered-in-error": ["误录", "entered in error"],
   "confirmed": ["确认", "confirmed"], "person": ["居民", "person"], "dwelling": ["住所", "dwelling"], "place": ["公共场所", "place"],
-  "granted": ["已批准", "granted"], "refused-after-check": ["核查后不予批准", "refused after a check"],
+  "granted": ["已批准", "granted"], "papers-checked": ["材料已核查", "papers checked"], "resident-heard": ["已听取本人意见", "resident heard"], "place-inspected": ["已现场查看", "place inspected"], "work-begun": ["已开始办理", "work begun"],
+  "decision-pending": ["等待决定", "decision pending"], "waits-for-another": ["等待其他单位", "waits for another"], "longer-than-planned": ["时间将延长", "longer than planned"],
+  "refused-after-check": ["核查后不予批准", "refused after a check"],
   "service-provided": ["已提供服务", "service provided"], "hazard-removed": ["隐患已排除", "hazard removed"],
   "advice-given": ["已提供咨询", "advice given"], "agreement-reached": ["达成协议", "agreement reached"], "referred-on": ["已转介", "referred on"],
   "sound": ["完好", "sound"], "expired": ["已过期", "expired"], "cracked": ["开裂", "cracked"], "unsafe": ["不安全", "unsafe"], "danger": ["危险", "dangerous"],
@@ -50,11 +52,12 @@ function requests() {
   for (const step of [...steps.values()].sort(inTime)) {
     const id = step.detail.request_id;
     if (!id) continue;
-    const row = found.get(id) || {};
+    const part = `${id} ${step.detail.part || 1}`;
+    const row = found.get(part) || {};
     if (step.kind === "request-opened") Object.assign(row, { need: step.need, department: step.department, state: "requested", since: step.at, by: step.detail.complete_by });
-    if (step.kind === "task-transitioned") Object.assign(row, { state: step.detail.to, since: step.at, department: step.department || row.department, outcome: step.detail.outcome || row.outcome });
+    if (step.kind === "task-transitioned") Object.assign(row, { need: step.need || row.need, state: step.detail.to, since: step.at, department: step.department || row.department, outcome: step.detail.outcome || row.outcome });
     if (step.kind === "request-rated") row.rating = step.detail;
-    found.set(id, row);
+    found.set(part, row);
   }
   return [...found.values()];
 }
@@ -84,6 +87,7 @@ function said(step) {
   if (step.detail.decision) parts.push(word(step.detail.decision));
   if (step.detail.to) parts.push(`${word(step.detail.from)} → ${word(step.detail.to)}`);
   if (step.detail.outcome) parts.push(word(step.detail.outcome));
+  if (step.detail.progress) parts.push(word(step.detail.progress));
   if (step.detail.stars) parts.push("★".repeat(step.detail.stars));
   if (step.rule) parts.push(`${text("rule")} ${step.rule}`);
   return parts.join(" — ");

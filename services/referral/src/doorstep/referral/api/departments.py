@@ -26,6 +26,7 @@ from doorstep.kit.service import (
 )
 from doorstep.referral import queries, views
 from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
+from doorstep.referral.api.parts import StepBody
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.keys import register_department_key
@@ -36,7 +37,6 @@ from doorstep.referral.schemas import (
     KeyAnswer,
     KeyBody,
     TransitionAnswer,
-    TransitionBody,
 )
 
 router = APIRouter(prefix="/api/departments/{department}", tags=["departments"])
@@ -148,7 +148,7 @@ async def read_request(
 async def transition(
     department: Department,
     ref: UUID,
-    body: TransitionBody,
+    body: StepBody,
     response: Response,
     service: ServiceDep,
     principal: PrincipalDep,
@@ -177,16 +177,11 @@ async def transition(
     return answer
 
 
-def _wish(body: TransitionBody, version: int) -> Wish:
-    return Wish(
-        body.to,
-        version,
-        body.business_status,
-        body.reason,
-        body.outcome,
-        body.note,
-        attests=tuple(one.attested() for one in body.attests),
-    )
+def _wish(body: StepBody, version: int) -> Wish:
+    made = None if body.appointment is None else body.appointment.appointment()
+    said = (body.business_status, body.reason, body.outcome, body.note)
+    attests = tuple(one.attested() for one in body.attests)
+    return Wish(body.to, version, *said, progress=body.progress, appointment=made, attests=attests)
 
 
 def access_of(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:

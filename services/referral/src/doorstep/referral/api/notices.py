@@ -143,7 +143,7 @@ async def issue_hand_on(
         session,
         vault=service.vault,
         access=Access(principal, policies=policies),
-        task=await queries.lock_station_task(session, station, request_id),
+        task=next(iter(await queries.lock_station_tasks(session, station, request_id)), None),
         notice_id=body.id,
         kind=Kind.HAND_ON,
         office=issuing_office(service),

@@ -164,11 +164,11 @@ async def _carry_out(
 ) -> Moved:
     station, now = _station(access.principal), datetime.now(UTC)
     if body.department is not None:
-        route = Route(body.department, version, arbiter, body.note)
+        route = Route(body.department, version, arbiter, body.note, body.part)
         return await hand_on_request(
             session, vault=service.vault, access=access, station=station, request_id=request_id, route=route, now=now
         )
-    wish = Wish(body.to, version, body.business_status, body.reason, None, body.note)
+    wish = Wish(body.to, version, body.business_status, body.reason, None, body.note, part=body.part)
     return await transition_request(
         session, vault=service.vault, access=access, station=station, request_id=request_id, wish=wish, now=now
     )

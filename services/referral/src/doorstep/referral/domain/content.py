@@ -1,6 +1,6 @@
 """What a request is about, and what of it one department may see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ RESPONSE_HOURS = {Urgency.ONE_HOUR: 1, Urgency.DAY: 24}
 #: Working days for a need type that is not published here (yet).
 UNKNOWN_NEED_DAYS = 7
 
+_BY_STATION = "station"
+
 
 class Content(Contract):
     """All that is known of a request: the need, its subject's card, and those facts alone that its rule read."""
@@ -25,11 +27,21 @@ class Content(Contract):
     need: Need
     card: Card
     facts: tuple[Fact, ...]
+    part_of: str | None = None
+    """Of a part: the need type of the whole request. It is never sealed."""
 
     @property
     def reserved(self) -> bool:
         """Whether it is shown on no page."""
-        return is_reserved(self.need.need_type, self.card.safe_contact)
+        return any(is_reserved(one, self.card.safe_contact) for one in (self.need.need_type, self.part_of or ""))
+
+    def part(self, need_type: str) -> "Content":
+        """What a part of this need type carries: the card, and of the facts that a rule read its wish alone."""
+        known = NEED_TYPES.get(need_type)
+        urgency = Urgency.DAY if known is None else known.urgency
+        need = Need(need_type=need_type, urgency=urgency, wanted=False, rule=_BY_STATION, facts=())
+        wishes = tuple(fact for fact in self.facts if fact.code == f"wish.{need_type}")
+        return self.model_copy(update={"need": need, "facts": wishes, "part_of": self.need.need_type})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,17 @@ class Terms:
 
 
 def terms(content: Content) -> Terms:
-    """The terms of this need."""
+    """The terms of this need; a part is as confidential, and as guarded, as the whole."""
+    on = _terms(content)
+    if content.part_of is None:
+        return on
+    whole = NEED_TYPES.get(content.part_of)
+    if whole is None:
+        return replace(on, confidential=True)
+    return replace(on, confidential=on.confidential or whole.confidential, guarded=on.guarded or whole.guarded)
+
+
+def _terms(content: Content) -> Terms:
     need_type = NEED_TYPES.get(content.need.need_type)
     hours = RESPONSE_HOURS[content.need.urgency]
     if need_type is None:

@@ -159,6 +159,7 @@ class Step:
     reason: str | None = None
     outcome: str | None = None
     business_status: BusinessStatus | None = None
+    progress: str | None = None
 
 
 def find(source: TaskState, target: TaskState, party: Party) -> Transition:
@@ -221,11 +222,12 @@ def _consented(row: Transition, step: Step, proposal: Proposal | None) -> bool:
 
 
 def _note_status(standing: Standing, step: Step) -> Standing:
-    """The same state with another business status: the department's, while it works on the task."""
-    if standing.state not in WORKING or step.business_status is None:
+    """The same state with another business status, or a report of progress: the department's, while it is at work."""
+    status = step.business_status or (standing.business_status if step.progress else None)
+    if standing.state not in WORKING or (status is None and step.progress is None):
         raise NoSuchTransition(source=standing.state.value, to=step.to.value, party=step.party.value)
     if step.party is not Party.DEPARTMENT:
         raise NotThisParty(source=standing.state.value, to=step.to.value, party=step.party.value)
     if contradicts(step.to, step.business_status):
         raise StatusContradicts(to=step.to.value, business_status=step.business_status)
-    return Standing(standing.state, step.business_status, standing.assigned, standing.proposal)
+    return Standing(standing.state, status, standing.assigned, standing.proposal)

@@ -12,19 +12,24 @@ from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.referral import FactsAttested
 from doorstep.kit import outbox
 from doorstep.kit.vault import KeyRing
-from doorstep.referral.columns import open_content
 from doorstep.referral.domain.attesting import Attested, flaws
+from doorstep.referral.domain.content import Content
 from doorstep.referral.errors import AttestationRefused
 from doorstep.referral.queries import TaskRow
 
 
 def attest(
-    session: AsyncSession, ring: KeyRing, task: TaskRow, to: TaskState, attested: Sequence[Attested], now: datetime
+    session: AsyncSession,
+    ring: KeyRing,
+    task: TaskRow,
+    content: Content,
+    to: TaskState,
+    attested: Sequence[Attested],
+    now: datetime,
 ) -> None:
     """Tell the registry what the task's department attests with its step. Raises AttestationRefused."""
     if not attested:
         return
-    content = open_content(ring, task.subject_id, task.request_id, task.content)
     department = Department(task.department or "")
     if found := tuple(flaws(department, content.need.need_type, to, attested, now)):
         raise AttestationRefused(found)

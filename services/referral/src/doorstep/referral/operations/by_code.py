@@ -34,9 +34,10 @@ async def withdraw_request(
 
     Raises RequestUnknown, NoSuchTransition.
     """
-    task = await queries.lock_followed_task(session, follow_index, ref)
-    if task is None:
+    tasks = await queries.lock_followed_tasks(session, follow_index, ref)
+    if not tasks:
         raise RequestUnknown
+    task = tasks[0]
     return await transition_request(
         session,
         vault=vault,

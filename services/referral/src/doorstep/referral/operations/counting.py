@@ -11,20 +11,22 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import Vault
 from doorstep.referral.domain.figures import CLOSED_FOR, SOON, Counts, Row, table
 from doorstep.referral.operations.access import Access
+from doorstep.referral.queries import NEWER
 
 _NEED = "request.need_type"
 
-# Late and due is computed from the stored times of each request's live task, as domain/deadlines.py does for one.
-_COUNT = """
+# Late and due is computed from the stored times of the live task of each part, as domain/deadlines.py does for one.
+_COUNT = f"""
     WITH live AS (
-        SELECT t.department, r.need_index, t.respond_by, t.complete_by,
+        SELECT t.department, t.respond_by, t.complete_by,
+            CASE WHEN t.part = 1 THEN r.need_index ELSE t.part_index END AS need_index,
             t.state IN ('draft', 'requested') AS waits, t.state = 'rejected' AS returned,
             t.state IN ('completed', 'failed', 'cancelled') AS closed,
             t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold') AS is_open,
             CASE WHEN t.state IN ('draft', 'requested') THEN t.respond_by ELSE t.complete_by END AS due
         FROM task t JOIN request r USING (request_id)
         WHERE r.station = :station AND (t.closed_at IS NULL OR t.closed_at > :since OR t.state = 'rejected')
-            AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
+            AND NOT EXISTS ({NEWER})
             AND NOT (t.state = 'rejected' AND EXISTS (SELECT FROM request n WHERE n.continues = t.request_id))
     )
     SELECT department, need_index,
@@ -35,7 +37,7 @@ _COUNT = """
         count(*) FILTER (WHERE returned),
         count(*) FILTER (WHERE closed)
     FROM live GROUP BY department, need_index
-"""
+"""  # noqa: S608
 
 
 def need_index(vault: Vault, station: str, need_type: str) -> bytes:

@@ -17,11 +17,15 @@ from doorstep.referral.operations.access import follower
 from doorstep.referral.operations.tasks import TAKEN_BACK, withdraw
 
 _MARK = "INSERT INTO erased_subject (subject_id) VALUES (:subject_id) ON CONFLICT DO NOTHING"
+_CONFERENCES = "SELECT conference_id FROM conference WHERE request_id = ANY(CAST(:requests AS uuid[]))"
 _DELETE = (
     "DELETE FROM notice WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM look WHERE request_id = ANY(CAST(:requests AS uuid[]))",
+    f"DELETE FROM minute WHERE conference_id IN ({_CONFERENCES})",  # noqa: S608
+    f"DELETE FROM conference_seat WHERE conference_id IN ({_CONFERENCES})",  # noqa: S608
+    "DELETE FROM conference WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM rating WHERE request_id = ANY(CAST(:requests AS uuid[]))",
-    "DELETE FROM notice WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
+    "DELETE FROM numbered_notice WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM handler WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task_transition WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task WHERE request_id = ANY(CAST(:requests AS uuid[]))",

@@ -19,10 +19,11 @@ from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral.columns import open_content
+from doorstep.referral.domain.parts import together
 from doorstep.referral.operations.proxies import guards
 from doorstep.referral.queries import BY_CODE, LIVE, NOT_CLOSED
 
-_SHOWN = "SELECT r.follow_ref, t.state, r.subject_id, r.confidential, r.request_id, r.content"
+_SHOWN = "SELECT r.follow_ref, t.states, r.subject_id, r.confidential, r.request_id, r.content"
 _FOLLOW = f"{_SHOWN} {LIVE} WHERE {BY_CODE} ORDER BY r.opened_at, r.follow_ref"
 _OPEN = """
     NOT r.confidential AND NOT EXISTS (
@@ -40,7 +41,7 @@ _FOR_GUARDIAN = f"{_SHOWN}, g.until {LIVE} JOIN guardian g USING (subject_id) WH
 
 @dataclass(frozen=True, slots=True)
 class FollowedRow:
-    """A request that a code shows."""
+    """A request that a code shows, with the one state of all its parts."""
 
     ref: UUID
     state: TaskState
@@ -85,7 +86,7 @@ async def _for_guardian(session: AsyncSession, vault: Vault, values: dict[str, A
 
 
 def _followed(rows: Iterable[Any]) -> list[FollowedRow]:
-    return [FollowedRow(row[0], TaskState(row[1]), *list(row)[2:]) for row in rows]
+    return [FollowedRow(row[0], together([TaskState(one) for one in row[1]]), *list(row)[2:]) for row in rows]
 
 
 def _safe_contact(ring: KeyRing, row: FollowedRow) -> SafeContact | None:

@@ -12,7 +12,7 @@ from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import intents, outbox
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
-from doorstep.referral.columns import Detail, open_content, seal_detail
+from doorstep.referral.columns import Detail, seal_detail, seal_part_need
 from doorstep.referral.domain.content import terms
 from doorstep.referral.domain.deadlines import DueTimes
 from doorstep.referral.domain.routing import Assignment, hand_on
@@ -21,7 +21,7 @@ from doorstep.referral.errors import NothingToRoute
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.offices import office_index, offices
 from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
-from doorstep.referral.operations.tasks import Moved, seen_by
+from doorstep.referral.operations.tasks import Moved, content_of, named, seen_by
 from doorstep.referral.queries import TaskRow
 
 _HAND_ON = text(
@@ -29,11 +29,13 @@ _HAND_ON = text(
     WITH handed AS (
         INSERT INTO task (
             task_id, request_id, sequence, department, ref, state, business_status, version, assigned, opened_at,
-            respond_by, complete_by, provisional, office_index
+            respond_by, complete_by, provisional, office_index, part, part_need, part_index, part_basis
         )
         VALUES (
             :task_id, :request_id, :sequence, :department, :ref, 'requested', :business_status, :version, :assigned,
-            :opened_at, :respond_by, :complete_by, :provisional, :office_index
+            :opened_at, :respond_by, :complete_by, :provisional, :office_index, :part, :part_need,
+            (SELECT part_index FROM task WHERE task_id = :before),
+            (SELECT part_basis FROM task WHERE task_id = :before)
         )
         ON CONFLICT (task_id) DO UPDATE SET department = excluded.department, ref = excluded.ref, state = 'requested',
             version = excluded.version, assigned = excluded.assigned, opened_at = excluded.opened_at,
@@ -48,12 +50,13 @@ _HAND_ON = text(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """To whom the caller wants to hand a request on, why, and the version that they saw."""
+    """To whom the caller wants to hand a request, or a part of it, on, why, and the version that they saw."""
 
     department: str
     version: int
     arbiter: bool
     note: str | None = None
+    part: int | None = None
 
 
 async def hand_on_request(
@@ -66,14 +69,14 @@ async def hand_on_request(
     route: Route,
     now: datetime,
 ) -> Moved:
-    """Hand a waiting or rejected request to a department, as a task of its own.
+    """Hand a waiting or rejected request, or a rejected part of it, to a department, as a task of its own.
 
     The first response is owed anew; the completion stays due when it was, whoever had the request meanwhile.
-    Raises RequestUnknown, VersionStale or a RouteRefused.
+    Raises RequestUnknown, VersionStale, PartUnnamed, PartUnknown or a RouteRefused.
     """
-    found = await queries.lock_station_task(session, station, request_id)
-    task = await seen_by(session, vault, access, found, route.version)
-    rejected_by = await queries.rejections(session, task.need_id)
+    found = await queries.lock_station_tasks(session, station, request_id)
+    task = await seen_by(session, vault, access, found, route.version, route.part)
+    rejected_by = await queries.rejections(session, task)
     assignment = hand_on(task.state, route.department, rejected_by, route.arbiter)
     if await queries.is_continued(session, request_id):
         raise NothingToRoute(state=task.state.value)
@@ -85,12 +88,13 @@ async def hand_on_request(
     await _write(session, vault, ring, task, opening, assignment, access, route.note)
     _announce(session, vault, ring, task, opening, assignment)
     intents.record(session, ring, _intent(task, access), principal=access.principal)
-    return Moved(request_id, opening.ref, TaskState.REQUESTED, task.version + 1, opening.business_status, None)
+    status = opening.business_status
+    return Moved(request_id, opening.ref, TaskState.REQUESTED, task.version + 1, status, None, task.part)
 
 
 def _opening(vault: Vault, ring: KeyRing, task: TaskRow, assignment: Assignment, now: datetime) -> Opening:
     """The request as the department is to get it: a draft keeps its task, a rejected one gets another."""
-    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    content = content_of(ring, task)
     task_id = task.task_id if task.state is TaskState.DRAFT else uuid4()
     return Opening(
         request_id=task.request_id,
@@ -136,11 +140,20 @@ async def _write(
             "complete_by": opening.due.completion,
             "provisional": opening.due.provisional,
             "office_index": office_index(vault, opening.office),
+            "before": task.task_id,
+            "part": task.part,
+            "part_need": _need(ring, task, opening),
             "party": Party.STATION.value,
             "person": access.principal.subject,
             "detail": seal_detail(ring, task.subject_id, opening.task_id, version, Detail(note=note)),
         },
     )
+
+
+def _need(ring: KeyRing, task: TaskRow, opening: Opening) -> bytes | None:
+    if task.part_need is None:
+        return None
+    return seal_part_need(ring, task.subject_id, opening.task_id, opening.content.need.need_type)
 
 
 def _announce(
@@ -160,9 +173,14 @@ def _announce(
             to_state=TaskState.REQUESTED,
             version=task.version + 1,
             at=opening.opened_at,
+            part=named(task.part),
             detail=ring.seal(
                 task.subject_id,
-                TransitionDetail(department=assignment.department, reserved=opening.content.reserved or None),
+                TransitionDetail(
+                    department=assignment.department,
+                    need_type=None if task.part_need is None else opening.content.need.need_type,
+                    reserved=opening.content.reserved or None,
+                ),
             ),
         )
         outbox.add(session, event, key=task.file_id, subject=task.subject_id)

@@ -4,6 +4,7 @@ Invariants: nothing is decided by itself, also when it is late; who has any duty
 request one look is open, and one is asked for each version of it; the finding is sealed for the resident.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral import queries
 from doorstep.referral.columns import open_content
 from doorstep.referral.domain.deadlines import due_times
+from doorstep.referral.domain.parts import together
 from doorstep.referral.errors import (
     DecidedBefore,
     LookAnsweredAlready,
@@ -97,9 +99,10 @@ async def ask_to_look_again(
     Raises RequestUnknown, LookAskedAlready.
     """
     await hold_erasing(session)
-    task = await queries.lock_followed_task(session, follow_index, ref)
-    if task is None:
+    tasks = await queries.lock_followed_tasks(session, follow_index, ref)
+    if not tasks:
         raise RequestUnknown
+    task = tasks[0]
     ring = await vault.ring([task.subject_id])
     due_by = due_times(now, 0, LOOK_DAYS, calendar.worked).completion
     values = {
@@ -107,7 +110,7 @@ async def ask_to_look_again(
         "request_id": task.request_id,
         "subject_id": task.subject_id,
         "station": task.station,
-        "version": task.version,
+        "version": sum(one.version for one in tasks),  # each part counts on its own
         "asked_at": now,
         "due_by": due_by,
     }
@@ -162,9 +165,10 @@ async def answer_look(
     Raises RequestUnknown, or a LookRefused.
     """
     await hold_erasing(session)
-    task = await queries.lock_station_task(session, station, request_id)
-    if task is None or not await open_to(session, vault, access, [task]):
+    tasks = await queries.lock_station_tasks(session, station, request_id)
+    if not await open_to(session, vault, access, tasks):
         raise RequestUnknown
+    task = tasks[0]
     looks = await run(session, _ONE, {"look_id": look_id, "request_id": request_id})
     if not looks:
         raise LookUnknown
@@ -175,7 +179,7 @@ async def answer_look(
     if not await run(session, _DUTY, duty):
         raise DecidedBefore
     ring = await vault.ring([task.subject_id])
-    opened = finding is LookFinding.OPENED_ANEW and await _open_anew(session, vault, ring, task, now)
+    opened = finding is LookFinding.OPENED_ANEW and await _open_anew(session, vault, ring, tasks, now)
     answer = ring.encrypt(task.subject_id, _context(look_id), Answered(finding=finding).model_dump_json().encode())
     await run(session, _ANSWER, {"look_id": look_id, "now": now, "person": person, "answer": answer})
     await make_notice(session, cause=look_id, version=0, request_id=request_id, subject_id=task.subject_id, now=now)
@@ -184,10 +188,13 @@ async def answer_look(
     return opened
 
 
-async def _open_anew(session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, now: datetime) -> bool:
+async def _open_anew(
+    session: AsyncSession, vault: Vault, ring: KeyRing, tasks: Sequence[TaskRow], now: datetime
+) -> bool:
     """Open a linked request that waits at the station for a department. Raises NothingToOpenAnew."""
-    if task.state not in _CLOSED or await queries.is_continued(session, task.request_id):
-        raise NothingToOpenAnew(state=task.state.value)
+    task, state = tasks[0], together([one.state for one in tasks])
+    if state not in _CLOSED or await queries.is_continued(session, task.request_id):
+        raise NothingToOpenAnew(state=state.value)
     content = open_content(ring, task.subject_id, task.request_id, task.content)
     origin = Origin(task.record_id, task.file_id, task.station)
     opening = prepare(vault, origin, task.need_id, task.subject_id, content, None, now)

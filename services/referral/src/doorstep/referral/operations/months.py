@@ -35,6 +35,7 @@ from doorstep.referral.domain.monthly import (
 from doorstep.referral.domain.months import Month
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.counting import need_index
+from doorstep.referral.queries import NEWER
 
 _RATING = "rating.rating"
 _AT_LEAST = "at-least"
@@ -44,13 +45,15 @@ COUNTED = """
     r.station = :station AND NOT coalesce(r.need_index = ANY(CAST(:violence AS bytea[])), false)
         AND NOT (r.confidential AND NOT coalesce(r.need_index = ANY(CAST(:known AS bytea[])), false))
 """
-LIVE = "NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)"
+LIVE = f"t.part = 1 AND NOT EXISTS ({NEWER})"
+"""The live task of a request's lead: by it alone a request is counted, whoever else has a part."""
 _OPENED = f"""
     WITH asked AS (
         SELECT r.request_id, r.need_index, r.opened_at, t.state, t.closed_at,
-            (SELECT first.department FROM task first WHERE first.request_id = r.request_id AND first.sequence = 1),
+            (SELECT first.department FROM task first
+                WHERE first.request_id = r.request_id AND first.part = 1 AND first.sequence = 1),
             (SELECT min(said.at) - r.opened_at FROM task_transition said JOIN task had USING (task_id)
-                WHERE had.request_id = r.request_id AND said.party = 'department') AS took
+                WHERE had.request_id = r.request_id AND had.part = 1 AND said.party = 'department') AS took
         FROM request r JOIN task t USING (request_id)
         WHERE {COUNTED} AND r.opened_at >= :begins AND r.opened_at < :ends AND {LIVE} AND t.state <> 'entered-in-error'
     )

@@ -19,7 +19,7 @@ from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
-from doorstep.referral.columns import open_content, open_detail
+from doorstep.referral.columns import open_detail
 from doorstep.referral.domain.content import Content, project
 from doorstep.referral.domain.deadlines import SHANGHAI, DueTimes
 from doorstep.referral.domain.notice_pdf import Seal, WetSeal, draw_notice
@@ -27,15 +27,16 @@ from doorstep.referral.domain.notices import STATES, Kind, Notice
 from doorstep.referral.errors import NothingToNotify, NoticeBarred, NoticeUnknown, RequestUnknown
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.operations.handling import acting_for
+from doorstep.referral.operations.tasks import content_of
 from doorstep.referral.queries import TaskRow
 
 _CODE = "notice.code"
-_FOUND = "SELECT notice_id, kind, file, issued_at FROM notice WHERE task_id = :task_id AND kind = :kind"
+_FOUND = "SELECT notice_id, kind, file, issued_at FROM numbered_notice WHERE task_id = :task_id AND kind = :kind"
 _ISSUE = """
-    INSERT INTO notice (notice_id, task_id, kind, code, said, file_digest, file, issued_at, issued_by)
+    INSERT INTO numbered_notice (notice_id, task_id, kind, code, said, file_digest, file, issued_at, issued_by)
     VALUES (:notice_id, :task_id, :kind, :code, :said, :file_digest, :file, :issued_at, :issued_by)
 """
-_CHECK = "SELECT said, file_digest FROM notice WHERE code = :code"
+_CHECK = "SELECT said, file_digest FROM numbered_notice WHERE code = :code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def issue_notice(
         return found
     if task.state not in STATES[kind]:
         raise NothingToNotify(kind=kind.value, state=task.state.value)
-    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    content = content_of(ring, task)
     if task.confidential and content.card.safe_contact is None:
         raise NoticeBarred
     notice = await _said(session, vault, ring, task, content, kind, now)

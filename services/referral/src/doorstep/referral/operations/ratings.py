@@ -15,13 +15,15 @@ from doorstep.referral import queries
 from doorstep.referral.columns import open_content, seal_rating
 from doorstep.referral.domain.deadlines import may_say_not_solved
 from doorstep.referral.domain.monthly import rated_as
+from doorstep.referral.domain.parts import together
 from doorstep.referral.errors import NotRatable, RatedAlready, RequestUnknown, WindowClosed
 from doorstep.referral.operations.months import rating_index
 from doorstep.referral.operations.offices import offices
 from doorstep.referral.operations.opening import Origin, prepare, write
 from doorstep.referral.queries import TaskRow
 
-_RATABLE = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.REJECTED})
+_ANSWERED = frozenset({TaskState.COMPLETED, TaskState.FAILED})
+_RATABLE = _ANSWERED | {TaskState.REJECTED}
 _RATE = text(
     """
     INSERT INTO rating (request_id, rated_at, rating, rating_index)
@@ -42,23 +44,25 @@ class Rated:
 async def rate_request(
     session: AsyncSession, *, vault: Vault, follow_index: bytes, ref: UUID, solved: bool, stars: int, now: datetime
 ) -> Rated:
-    """Rate the request that the follow code knows as `ref`; `stars` is 1 to 5.
+    """Rate the request that the follow code knows as `ref`, closed when the last of its parts was; `stars` is 1 to 5.
 
     Raises RequestUnknown or a RatingRefused.
     """
-    task = await queries.lock_followed_task(session, follow_index, ref)
-    if task is None:
+    tasks = await queries.lock_followed_tasks(session, follow_index, ref)
+    if not tasks:
         raise RequestUnknown
-    if task.state not in _RATABLE or task.closed_at is None:
-        raise NotRatable(state=task.state.value)
+    task, state = tasks[0], together([one.state for one in tasks])
+    closed = [one.closed_at for one in tasks if one.closed_at is not None]
+    if state not in _RATABLE or len(closed) < len(tasks):
+        raise NotRatable(state=state.value)
     ring = await vault.ring([task.subject_id])
     rating = Rating(solved=solved, stars=stars)
     await _write(session, vault, ring, task, rating, now)
-    if not solved and not may_say_not_solved(task.closed_at, now):
+    if not solved and not may_say_not_solved(max(closed), now):
         raise WindowClosed
     _publish(session, ring, task, rating, now)
     reopened = 0 if solved else await _reopen(session, vault, ring, task, now)
-    return Rated(task.state, bool(reopened))
+    return Rated(state, bool(reopened))
 
 
 async def _write(
@@ -97,9 +101,9 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating
 
 
 async def _reopen(session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, now: datetime) -> int:
-    """Open a linked request with the department that had it; one that was rejected waits for the station's word."""
-    rejected = task.state is TaskState.REJECTED or task.department is None
-    department = None if rejected else Department(task.department or "")
+    """Open a linked request with the department that led; one that it rejected or lost waits for the station's word."""
+    gone = task.state not in _ANSWERED or task.department is None
+    department = None if gone else Department(task.department or "")
     content = open_content(ring, task.subject_id, task.request_id, task.content)
     origin = Origin(task.record_id, task.file_id, task.station)
     choosing = await offices(session, vault)

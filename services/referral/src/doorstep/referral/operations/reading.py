@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -17,12 +17,13 @@ from doorstep.kit.edge import case_kind
 from doorstep.kit.policy import NOTHING, CaseKind, Policy, Resource, Sight, Why
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
 from doorstep.referral import queries
-from doorstep.referral.columns import Detail, open_content, open_detail, open_proposal
+from doorstep.referral.columns import Detail, open_content, open_detail, open_part, open_proposal
 from doorstep.referral.domain.content import project
 from doorstep.referral.domain.deadlines import DueTimes, Late, is_overdue, late
 from doorstep.referral.domain.states import Proposal
 from doorstep.referral.errors import RequestUnknown
 from doorstep.referral.operations.access import Access, open_to
+from doorstep.referral.operations.parts import others
 from doorstep.referral.queries import TaskRow, TransitionRow
 
 
@@ -45,7 +46,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A task as it may be shown: to its department as `offer`, to the station with the need alone."""
+    """A task as it may be shown: to its department as `offer`, to the station with the need alone.
+
+    `part_need` is the need type of its part; `others`, for the lead, who has other parts.
+    """
 
     task: TaskRow
     clock: Clock
@@ -53,6 +57,8 @@ class Shown:
     proposal: Proposal | None
     offer: Offer | None = None
     history: tuple[Said, ...] = field(default=())
+    part_need: str = ""
+    others: tuple[Department, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ async def read_department_request(
     ring = await vault.ring([task.subject_id])
     history = await queries.history(session, [task.task_id])
     shown = _shown(vault, ring, task, _View(now, department, history, access.sight))
+    shown = replace(shown, others=await others(session, task))
     _log(session, ring, access, Action.READ_REQUEST, [task], case=task.request_id)
     return shown
 
@@ -135,7 +142,7 @@ async def list_record_requests(
     record_id: UUID,
     now: datetime,
 ) -> list[Shown]:
-    """All tasks that came of a record of the station, by request and sequence, with their history.
+    """All tasks that came of a record of the station, by request, part and sequence, with their history.
 
     The case is the record, its file, one of the requests, or an emergency access to the file. That nothing was shown is
     logged too, alike for a record that does not exist and for one of another station. Raises Forbidden, Problem.
@@ -218,7 +225,8 @@ async def _log_nothing(session: AsyncSession, vault: Vault, access: Access, reco
 
 
 def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
-    content = open_content(ring, task.subject_id, task.request_id, task.content)
+    whole = open_content(ring, task.subject_id, task.request_id, task.content)
+    content = open_part(ring, task.subject_id, task.task_id, whole, task.part_need)
     told = clock(task, view.now)
     offer = None
     if view.department is not None and task.ref is not None:
@@ -231,7 +239,7 @@ def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
         if row.task_id == task.task_id
     )
     proposal = open_proposal(ring, task.subject_id, task.task_id, task.proposal)
-    return Shown(task, told, content.need, proposal, offer, said)
+    return Shown(task, told, whole.need, proposal, offer, said, content.need.need_type)
 
 
 def _seen(offer: Offer, sight: Sight) -> Offer:

@@ -20,25 +20,28 @@ from doorstep.kit.db import DATABASE_ERRORS, Database, run
 from doorstep.kit.telemetry import describe
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.kit.wakeups import sleep_unless
-from doorstep.referral.columns import open_content
+from doorstep.referral.columns import open_content, open_part
 from doorstep.referral.domain.content import terms
 from doorstep.referral.domain.deadlines import due_times, whole_minute
 from doorstep.referral.operations.offered import change_offers
+from doorstep.referral.queries import NEWER
 
 log = logging.getLogger(__name__)
 
 _AGAIN = 10.0  # seconds, when the database was away
 _DAILY = 86_400.0
 _BATCH = 200
-_PROVISIONAL = """
-    SELECT t.task_id, t.ref, t.complete_by,
-        r.request_id, r.subject_id, r.record_id, r.legal_basis, r.opened_at, r.content
+_PROVISIONAL = f"""
+    SELECT t.task_id, t.ref, t.complete_by, t.part_need, CASE WHEN t.part = 1 THEN r.opened_at ELSE (
+            SELECT min(f.opened_at) FROM task f WHERE f.request_id = t.request_id AND f.part = t.part
+        ) END AS opened_at,
+        r.request_id, r.subject_id, r.record_id, coalesce(t.part_basis, r.legal_basis) AS legal_basis, r.content
     FROM task t JOIN request r USING (request_id)
     WHERE t.provisional AND (t.closed_at IS NULL OR t.state = 'rejected')
         AND (CAST(:after AS uuid) IS NULL OR t.task_id > :after)
-        AND NOT EXISTS (SELECT FROM task n WHERE n.request_id = t.request_id AND n.sequence > t.sequence)
+        AND NOT EXISTS ({NEWER})
     ORDER BY t.task_id LIMIT :batch FOR UPDATE OF t
-"""
+"""  # noqa: S608
 _RECALCULATE = """
     UPDATE task SET complete_by = new.complete_by, provisional = new.provisional
     FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:provisionals AS boolean[]))
@@ -91,7 +94,8 @@ async def _recalculate(session: AsyncSession, ring: KeyRing, rows: Sequence[Mapp
     """Write and tell what is due otherwise than was said, or for certain now; how many these were."""
     due = {}
     for row in rows:
-        on = terms(open_content(ring, row["subject_id"], row["request_id"], row["content"]))
+        whole = open_content(ring, row["subject_id"], row["request_id"], row["content"])
+        on = terms(open_part(ring, row["subject_id"], row["task_id"], whole, row["part_need"]))
         found = due_times(row["opened_at"], on.response_hours, on.completion_days, calendar.worked)
         if found.completion != row["complete_by"] or not found.provisional:
             due[row["task_id"]] = found

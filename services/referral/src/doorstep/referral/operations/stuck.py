@@ -22,7 +22,7 @@ from doorstep.kit.vault import Vault
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.figures import guarded
 from doorstep.referral.operations.access import STAFF, Access
-from doorstep.referral.operations.directories import in_force
+from doorstep.referral.operations.in_force import in_force
 from doorstep.referral.operations.months import COUNTED, LIVE, counted, types_by_index
 from doorstep.referral.operations.offices import indexes
 

@@ -1,5 +1,6 @@
 """Moving tasks: a department or the station takes a step, on the version that it saw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,6 +13,7 @@ from doorstep.contracts.codes import (
     Department,
     LegalBasis,
     Outcome,
+    Progress,
     Reason,
     TaskState,
 )
@@ -21,11 +23,23 @@ from doorstep.kit import intents, outbox
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
-from doorstep.referral.columns import Detail, open_content, open_proposal, seal_detail, seal_proposal
+from doorstep.referral.columns import (
+    Detail,
+    open_content,
+    open_detail,
+    open_part,
+    open_proposal,
+    seal_detail,
+    seal_proposal,
+)
+from doorstep.referral.domain import appointments
+from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.attesting import Attested
+from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.deadlines import whole_minute
-from doorstep.referral.domain.states import FINAL, Party, Standing, Step, decide
-from doorstep.referral.errors import AboutAnother, RequestUnknown, VersionStale
+from doorstep.referral.domain.parts import LEAD
+from doorstep.referral.domain.states import FINAL, OPEN, Party, Standing, Step, decide
+from doorstep.referral.errors import AboutAnother, PartUnknown, PartUnnamed, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.operations.attesting import attest
 from doorstep.referral.operations.handling import acting_for
@@ -53,7 +67,8 @@ _OWE = """
 class Wish:
     """What the caller wants of a task, and the version that they saw.
 
-    `about` is whom they take it to be about, by their department's own id, if they say so.
+    `about` is whom they take it to be about, by their department's own id, if they say so; `part` which part the
+    station means, where there are several.
     """
 
     to: TaskState
@@ -63,6 +78,9 @@ class Wish:
     outcome: Outcome | None = None
     note: str | None = None
     about: UUID | None = None
+    part: int | None = None
+    progress: Progress | None = None
+    appointment: Appointment | None = None
     attests: tuple[Attested, ...] = ()
 
 
@@ -76,6 +94,7 @@ class Moved:
     version: int
     business_status: BusinessStatus | None
     proposed: TaskState | None
+    part: int = LEAD
 
 
 async def transition_task(
@@ -90,10 +109,10 @@ async def transition_task(
 ) -> Moved:
     """A department's step with its task `ref`.
 
-    Raises RequestUnknown, VersionStale, AboutAnother, HandledByAnother or a TransitionRefused.
+    Raises RequestUnknown, VersionStale, AboutAnother, HandledByAnother, a TransitionRefused or an AppointmentRefused.
     """
     task = await queries.lock_department_task(session, department, ref)
-    seen = await seen_by(session, vault, access, task, wish.version)
+    seen = await seen_by(session, vault, access, [] if task is None else [task], wish.version)
     if wish.about is not None and wish.about != vault.pairwise(department, seen.subject_id):
         raise AboutAnother
     acting = await acting_for(session, access, seen, now)
@@ -110,25 +129,55 @@ async def transition_request(
     wish: Wish,
     now: datetime,
 ) -> Moved:
-    """The station's step with the live task of its request; for the resident who withdraws it needs nobody's consent.
+    """The station's step with a part of its request; for the resident who withdraws it needs nobody's consent.
 
-    Raises RequestUnknown, VersionStale or a TransitionRefused.
+    What is withdrawn without naming a part is withdrawn whole, on the lead's version, whatever others did meanwhile.
+    Raises RequestUnknown, VersionStale, PartUnnamed, PartUnknown or a TransitionRefused.
     """
     withdrawn = wish.to is TaskState.CANCELLED and wish.reason is Reason.RESIDENT_WITHDREW
     party = Party.RESIDENT if withdrawn else Party.STATION
-    task = await queries.lock_station_task(session, station, request_id)
-    return await _move(
-        session, vault, access, party, await seen_by(session, vault, access, task, wish.version), wish, now
-    )
+    tasks = await queries.lock_station_tasks(session, station, request_id)
+    whole = withdrawn and wish.part is None
+    task = await seen_by(session, vault, access, tasks, wish.version, LEAD if whole else wish.part)
+    meant = [one for one in tasks if one.state in OPEN] if whole else []
+    moved = [await _move(session, vault, access, party, one, wish, now) for one in meant or [task]]
+    return moved[0]
 
 
-async def seen_by(session: AsyncSession, vault: Vault, access: Access, task: TaskRow | None, version: int) -> TaskRow:
-    """The task as the caller saw it. Raises RequestUnknown, also for whom its person excludes, or VersionStale."""
-    if task is None or not await open_to(session, vault, access, [task]):
+async def seen_by(
+    session: AsyncSession,
+    vault: Vault,
+    access: Access,
+    tasks: Sequence[TaskRow],
+    version: int,
+    part: int | None = None,
+) -> TaskRow:
+    """The one of the live `tasks` of a request that the caller means, as they saw it; of several the `part` is named.
+
+    Raises RequestUnknown, also for whom its person excludes, PartUnnamed, PartUnknown or VersionStale.
+    """
+    if not tasks or not await open_to(session, vault, access, tasks):
         raise RequestUnknown
+    if part is None and len(tasks) > 1:
+        raise PartUnnamed(parts=len(tasks))
+    task = next((one for one in tasks if part in (None, one.part)), None)
+    if task is None:
+        raise PartUnknown(part=part)
     if task.version != version:
         raise VersionStale
     return task
+
+
+def content_of(ring: KeyRing, task: TaskRow) -> Content:
+    """What a task is about: the request, or its part of it."""
+    whole = open_content(ring, task.subject_id, task.request_id, task.content)
+    return open_part(ring, task.subject_id, task.task_id, whole, task.part_need)
+
+
+def standing_of(ring: KeyRing, task: TaskRow) -> Standing:
+    """Where a task stands."""
+    proposal = open_proposal(ring, task.subject_id, task.task_id, task.proposal)
+    return Standing(task.state, task.business_status, task.assigned, proposal)
 
 
 async def _move(
@@ -141,16 +190,32 @@ async def _move(
     now: datetime,
 ) -> Moved:
     ring = await vault.ring([task.subject_id])
-    before = Standing(
-        task.state,
-        task.business_status,
-        task.assigned,
-        open_proposal(ring, task.subject_id, task.task_id, task.proposal),
+    step = Step(
+        wish.to, party, access.principal.subject, wish.reason, wish.outcome, wish.business_status, wish.progress
     )
-    step = Step(wish.to, party, access.principal.subject, wish.reason, wish.outcome, wish.business_status)
-    after = decide(before, step)
-    attest(session, ring, task, after.state, wish.attests, now)
-    await _write(session, ring, task, step, after, wish.note, now)
+    after = decide(standing_of(ring, task), step)
+    attest(session, ring, task, content_of(ring, task), after.state, wish.attests, now)
+    if wish.appointment is not None:
+        appointments.check(wish.appointment, content_of(ring, task), now)
+    elif wish.business_status in appointments.ATTENDANCE:
+        said = await queries.history(session, [task.task_id])
+        details = [open_detail(ring, task.subject_id, row.task_id, row.version, row.detail) for row in said]
+        appointments.check_begun([one.appointment for one in details], now)
+    return await take(session, ring, access, task, step, after, wish, now)
+
+
+async def take(
+    session: AsyncSession,
+    ring: KeyRing,
+    access: Access,
+    task: TaskRow,
+    step: Step,
+    after: Standing,
+    wish: Wish,
+    now: datetime,
+) -> Moved:
+    """Take a step that leads to `after`: the task's new version, what departments and followers are told, the log."""
+    await _write(session, ring, task, step, after, wish, now)
     if task.department is not None and task.ref is not None:
         _publish(session, ring, task, step, after, now)
         if after.state in TAKEN_BACK:
@@ -163,11 +228,12 @@ async def _move(
         task.version + 1,
         after.business_status,
         None if after.proposal is None else after.proposal.to,
+        task.part,
     )
 
 
 async def _write(
-    session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, note: str | None, now: datetime
+    session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, wish: Wish, now: datetime
 ) -> None:
     """The task's new version and what was said, in one statement."""
     version = task.version + 1
@@ -175,7 +241,9 @@ async def _write(
         business_status=step.business_status,
         reason=None if step.reason is None else Reason(step.reason),
         outcome=None if step.outcome is None else Outcome(step.outcome),
-        note=note,
+        note=wish.note,
+        progress=wish.progress,
+        appointment=wish.appointment,
     )
     await run(
         session,
@@ -204,7 +272,8 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, af
         business_status=after.business_status,
         reason=Reason(step.reason) if told and step.reason else None,
         outcome=Outcome(step.outcome) if told and step.outcome else None,
-        reserved=open_content(ring, task.subject_id, task.request_id, task.content).reserved or None,
+        progress=None if step.progress is None else Progress(step.progress),
+        reserved=content_of(ring, task).reserved or None,
     )
     event = TaskTransitioned(
         request_id=task.request_id,
@@ -216,6 +285,7 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, af
         to_state=after.state,
         version=task.version + 1,
         at=now,
+        part=named(task.part),
         detail=ring.seal(task.subject_id, detail),
     )
     outbox.add(session, event, key=task.file_id, subject=task.subject_id)
@@ -241,6 +311,11 @@ async def withdraw(session: AsyncSession, ring: KeyRing, subject_id: UUID, task:
     )
     owed = {"department": task.department, "ref": task.ref, "station": task.station}
     await run(session, _OWE, {**owed, "withdrawn_at": at, "delete_by": event.delete_by})
+
+
+def named(part: int) -> int | None:
+    """A part as events name it: the lead's is not."""
+    return None if part == LEAD else part
 
 
 def _intent(task: TaskRow, access: Access, state: TaskState) -> intents.Intent:

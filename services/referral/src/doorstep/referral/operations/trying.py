@@ -29,7 +29,7 @@ Place = tuple[Department | None, UUID | None]
 """Where a request is: with an office, with a department that finds one, or with nobody yet."""
 
 _OPEN = """
-    SELECT r.need_index, t.department, t.office_index, t.opened_at
+    SELECT CASE WHEN t.part = 1 THEN r.need_index ELSE t.part_index END, t.department, t.office_index, t.opened_at
     FROM task t JOIN request r USING (request_id)
     WHERE r.station = :station AND t.closed_at IS NULL
         AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')

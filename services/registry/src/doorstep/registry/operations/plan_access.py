@@ -19,7 +19,7 @@ from doorstep.kit.policy import CaseKind, Decision, Forbidden, Policy, Resource
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.registry.domain.plans import Standing
 from doorstep.registry.errors import PlanContested
-from doorstep.registry.operations.files import STAFF
+from doorstep.registry.operations.asking import STAFF
 from doorstep.registry.operations.plan_rows import Made, Plan, load, plan_of_proposal
 
 _CONTESTED = "a-contested-plan-is-for-safety"

@@ -50,7 +50,7 @@ from doorstep.registry.errors import (
     TeamWrong,
 )
 from doorstep.registry.operations import plan_rows
-from doorstep.registry.operations.files import STAFF
+from doorstep.registry.operations.asking import STAFF
 from doorstep.registry.operations.plan_access import Acting, Reached, reach_as_panel, reach_as_team
 from doorstep.registry.operations.plan_rows import Known, Made, Plan, Wish, Word, seal
 

@@ -47,7 +47,7 @@ STATEMENTS = (
     """,
     "CREATE INDEX deputy_until ON deputy (department, until)",
     """
-    CREATE TABLE notice (
+    CREATE TABLE numbered_notice (
         notice_id uuid PRIMARY KEY,
         task_id uuid NOT NULL,
         kind text NOT NULL,

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "referral_0016"
-down_revision = "referral_0009"
+down_revision = "referral_0015"
 branch_labels = None
 depends_on = None
 
