@@ -54,6 +54,8 @@ topic risk.needs.referral.dead-letter 1 1209600000
 topic risk.needs.gateway.dead-letter 1 1209600000
 topic referral.tasks 4 1209600000
 topic referral.tasks.gateway.dead-letter 1 1209600000
+topic referral.attestations 1 1209600000
+topic referral.attestations.registry.dead-letter 1 1209600000
 topic feed.civil-affairs 1 1209600000
 topic feed.health 1 1209600000
 topic feed.justice 1 1209600000
@@ -75,15 +77,15 @@ allow intake --operation Read --operation Write --operation Describe --topic int
 allow intake --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.departures --topic registry.openings
 allow intake --operation Read --operation Describe --group intake
 user registry
-allow registry --operation Read --operation Write --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.departures --topic registry.openings --topic audit.entry.registry --topic intake.visits.registry.dead-letter
-allow registry --operation Read --operation Describe --topic intake.visits
+allow registry --operation Read --operation Write --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.departures --topic registry.openings --topic audit.entry.registry --topic intake.visits.registry.dead-letter --topic referral.attestations.registry.dead-letter
+allow registry --operation Read --operation Describe --topic intake.visits --topic referral.attestations
 allow registry --operation Read --operation Describe --group registry
 user risk
 allow risk --operation Read --operation Write --operation Describe --topic risk.needs --topic audit.entry.risk --topic registry.facts.risk.dead-letter --topic registry.erasures.risk.dead-letter --topic registry.exclusions.risk.dead-letter --topic registry.departures.risk.dead-letter --topic registry.openings.risk.dead-letter
 allow risk --operation Read --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.departures --topic registry.openings
 allow risk --operation Read --operation Describe --group risk
 user referral
-allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.proxies.referral.dead-letter --topic registry.departures.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
+allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic referral.attestations --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.proxies.referral.dead-letter --topic registry.departures.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
 allow referral --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.departures --topic registry.openings --topic risk.needs
 allow referral --operation Read --operation Describe --group referral
 user audit
