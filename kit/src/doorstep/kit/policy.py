@@ -95,9 +95,9 @@ class Why:
 
 @dataclass(frozen=True)
 class Resource:
-    """What is to be done something to. `own_record` says that the caller took the record at hand, `duty` which of the
-    three they had on it before, `proposer` that they proposed what is to be decided. Of a care plan `team` and `panel`
-    say that they are named there, `decider` that they had a part; `contested` that the person's word waits."""
+    """What is to be done something to. `own_record`: the caller took the record, `duty`: which of the three they had on
+    it before, `proposer`: they proposed it. Of a care plan `team`, `panel`: they are named there, `decider`: they had a
+    part, `contested`: the person's word waits."""
 
     kind: str
     department: str | None = None
@@ -190,8 +190,7 @@ class Policy:
     def __init__(self) -> None:
         """Read the policies. Raises PoliciesInvalid."""
         folder = files("doorstep.kit") / "policies"
-        source = (folder / "doorstep.cedar").read_text()
-        schema = (folder / "doorstep.cedarschema").read_text()
+        source, schema = ((folder / f"doorstep.{kind}").read_text() for kind in ("cedar", "cedarschema"))
         result = cedarpy.validate_policies(source, schema)
         if not result.validation_passed:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))

@@ -19,16 +19,14 @@ Refusal
 ├── TransitionRefused
 │   ├── NoSuchTransition      the table has no way from one state to the other
 │   ├── NotThisParty          the way exists, for somebody else
-│   ├── ReasonMissing
-│   ├── OutcomeMissing
+│   ├── ReasonMissing, OutcomeMissing
 │   ├── StatusContradicts     state and business status exclude each other
 │   ├── AssignmentBinds       an assigned task cannot be rejected
 │   ├── AttestationRefused    the department may not attest this, or not with this step
 │   ├── OtherSideMustConfirm  who proposed a cancellation cannot confirm it
 │   └── SecondPersonMustConfirm
-├── RouteRefused
+├── RouteRefused              DepartmentUnknown,
 │   ├── NothingToRoute        the task neither waits for a department nor came back
-│   ├── DepartmentUnknown
 │   ├── RejectedThere         the department rejected this need before
 │   └── ArbiterMustAssign     two rejections: the arbiter's turn
 ├── PartRefused
@@ -37,15 +35,13 @@ Refusal
 │   ├── PartTaken             the department has an open part already
 │   ├── PartConfidential      what is confidential is no part of what is not
 │   ├── ConsentMissing        the resident was not asked
-│   ├── TooManyParts
-│   ├── PartUnnamed           there are several parts, and none was named
-│   └── PartUnknown
+│   ├── TooManyParts, PartUnknown
+│   └── PartUnnamed           there are several parts, and none was named
 ├── AppointmentRefused
 │   ├── WindowRefused         no such window of time
 │   ├── PlaceBarred           it would endanger the person
 │   └── AppointmentAhead      attendance of what has not begun
-├── ConferenceRefused
-│   ├── ConferenceUnknown
+├── ConferenceRefused         ConferenceUnknown,
 │   ├── ConferenceBarred      violence: not unless the person asks
 │   ├── ConferenceClosed      nothing is added to what is closed
 │   ├── LeadMissing           the lead and another take part
@@ -56,10 +52,9 @@ Refusal
 │   ├── DirectoryUnknown      no such version, or none in force
 │   ├── DirectoryMisnamed     the file names another version than the address
 │   └── VersionTaken          the version is another file's
-├── LookRefused
+├── LookRefused               LookAnsweredAlready,
 │   ├── LookUnknown           nobody asked for this look
 │   ├── LookAskedAlready      a look is owed, or was given to this version
-│   ├── LookAnsweredAlready
 │   ├── DecidedBefore         who had a part in the record does not look again
 │   └── NothingToOpenAnew     the request is not closed, or goes on already
 ├── OfficeRefused
@@ -72,9 +67,8 @@ Refusal
 │   ├── NothingToNotify       the request is in no state that such a notice tells
 │   ├── NoticeBarred          a letter could be read by somebody else at home
 │   └── NoticeUnknown         no such notice was issued
-└── RatingRefused
+└── RatingRefused             RatedAlready,
     ├── NotRatable            not answered yet, or taken back
-    ├── RatedAlready
     └── WindowClosed          seven days have passed since closing
 """
 

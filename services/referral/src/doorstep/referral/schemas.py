@@ -103,15 +103,6 @@ class StationTransitionBody(Body):
         return self
 
 
-class RatingBody(Body):
-    """What the resident thought: solved or not, and 1 to 5 stars."""
-
-    id: UUID7
-    ref: UUID
-    solved: StrictBool
-    stars: Annotated[StrictInt, Field(ge=1, le=5)]
-
-
 class KeyBody(Body):
     """A public X25519 key as JWK (RFC 8037); a private one is refused for its `d`."""
 
@@ -347,62 +338,3 @@ class StationRequests(Answer):
     """Requests of the station."""
 
     requests: tuple[StationRequest, ...]
-
-
-class Figure(Answer):
-    """How many requests; of a guarded line what is absent is fewer than `fewest`, and the rest is in steps of `step`.
-
-    Without a need type they were handed on to the department, without either nobody has them yet.
-    """
-
-    department: Department | None = None
-    need_type: str | None = None
-    guarded: bool
-    open: int | None = None
-    due_within_day: int | None = None
-    late_response: int | None = None
-    late_completion: int | None = None
-    returned: int | None = None
-    closed: int | None = None
-
-
-class Figures(Answer):
-    """The station's requests in figures, every line each time; `closed` counts since `closed_since`."""
-
-    at: datetime
-    closed_since: datetime
-    fewest: int
-    step: int
-    figures: tuple[Figure, ...]
-
-
-class Reached(Answer):
-    """By what a person is reached, in which hours of local time; neither the number nor the cover."""
-
-    channel: str
-    hours_from: str
-    hours_to: str
-
-
-class Followed(Answer):
-    """A request as its resident sees it from outside: a state, no content.
-
-    A confidential one is there alone if its person named a safe contact, and says by what and when they are reached.
-    """
-
-    ref: UUID
-    state: TaskState
-    reached_by: Reached | None = None
-
-
-class FollowedRequests(Answer):
-    """What a follow code shows; an unknown code shows nothing, likewise."""
-
-    requests: tuple[Followed, ...]
-
-
-class RatingAnswer(Answer):
-    """A rating was taken; `reopened` says that a linked request was opened."""
-
-    ref: UUID
-    reopened: bool

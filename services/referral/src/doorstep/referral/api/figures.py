@@ -4,16 +4,43 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
-from doorstep.contracts.codes import Action
+from doorstep.contracts.codes import Action, Department
 from doorstep.kit.policy import Forbidden, Resource
 from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.figures import CLOSED_FOR, FEWEST, STEP
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.counting import read_figures
-from doorstep.referral.schemas import Figure, Figures
+from doorstep.referral.schemas import Answer
 
 router = APIRouter(prefix="/api/requests", tags=["station"])
+
+
+class Figure(Answer):
+    """How many requests; of a guarded line what is absent is fewer than `fewest`, and the rest is in steps of `step`.
+
+    Without a need type they were handed on to the department, without either nobody has them yet.
+    """
+
+    department: Department | None = None
+    need_type: str | None = None
+    guarded: bool
+    open: int | None = None
+    due_within_day: int | None = None
+    late_response: int | None = None
+    late_completion: int | None = None
+    returned: int | None = None
+    closed: int | None = None
+
+
+class Figures(Answer):
+    """The station's requests in figures, every line each time; `closed` counts since `closed_since`."""
+
+    at: datetime
+    closed_since: datetime
+    fewest: int
+    step: int
+    figures: tuple[Figure, ...]
 
 
 @router.get("/figures", response_model_exclude_none=True)

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Path
+from pydantic import UUID7, Field, StrictBool, StrictInt
 
-from doorstep.contracts.codes import Role
+from doorstep.contracts.codes import Role, TaskState
 from doorstep.contracts.intake import SafeContact
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
@@ -15,11 +17,52 @@ from doorstep.referral.operations import following
 from doorstep.referral.operations.access import follower
 from doorstep.referral.operations.following import FollowedRow
 from doorstep.referral.operations.ratings import rate_request
-from doorstep.referral.schemas import Followed, FollowedRequests, RatingAnswer, RatingBody, Reached
+from doorstep.referral.schemas import Answer, Body
 
 router = APIRouter(prefix="/api/follow", tags=["residents"])
 
 Code = Annotated[str, Path(description="The code on the receipt.")]
+
+
+class RatingBody(Body):
+    """What the resident thought: solved or not, and 1 to 5 stars."""
+
+    id: UUID7
+    ref: UUID
+    solved: StrictBool
+    stars: Annotated[StrictInt, Field(ge=1, le=5)]
+
+
+class Reached(Answer):
+    """By what a person is reached, in which hours of local time; neither the number nor the cover."""
+
+    channel: str
+    hours_from: str
+    hours_to: str
+
+
+class Followed(Answer):
+    """A request as its resident sees it from outside: a state, no content.
+
+    A confidential one is there alone if its person named a safe contact, and says by what and when they are reached.
+    """
+
+    ref: UUID
+    state: TaskState
+    reached_by: Reached | None = None
+
+
+class FollowedRequests(Answer):
+    """What a follow code shows; an unknown code shows nothing, likewise."""
+
+    requests: tuple[Followed, ...]
+
+
+class RatingAnswer(Answer):
+    """A rating was taken; `reopened` says that a linked request was opened."""
+
+    ref: UUID
+    reopened: bool
 
 
 @router.get("/{code}", response_model_exclude_none=True)
