@@ -49,7 +49,7 @@ def _bare() -> Callable[[], None]:
         "context": {"purpose": str(Purpose.SERVICE), "case": str(CaseKind.REQUEST)},
     }
     kind = str(agency_kind(Department.HEALTH))
-    who = {"role": str(Role.DEPARTMENT_SYSTEM), "agency": str(Department.HEALTH), "agencyKind": kind}
+    who = {"role": str(Role.DEPARTMENT_SYSTEM), "agency": str(Department.HEALTH), "agencyKind": kind, "heads": False}
     what = {"kind": "request", "department": str(Department.HEALTH)}
     entities = json.dumps([{"uid": user, "attrs": who, "parents": []}, {"uid": thing, "attrs": what, "parents": []}])
 

@@ -313,7 +313,7 @@ def cards(subjects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_no_call_replaces_what_was_read(estate: Any) -> None:
-    """What is put or patched is one's own keys, endpoint, ties, exclusions, proxy, account, directories: no record."""
+    """What is put or patched is one's own keys, ties, exclusions, ways to be reached, a directory, a guardian: no record."""
     replacing = {
         path
         for name in SERVICES
@@ -324,4 +324,5 @@ def test_no_call_replaces_what_was_read(estate: Any) -> None:
         "/api/departments/{department}/keys/{kid}", "/api/departments/{department}/endpoint", "/api/log/ties",
         "/api/exclusions", "/api/files/{file_id}/subjects/{subject_id}/exclusions", "/api/proxies",
         "/api/resident/account", "/api/resident/exclusions", "/api/directories/{version}",
+        "/api/follow/{code}/notices", "/api/files/{file_id}/subjects/{subject_id}/guardian",
     }  # fmt: skip

@@ -233,6 +233,13 @@ async def test_a_suspended_guardian_is_answered_as_if_there_were_no_child(estate
         ref = str(uuid4())
         rating = {"id": str(uuid7()), "ref": ref, "solved": True, "stars": 5}
         assert (await estate.ask("POST", f"/api/follow/{one}/ratings", None, rating)).status == 404
+        asked = {"id": str(uuid7()), "code": one, "service": "work-training"}
+        assert (await estate.ask("POST", "/api/own-requests", None, asked)).status == 404
+        choice = await estate.ask("PUT", f"/api/follow/{one}/notices", None, {"channel": "sms"})
+        assert (
+            choice.status == (await estate.ask("PUT", f"/api/follow/{NOBODY}/notices", None, {"channel": "sms"})).status
+        )
+    assert await estate.desks["referral"].rows("SELECT 1 FROM notice_choice") == []
     later = await made.portal()
     assert (later.status, later.raw, later.headers.keys()) == (stranger.status, stranger.raw, stranger.headers.keys())
     for one in (made.code(), made.code(of=1)):

@@ -187,6 +187,40 @@ async def test_what_is_owed_to_her_goes_on_under_the_new_file(estate: Any, left:
     assert (str(row.key), orjson.loads(bytes(row.body))["file_id"]) == (told["noted"]["file_id"],) * 2
 
 
+async def test_where_she_lived_is_in_no_request_any_more_and_her_old_code_asks_for_nothing(
+    estate: Any, left: Any
+) -> None:
+    """What she still owes an answer for says neither the address nor the phone that he has."""
+    home, told = left
+    before = told["labour"]["offer"]
+    assert before.get("phone") or before.get("address")
+    for department in ("labour", "health", "justice"):
+        for one in await home.listed(department):
+            if one["ref"] == told["labour"]["ref"]:
+                assert (one["offer"].get("phone"), one["offer"].get("address")) == (None, None)
+    spoken = await estate.told("referral", told["positions"]["referral"])
+    assert home.address not in spoken
+    body = {"id": str(uuid7()), "code": home.code(1), "service": "wage-help"}
+    assert (await estate.ask("POST", "/api/own-requests", None, body)).status == 404
+
+
+async def test_what_is_attested_after_she_left_names_no_record_of_the_household(estate: Any) -> None:
+    other = Home(estate, 79)
+    await other.visited([WAGES])
+    noted = (await other.leave()).body
+    [labour] = await other.listed("labour")
+    await other.moved("labour", labour["ref"], 1, "accepted")
+    path = f"/api/departments/labour/requests/{labour['ref']}/transitions"
+    fact = {"code": "work.wages-unpaid", "value": False, "since": datetime.now(UTC).isoformat()}
+    said = {"id": str(uuid7()), "to": "completed", "outcome": "service-provided", "attests": [fact]}
+    assert (await estate.ask("POST", path, "labour", said, if_match='"2"')).status == 200
+    await estate.flow()
+    new, old = [(await other.file(one)).raw.decode() for one in (noted["file_id"], other.file_id)]
+    assert "attested_by" in new
+    assert "attested_by" not in old
+    assert str(other.bodies[0]["record_id"]) not in new
+
+
 async def test_two_departments_cannot_join_what_they_received_before_and_after(estate: Any, left: Any) -> None:
     """One was told before she left, another after: no id is in both; nor is the file in either."""
     home, told = left

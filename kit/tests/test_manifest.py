@@ -276,7 +276,7 @@ async def test_a_database_of_the_version_before_goes_on_with_its_rows(databases,
         " 'audit.entry.risk', gen_random_uuid(), 'audit.entry-submitted.v1', now() - make_interval(days => n),"
         " 'application/json', '{}', now() FROM generate_series(0, 9) AS n",
         "DROP INDEX outbox_entry_time",
-        "DROP TABLE manifest_state, activation, opened_file",
+        "DROP TABLE manifest_state, activation, opened_file, moved_mention",
         "UPDATE version_kit_service SET version_num = 'kit_0002'",
     ):
         async with database.transaction() as session:

@@ -162,9 +162,11 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
     portal = {name for path, name in asked if path.startswith("/api/dumonitor/")}  # residents ask for themselves alone
     route = {name for path, name in asked if path.startswith("/api/directories/")}  # where needs go, not whose
     inbox = {name for path, name in asked if path.endswith("/inbox")}  # how a department's own requests stand
-    elsewhere = ("/api/log/", "/api/dumonitor/", "/api/directories/")
+    months = {name for path, name in asked if path.startswith("/api/figures")}  # from which month to which
+    elsewhere = ("/api/log/", "/api/dumonitor/", "/api/directories/", "/api/figures")
     others = {name for path, name in asked if not path.startswith(elsewhere) and not path.endswith("/inbox")}
     assert route == {"need_type", "station"}
+    assert months == {"from", "to"}
     assert inbox == {"state", "business_status", "office", "due_before", "late", "open", "handler", "after"}
     assert portal == {"userCode", "periodStart", "periodEnd", "offset", "limit"}
     assert others <= {"state", "after", "record_id", "queue", "limit", "entry_id", "wait"}
@@ -219,6 +221,7 @@ def test_what_somebody_worded_about_a_person_is_on_no_topic() -> None:
     codes_of_ours = {
         "code", "value", "need_type", "rule", "document_kind", "business_status", "reason", "outcome", "legal_basis",
         "channel", "hours_from", "hours_to", "asks_for", "barred", "scopes", "attested_by",
+        "progress",
     }  # fmt: skip
     of_the_log = set(AuditDetail.model_fields)
     assert worded <= told <= worded | codes_of_ours | of_the_log
@@ -260,6 +263,10 @@ def test_free_text_gets_in_at_these_places_alone(root) -> None:
         "post /api/departments/{department}/requests/{ref}/transitions": {"note"},
         "post /api/departments/{department}/requests/{ref}/fhir": {"text"},  # of a note
         "post /api/requests/{request_id}/transitions": {"note"},
+        "post /api/requests/{request_id}/parts": {"note"},
+        "post /api/requests/{request_id}/appointments": {"note"},
+        "post /api/requests/{request_id}/conferences/{conference_id}/minutes": {"text"},  # sealed, for who takes part
+        "post /api/departments/{department}/requests/{ref}/conferences/{conference}/minutes": {"text"},
         "post /api/needs/{need_id}/decision": {"reason"},
         "put /api/directories/{version}": {"body (anything)"},  # fields of HSDS; those that name persons are refused
         "post /api/directories/trials": {"body (anything)"},

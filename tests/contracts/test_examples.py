@@ -299,7 +299,7 @@ async def test_referral_publishes_steps_ratings_and_withdrawals_as_in_the_exampl
 @pytest.mark.parametrize("room", ["gateway"], indirect=True)
 async def test_the_gateway_takes_every_example_of_the_journey(room: Room) -> None:
     taken = [name for name, event in EVENTS.items() if event in HANDLERS]
-    assert len(taken) == 9
+    assert len(taken) == 10
     for name in taken:
         await room.take(dict(HANDLERS), name)
 

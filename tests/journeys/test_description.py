@@ -24,7 +24,9 @@ async def test_every_service_is_in_the_one_description(description) -> None:
     assert first == {
         "records", "files", "assessments", "needs", "rule-packs", "requests", "departments", "follow", "log",
         "journeys", "dead-letters", "usage", "usage-deferrals", "dumonitor", "erasures", "exclusions", "break-glass",
-        "proxies", "resident", "sign-in-codes", "directories",
+        "proxies", "resident", "sign-in-codes", "directories", "plans", "plan-proposals", "notices", "menu",
+        "own-requests",
+        "board", "figures", "figures.xlsx", "figures.pdf",
     }  # fmt: skip
     assert description["openapi"].startswith("3.1")
 

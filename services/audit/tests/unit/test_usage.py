@@ -110,10 +110,14 @@ STATION_ALIKE = {
 
 def test_by_code_only_what_is_listed_is_shown():
     for action, agency, outcome in product(Action, [None, *AGENCY_NAMES, "police"], ["done", "refused:forbidden"]):
-        one = seen(action, agency=agency, outcome=outcome, case=str(uuid4()))
+        one = seen(action, agency=agency, outcome=outcome, case=str(uuid4()), purpose=Purpose.INTAKE)
         station = agency in (None, "station") and action in STATION_ALIKE
         open_ = agency in OPEN_DEPARTMENTS and action == Action.READ_REQUEST and outcome == "done"
         assert bool(usages_by_code([one])) == (station or open_), (action, agency, outcome)
+
+
+def test_what_a_department_attested_is_not_shown_by_code():
+    assert usages_by_code([seen(Action.ASSERT_FACTS, purpose=Purpose.SERVICE, case=str(uuid4()))]) == []
 
 
 def test_no_department_that_is_owed_something_confidential_is_shown_by_code():

@@ -64,7 +64,7 @@ async def desk(front, desk_over):
     """A desk where no directory was ever published, and nothing is open."""
     async with front.database.transaction() as session:
         tables = "request, task, task_transition, rating, outbox, service_directory, directory_in_force, activation"
-        await session.execute(text(f"TRUNCATE {tables}"))
+        await session.execute(text(f"TRUNCATE {tables} CASCADE"))
     return desk_over(front.database, front.vault)
 
 

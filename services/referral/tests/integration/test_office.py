@@ -80,7 +80,7 @@ async def desk(front, desk_over):
     """A desk at which nothing is open, and nobody has been at the inbox."""
     async with front.database.transaction() as session:
         tables = "request, rating, task, task_transition, handler, deputy, office_member, outbox, command, exclusion"
-        await session.execute(text(f"TRUNCATE {tables}"))
+        await session.execute(text(f"TRUNCATE {tables} CASCADE"))
     found = desk_over(front.database, front.vault)
     found.now = datetime.now(UTC)
     return found

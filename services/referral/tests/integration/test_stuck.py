@@ -29,7 +29,7 @@ async def front(new_desk):
 async def desk(front, desk_over):
     """A desk whose station has no requests yet."""
     async with front.database.transaction() as session:
-        await session.execute(text("TRUNCATE request, task, task_transition, rating, outbox, exclusion"))
+        await session.execute(text("TRUNCATE request, task, task_transition, rating, outbox, exclusion CASCADE"))
     return desk_over(front.database, front.vault)
 
 

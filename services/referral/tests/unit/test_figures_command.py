@@ -9,7 +9,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from doorstep.local.ports import free_ports
-from doorstep.referral.commands import figures
+from doorstep.referral.commands.routes import figures
 
 application = typer.Typer()
 application.command()(figures)

@@ -162,7 +162,10 @@ async def ask_for_service(
             session, vault=service.vault, request=request, digest=digest, now=datetime.now(UTC)
         )
     except CodeUnknown:
-        zh, en = "没有这个查询码，请核对回执。", "No such code; compare it with your receipt."
+        zh, en = (
+            "没有这个查询码，或该查询码不能在此申请；请核对回执，或到服务站、打电话办理。",
+            "No such code, or none that asks here: compare it with your receipt, or ask at the station or by phone.",
+        )
         raise Problem(404, "code-unknown", zh, en, refusal=False) from None
     except TooManyOwnRequests:
         zh, en = "今日申请已达上限，请明日再试或联系服务站。", "So many requests a day are taken; come again tomorrow."

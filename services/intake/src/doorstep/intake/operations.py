@@ -1,11 +1,12 @@
 """The use cases of intake: take a record, or a resident's own request; show one, erase a subject."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from doorstep.contracts.ages import of_age_on
 from doorstep.contracts.codes import Action, Channel, LegalBasis, Purpose, Role, SaidBy
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import Fact, SubjectKind
@@ -148,14 +149,15 @@ async def take_own_request(
     resident, subject_id = Principal(_follower(index), Role.RESIDENT, "resident"), uuid4()
     answer = {"recorded_at": now.isoformat(), "subject_id": str(subject_id)}
     replay = await idempotency.claim(session, resident, request.record_id, digest, answer=answer)
+    found = await queries.person_by_code(session, index)
+    ring = await vault.ring([] if found is None else [found.subject_id])
+    card = None if found is None or found.subject_id not in ring else _own_card(ring, found)
+    if found is None or card is None or not _asks_alone(card, now.date()):
+        raise CodeUnknown
     if replay is not None:
         subject_id = UUID(replay.answer["subject_id"])
         codes = {subject_id: vault.follow_code(subject_id)}
         return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
-    found = await queries.person_by_code(session, index)
-    ring = await vault.ring([] if found is None else [found.subject_id])
-    if found is None or found.subject_id not in ring:
-        raise CodeUnknown
     recorder = vault.pairwise(STAFF, resident.subject)
     if await queries.own_records(session, found.file_id, recorder, now - timedelta(days=1)) >= OWN_REQUESTS_A_DAY:
         raise TooManyOwnRequests
@@ -167,7 +169,7 @@ async def take_own_request(
         legal_basis=LegalBasis.CONSENT,
         since=now,
     )
-    person = Subject(subject_id, SubjectKind.PERSON, _own_card(ring, found), (said,))
+    person = Subject(subject_id, SubjectKind.PERSON, card, (said,))
     record = Record(request.record_id, found.file_id, True, Channel.RESIDENT, now, (person,))
     row = RecordRow(request.record_id, found.file_id, found.station, Channel.RESIDENT, now, now, recorder)
     codes = {subject_id: vault.follow_code(subject_id)}
@@ -181,6 +183,15 @@ def _own_card(ring: KeyRing, found: OwnRow) -> Card:
     card = SubjectContent.model_validate_json(plain).card
     hidden = {"safe_contact": None, "asks_for": None, "follow_code": None}
     return card.model_copy(update=hidden | ({} if card.safe_contact is None else {"phone": None}))
+
+
+def _asks_alone(card: Card, today: date) -> bool:
+    """Whether the registry knows a new mention for the same person, by a paper that says they are of their own age.
+
+    Only then holds for it whom they exclude, who their guardian is, and where they went.
+    """
+    since = of_age_on(card.document_kind, card.document_number, None)
+    return since is not None and since <= today
 
 
 def _follower(index: bytes) -> str:

@@ -228,7 +228,8 @@ def _of_others(detail: AuditDetail) -> bool:
 
 def _on_the_table(detail: AuditDetail, closed: set[str | None]) -> bool:
     if _agency(detail) == STATION:
-        return detail.action in _ON_THE_TABLE
+        attested = detail.action == Action.ASSERT_FACTS and detail.purpose != Purpose.INTAKE
+        return detail.action in _ON_THE_TABLE and not attested
     if detail.outcome.startswith(_REFUSED) or detail.case is None:
         return False
     return detail.action == Action.READ_REQUEST and _agency(detail) in OPEN_DEPARTMENTS and detail.case not in closed

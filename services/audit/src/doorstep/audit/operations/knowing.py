@@ -25,7 +25,7 @@ from doorstep.contracts.registry import (
     ProxyNamed,
 )
 from doorstep.kit.db import run
-from doorstep.kit.vault import KeyRing, Vault, hold_erasing
+from doorstep.kit.vault import KeyRing, Vault, begin_erasing, hold_erasing
 
 _PAPER_FIELD = "audit.paper"
 _PERSON_FIELD = "audit.person"
@@ -39,6 +39,7 @@ _KNOW = """
     ) AS new (subject, holder, person, paper) LEFT JOIN moved m USING (subject) ORDER BY subject
     ON CONFLICT (subject) DO UPDATE SET person = excluded.person, paper = coalesce(excluded.paper, resident.paper)
 """
+_LEFT_SINCE = "SELECT 1 FROM moved WHERE subject = :subject AND moved_at >= :at"
 _FORGET_PROXY = "DELETE FROM proxy WHERE subject = :subject OR until < now()"
 _KEEP_PROXY = "INSERT INTO proxy (subject, code, holder, until) VALUES (:subject, :code, :holder, :until)"
 _GUARD = """
@@ -118,6 +119,8 @@ async def know_proxy(session: AsyncSession, *, vault: Vault, named: ProxyNamed) 
     """Keep by which code a proxy sees a subject's usages, in the place of the one before. Raises SealBroken."""
     await hold_erasing(session)
     subject = subject_index(vault, named.subject_id)
+    if await run(session, _LEFT_SINCE, {"subject": subject, "at": named.named_at}):
+        return
     await run(session, _FORGET_PROXY, {"subject": subject})
     ring = await vault.ring([named.subject_id])
     erased = await vault.erased([named.subject_id])
@@ -179,8 +182,11 @@ async def _wards(session: AsyncSession, vault: Vault, now: datetime, values: dic
 
 
 async def know_departure(session: AsyncSession, *, vault: Vault, left: HouseholdLeft) -> None:
-    """Let the new codes of who left a household show their usages, and neither those of before nor proxies."""
-    await hold_erasing(session)
+    """Let the new codes of who left a household show their usages, and neither those of before nor proxies.
+
+    Alone: whoever names a proxy or guardian meanwhile sees it, or is seen.
+    """
+    await begin_erasing(session)
     erased = await vault.erased(one.subject_id for one in left.mentions)
     for one in left.mentions:
         if one.subject_id in erased:

@@ -31,7 +31,7 @@ from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.parts import LEAD
 from doorstep.referral.operations import conferences
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.conferences import Calling, Conference, Speech
+from doorstep.referral.operations.conferences import Calling, Conference, Entry
 from doorstep.referral.schemas import Answer, Body, Text
 
 router = APIRouter(tags=["conferences"])
@@ -164,7 +164,7 @@ async def add_minute(
             station=station_of(principal),
             request_id=request_id,
             conference_id=conference_id,
-            speech=Speech(Minute(about=body.about, text=body.text), body.departments, body.closes),
+            entry=Entry(Minute(about=body.about, text=body.text), body.departments, body.closes),
             now=datetime.now(UTC),
         )
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
@@ -238,7 +238,7 @@ async def add_own_minute(
             department=department,
             ref=ref,
             conference_ref=conference,
-            speech=Speech(Minute(about=body.about, text=body.text), body.departments),
+            entry=Entry(Minute(about=body.about, text=body.text), body.departments),
             now=datetime.now(UTC),
         )
         await idempotency.keep(session, body.id, answer.model_dump(mode="json"))

@@ -148,7 +148,7 @@ def _same_person(one: Card, another: Card) -> bool:
     """Whether two cards are one person's, by their papers, else by name: somebody may be in several records."""
     if one.document_number is not None and another.document_number is not None:
         return one.document_number == another.document_number
-    return one.name == another.name
+    return one.name is not None and one.name == another.name
 
 
 def _is_under_age(card: Card, today: date) -> bool:

@@ -63,8 +63,8 @@ def together(states: Collection[TaskState]) -> TaskState:
         return TaskState.CANCELLED if set(counted) <= _TAKEN_BACK else TaskState.FAILED
     if set(counted) & _UNDER_WAY:
         return TaskState.IN_PROGRESS
-    ranks = (TaskState.ACCEPTED, TaskState.ON_HOLD, TaskState.REQUESTED, TaskState.DRAFT)
-    return next(state for state in ranks if state in counted)
+    order = (TaskState.ACCEPTED, TaskState.ON_HOLD, TaskState.REQUESTED, TaskState.DRAFT)
+    return next(state for state in order if state in counted)
 
 
 def may_add(whole: Whole, department: Department, need_type: str, *, consented: bool) -> NeedType:
@@ -83,7 +83,7 @@ def may_add(whole: Whole, department: Department, need_type: str, *, consented: 
         raise RejectedThere(department=department.value)
     if need.guarded or (need.confidential and not whole.confidential):
         raise PartConfidential
-    if need.legal_basis is LegalBasis.CONSENT and not consented:
+    if (need.legal_basis is LegalBasis.CONSENT or whole.confidential) and not consented:
         raise ConsentMissing
     if whole.parts >= MOST_PARTS:
         raise TooManyParts(most=MOST_PARTS)

@@ -15,14 +15,16 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import Vault
 from doorstep.referral.domain.figures import SOON, told
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.months import COUNTED, LIVE, counted
+from doorstep.referral.operations.months import COUNTED, counted
+from doorstep.referral.queries import NEWER
 
 _NOW = f"""
     WITH live AS (
         SELECT t.department, t.respond_by, t.complete_by, t.state IN ('draft', 'requested') AS waits,
             CASE WHEN t.state IN ('draft', 'requested') THEN t.respond_by ELSE t.complete_by END AS due
         FROM request r JOIN task t USING (request_id)
-        WHERE {COUNTED} AND {LIVE} AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')
+        WHERE {COUNTED} AND NOT EXISTS ({NEWER})
+            AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')
     )
     SELECT department, count(*), count(*) FILTER (WHERE due >= :now AND due <= :soon),
         count(*) FILTER (WHERE waits AND respond_by < :now), count(*) FILTER (WHERE complete_by < :now)

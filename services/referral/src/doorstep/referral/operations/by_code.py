@@ -20,7 +20,10 @@ from doorstep.referral.operations.tasks import Moved, Wish, transition_request
 
 RESIDENT = Principal("resident", Role.RESIDENT, "resident")
 """Who acts by a code, in the log: whom the entry is about says whose it is."""
-_OF_CODE = "SELECT DISTINCT subject_id FROM request WHERE follow_index = :index ORDER BY subject_id"
+_OF_CODE = f"""
+    SELECT DISTINCT r.subject_id FROM request r WHERE r.follow_index = :index AND {queries.NOT_CLOSED}
+    ORDER BY r.subject_id
+"""  # noqa: S608
 _CHOOSE = """
     INSERT INTO notice_choice (subject_id, channel) VALUES (:subject_id, :channel)
     ON CONFLICT (subject_id) DO UPDATE SET channel = excluded.channel

@@ -84,7 +84,7 @@ class Calling:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class Entry:
     """An entry to add: for all who take part or for the departments named; the station's may close the conference."""
 
     minute: Minute
@@ -143,7 +143,7 @@ async def speak_for_station(
     station: str,
     request_id: UUID,
     conference_id: UUID,
-    speech: Speech,
+    entry: Entry,
     now: datetime,
 ) -> None:
     """Add an entry of the station's. Raises RequestUnknown or a ConferenceRefused."""
@@ -151,7 +151,7 @@ async def speak_for_station(
     known = [row["conference_id"] for row in await run(session, _OF_REQUEST, {"request_id": request_id})]
     if conference_id not in known:
         raise ConferenceUnknown
-    await _add(session, vault, access, tasks[0], None, conference_id, speech, now)
+    await _add(session, vault, access, tasks[0], None, conference_id, entry, now)
 
 
 async def speak_for_department(
@@ -162,7 +162,7 @@ async def speak_for_department(
     department: Department,
     ref: UUID,
     conference_ref: UUID,
-    speech: Speech,
+    entry: Entry,
     now: datetime,
 ) -> None:
     """Add an entry of a department that takes part. Raises RequestUnknown or a ConferenceRefused."""
@@ -170,7 +170,7 @@ async def speak_for_department(
     task = await _own(session, vault, access, task)
     for row, _ in await _of_task(session, task):
         if vault.pairwise(department, row["conference_id"]) == conference_ref:
-            await _add(session, vault, access, task, department, row["conference_id"], speech, now)
+            await _add(session, vault, access, task, department, row["conference_id"], entry, now)
             return
     raise ConferenceUnknown
 
@@ -267,14 +267,14 @@ async def _add(
     task: TaskRow,
     author: Department | None,
     conference_id: UUID,
-    speech: Speech,
+    entry: Entry,
     now: datetime,
 ) -> None:
     """Write an entry, one after the other: the conference's row is locked until the transaction ends."""
     ((closed_at,),) = await run(session, _LOCK, {"conference_id": conference_id})
     check_open(closed_at)
     seats = (await _seats(session, [conference_id])).get(conference_id, [])
-    visible_to = audience(seats, author, speech.minute.about, speech.named)
+    visible_to = audience(seats, author, entry.minute.about, entry.named)
     ring = await vault.ring([task.subject_id])
     ((number,),) = await run(session, _NEXT, {"conference_id": conference_id})
     values = {
@@ -284,10 +284,10 @@ async def _add(
         "task_id": None if author is None else task.task_id,
         "person": access.principal.subject,
         "visible_to": visible_to,
-        "body": seal_minute(ring, task.subject_id, conference_id, number, speech.minute),
+        "body": seal_minute(ring, task.subject_id, conference_id, number, entry.minute),
     }
     await run(session, _ADD, values)
-    if speech.closes:
+    if entry.closes:
         await run(session, _CLOSE, {"conference_id": conference_id, "at": now})
     _log(session, ring, access, Action.ADD_MINUTE, task)
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, LegalBasis, TaskState
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import intents, outbox
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, seal_detail, seal_part_need
 from doorstep.referral.domain.content import terms
@@ -74,6 +74,7 @@ async def hand_on_request(
     The first response is owed anew; the completion stays due when it was, whoever had the request meanwhile.
     Raises RequestUnknown, VersionStale, PartUnnamed, PartUnknown or a RouteRefused.
     """
+    await hold_erasing(session)
     found = await queries.lock_station_tasks(session, station, request_id)
     task = await seen_by(session, vault, access, found, route.version, route.part)
     rejected_by = await queries.rejections(session, task)

@@ -41,7 +41,12 @@ _NOTE = """
 _MEMBER = "SELECT office FROM office_member WHERE department = :department AND member = :member"
 _MEMBERS = "SELECT person, office, heads FROM office_member WHERE department = :department ORDER BY person"
 _LOCK_MEMBER = f"{_MEMBER} FOR UPDATE"
-_HANDLER = "SELECT person FROM handler WHERE task_id = :task_id"
+# Whom the person keeps from their matter has it no more: it is as nobody's.
+_HANDLER = """
+    SELECT h.person FROM handler h JOIN task t USING (task_id) JOIN request r USING (request_id)
+    WHERE h.task_id = :task_id
+        AND NOT EXISTS (SELECT FROM exclusion x WHERE x.subject_id = r.subject_id AND x.staff = h.member)
+"""
 _GIVE = """
     INSERT INTO handler (task_id, member, person, given_by, given_at)
     SELECT id, :member, :person, :given_by, :now FROM unnest(CAST(:task_ids AS uuid[])) AS t (id)
@@ -51,7 +56,7 @@ _TAKE_AWAY = "DELETE FROM handler WHERE task_id = ANY(CAST(:task_ids AS uuid[]))
 _OF_OFFICER = """
     SELECT t.ref FROM handler h JOIN task t USING (task_id)
     WHERE t.department = :department AND h.member = :member AND t.closed_at IS NULL
-    ORDER BY t.task_id LIMIT :most FOR UPDATE OF t
+    ORDER BY t.ref LIMIT :most FOR UPDATE OF t
 """
 _STANDS_IN = """
     SELECT officer FROM deputy

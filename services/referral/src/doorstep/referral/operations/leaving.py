@@ -1,7 +1,8 @@
 """What becomes of the requests of who left their household: they go on, under the new file and by the new code.
 
 Invariants: station, department, deadlines and ids of a request stay; the code of before, proxies and guardians see
-nothing; of a request that opens while its person leaves, whichever commits first, the newest file is kept.
+nothing; the address and the phone of before are in no request; of a request that opens while its person leaves,
+whichever commits first, the newest file is kept.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from doorstep.contracts.registry import HouseholdLeft
 from doorstep.kit.db import run
 from doorstep.kit.exclusions import move, moved
 from doorstep.kit.vault import Vault
+from doorstep.referral.operations.sealing import forget_former_home
 
 _MOVE = """
     UPDATE request SET file_id = m.file_id, follow_index = CASE WHEN follow_index IS NOT NULL THEN m.code END
@@ -39,3 +41,4 @@ async def follow_anew(session: AsyncSession, *, vault: Vault, subjects: Sequence
     files = await moved(session, subjects)
     codes = [vault.follow_index(vault.follow_code(one, file_id)) for one, file_id in files.items()]
     await run(session, _MOVE, {"subjects": list(files), "files": list(files.values()), "codes": codes})
+    await forget_former_home(session, vault=vault, subjects=list(files))

@@ -77,7 +77,7 @@ _CLOSED = f"""
             WHEN t.closed_at - r.opened_at <= interval '30 days' THEN 'within-30-days'
             ELSE 'longer'
         END,
-        CASE WHEN g.rated_at - t.closed_at <= :window THEN g.rating_index END,
+        CASE WHEN r.parts = 1 AND g.rated_at - t.closed_at <= :window THEN g.rating_index END,
         count(*)
     FROM request r JOIN task t USING (request_id) LEFT JOIN rating g USING (request_id)
     WHERE {COUNTED} AND t.closed_at >= :begins AND t.closed_at < :ends AND {LIVE}

@@ -14,7 +14,7 @@ from doorstep.contracts.codes import Action, Department, LegalBasis, Purpose, Ta
 from doorstep.contracts.referral import TaskTransitioned, TransitionDetail
 from doorstep.kit import calendar, intents, outbox
 from doorstep.kit.db import run
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, seal_detail, seal_part_need
 from doorstep.referral.domain.content import terms
@@ -81,6 +81,7 @@ async def add_part(
 
     Raises RequestUnknown, VersionStale, RejectedThere or a PartRefused.
     """
+    await hold_erasing(session)
     tasks = await queries.lock_station_tasks(session, station, request_id)
     if not tasks or not await open_to(session, vault, access, tasks):
         raise RequestUnknown

@@ -14,6 +14,7 @@ from doorstep.contracts.registry import GuardianGrant, GuardianRecorded, ProxyGr
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 
+_LEFT_SINCE = "SELECT 1 FROM moved_mention WHERE subject_id = :subject_id AND moved_at >= :at"
 _FORGET = "DELETE FROM proxy WHERE subject_id = :subject_id OR until < now()"
 _KEEP = """
     INSERT INTO proxy (subject_id, code, until) SELECT CAST(:subject_id AS uuid), :code, :until
@@ -37,6 +38,8 @@ async def keep_proxy(session: AsyncSession, *, vault: Vault, named: ProxyNamed) 
     """Let a subject have this proxy, in the place of the one before. Raises SealBroken."""
     await hold_erasing(session)
     ring = await vault.ring([named.subject_id])
+    if await run(session, _LEFT_SINCE, {"subject_id": named.subject_id, "at": named.named_at}):
+        return
     await run(session, _FORGET, {"subject_id": named.subject_id})
     if named.grant is None or named.subject_id not in ring:
         return

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, BusinessStatus, Department, LegalBasis, Purpose, TaskState
 from doorstep.contracts.referral import Rating, RequestRated
 from doorstep.kit import intents, outbox
-from doorstep.kit.vault import KeyRing, Vault
+from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral import queries
 from doorstep.referral.columns import open_content, seal_rating
 from doorstep.referral.domain.deadlines import may_say_not_solved
@@ -48,6 +48,7 @@ async def rate_request(
 
     Raises RequestUnknown or a RatingRefused.
     """
+    await hold_erasing(session)  # before any row: an erasure takes them in that order
     tasks = await queries.lock_followed_tasks(session, follow_index, ref)
     if not tasks:
         raise RequestUnknown

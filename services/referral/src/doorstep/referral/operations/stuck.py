@@ -23,19 +23,22 @@ from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.figures import guarded
 from doorstep.referral.operations.access import STAFF, Access
 from doorstep.referral.operations.in_force import in_force
-from doorstep.referral.operations.months import COUNTED, LIVE, counted, types_by_index
+from doorstep.referral.operations.months import COUNTED, counted, types_by_index
 from doorstep.referral.operations.offices import indexes
+from doorstep.referral.queries import NEWER
 
 MOST = 500
 """So many are listed, those that are stuck longest; whether there are more is told."""
 
 _STUCK = f"""
     WITH owed AS (
-        SELECT r.request_id, r.subject_id, r.need_index, r.confidential, t.department, t.office_index, t.opened_at,
+        SELECT r.request_id, r.subject_id, CASE WHEN t.part = 1 THEN r.need_index ELSE t.part_index END AS need_index,
+            r.confidential, t.department, t.office_index, t.opened_at,
             CASE WHEN t.state IN ('draft', 'requested') THEN t.respond_by ELSE t.complete_by END AS due,
             t.state IN ('draft', 'requested') AS unanswered
         FROM request r JOIN task t USING (request_id)
-        WHERE {COUNTED} AND {LIVE} AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')
+        WHERE {COUNTED} AND NOT EXISTS ({NEWER})
+            AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')
     ), stuck AS (
         SELECT *, opened_at + (greatest(due - opened_at, interval '1 second')) * 1.5 AS since FROM owed
     )

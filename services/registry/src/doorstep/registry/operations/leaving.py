@@ -46,12 +46,12 @@ _KEEP_RECORDS = """
     SELECT id, :fresh, recorder FROM unnest(CAST(:ids AS uuid[]), CAST(:recorders AS uuid[])) AS r (id, recorder)
 """
 _MOVE_FACTS = """
-    UPDATE fact SET file_id = :fresh, file_version = 1, record_id = r.id
+    UPDATE fact SET file_id = :fresh, record_id = r.id
     FROM unnest(CAST(:records AS uuid[]), CAST(:ids AS uuid[])) AS r (former, id)
     WHERE fact.file_id = :file_id AND subject_id = ANY(CAST(:subjects AS uuid[])) AND record_id = r.former
 """
 _MOVE_SUBJECTS = """
-    UPDATE subject SET file_id = :fresh, file_version = 1, record_id = r.id
+    UPDATE subject SET file_id = :fresh, record_id = r.id
     FROM unnest(CAST(:records AS uuid[]), CAST(:ids AS uuid[])) AS r (former, id)
     WHERE subject.file_id = :file_id AND subject_id = ANY(CAST(:subjects AS uuid[])) AND record_id = r.former
 """
@@ -65,6 +65,10 @@ _MOVE_ERASURES = """
 """
 _MOVE_PLANS = """
     UPDATE care_plan SET file_id = :fresh WHERE file_id = :file_id AND subject_id = ANY(CAST(:subjects AS uuid[]))
+"""
+_NEWEST = """
+    UPDATE file SET version = greatest(version, (SELECT max(file_version) FROM subject WHERE file_id = :fresh),
+        (SELECT max(file_version) FROM fact WHERE file_id = :fresh)) WHERE file_id = :fresh
 """
 _REMEMBER = """
     INSERT INTO departure (subject_id, file_id, content)
@@ -149,6 +153,7 @@ async def _move(session: AsyncSession, vault: Vault, file_id: UUID, fresh: UUID,
     plain = {name: values[name] for name in ("file_id", "fresh", "subjects")}
     await run(session, _MOVE_FACTS, values)
     await run(session, _MOVE_SUBJECTS, values)
+    await run(session, _NEWEST, {"fresh": fresh})  # what was said later stays later
     await run(session, _MOVE_ERASURES, plain)
     await run(session, _MOVE_PLANS, plain)
     await run(session, _RENEW_CODES, {"fresh": fresh, "subjects": subjects, "codes": codes})

@@ -106,7 +106,7 @@ async def propose_plan(session: AsyncSession, acting: Acting, entering: Entering
     version = await queries.file_version(session, file_id, station)
     if person_id is None or version is None or subject_id not in ring:
         raise SubjectUnknown
-    before = await _before(session, acting, person_id, file_id)
+    before = await _before(session, acting, person_id, file_id, entering.consent)
     facts = await plan_rows.known_facts(session, acting.vault, file_id=file_id, person_id=person_id, now=acting.now)
     _check_consent(facts, entering.consent, file_id)
     _check_fact(facts, entering.fact, file_id, before)
@@ -128,8 +128,8 @@ async def propose_plan(session: AsyncSession, acting: Acting, entering: Entering
     intents.record(session, ring, intent, principal=acting.principal)
 
 
-async def _before(session: AsyncSession, acting: Acting, person_id: UUID, file_id: UUID) -> int:
-    """The file's version when a plan of the person was proposed last. Raises PlanStands."""
+async def _before(session: AsyncSession, acting: Acting, person_id: UUID, file_id: UUID, consent: UUID) -> int:
+    """The file's version when a plan of the person was proposed last. Raises PlanStands, ConsentMissing."""
     newest = 0
     for plan_id in await plan_rows.lock_person(session, person_id):
         found = await plan_rows.load(session, acting.vault, plan_id, now=acting.now)
@@ -138,6 +138,10 @@ async def _before(session: AsyncSession, acting: Acting, person_id: UUID, file_i
         plan, _ = found
         if plan.course(acting.now).standing is not Standing.OVER:
             raise PlanStands
+        first = plan.proposals[0]
+        declined = first.decided_at is not None and not first.wish.agreed
+        if plan.ended and not declined and plan.newest.consent == consent:  # taken back, in whatever way
+            raise ConsentMissing
         if plan.file_id == file_id:
             newest = max(newest, plan.as_of)
     return newest
