@@ -313,7 +313,7 @@ def cards(subjects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_no_call_replaces_what_was_read(estate: Any) -> None:
-    """What is put or patched is one's own keys, ties, exclusions, ways to be reached, a directory, a guardian: no record."""
+    """What is put or patched is one's own keys, ties, exclusions, notice channel, directory, guardian: no record."""
     replacing = {
         path
         for name in SERVICES
