@@ -206,8 +206,12 @@ async def test_where_she_lived_is_in_no_request_any_more_and_her_old_code_asks_f
 
 async def test_what_is_attested_after_she_left_names_no_record_of_the_household(estate: Any) -> None:
     other = Home(estate, 79)
-    await other.visited([WAGES])
+    await other.visited([WAGES, DOCTOR])
+    [one, *_] = (await estate.ask("GET", f"/api/follow/{other.code(1)}")).body["requests"]
+    looks, asked = f"/api/follow/{other.code(1)}/looks", {"id": str(uuid7()), "ref": one["ref"]}
+    assert (await estate.ask("POST", looks, None, asked)).status == 201
     noted = (await other.leave()).body
+    assert (await estate.ask("POST", looks, None, asked)).status == 404  # also where it was answered before
     [labour] = await other.listed("labour")
     await other.moved("labour", labour["ref"], 1, "accepted")
     path = f"/api/departments/labour/requests/{labour['ref']}/transitions"

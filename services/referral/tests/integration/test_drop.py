@@ -179,9 +179,13 @@ async def test_ended_between_any_two_lines_it_goes_on_and_nothing_is_twice(
 async def test_what_was_withdrawn_goes_and_that_it_went_is_told(front, desk, drop, tmp_path) -> None:
     task = await desk.opened("wage-help")
     await drop()
+    put(tmp_path, "good.json", {"ref": str(task.ref), "version": 1, "to": "accepted", "note": "已电话联系"})
+    put(tmp_path, "stale.json", {"ref": str(task.ref), "version": 1, "to": "completed", "note": "已办"})
+    await drop()
+    assert len(names(tmp_path, "refused")) == 2
     await desk.station_step(task, TaskState.CANCELLED, reason=Reason.RESIDENT_WITHDREW)
     assert (await drop())[0] == 0
-    assert names(tmp_path, "requests") == []
+    assert [names(tmp_path, one) for one in ("requests", "done", "refused")] == [[], [], []]
     [owed] = await desk.rows("SELECT acknowledged_at FROM owed_erasure WHERE ref = :ref", ref=task.ref)
     assert owed.acknowledged_at is not None
 
@@ -195,6 +199,11 @@ async def test_what_is_over_goes_by_itself_and_strange_files_are_left_alone(fron
     later = json.loads((tmp_path / "requests" / f"{task.ref}.json").read_text("utf-8"))["delete_by"]
     assert place.sweep(dropping.datetime.fromisoformat(later) + timedelta(seconds=1)) == 1
     assert names(tmp_path, "requests") == ["notes.json"]
+    (tmp_path / "refused" / "unreadable.json").write_text("{")
+    place.sweep(dropping.now())
+    assert names(tmp_path, "refused") == ["unreadable.json"]
+    place.sweep(dropping.now() + timedelta(days=15))
+    assert names(tmp_path, "refused") == []
 
 
 async def test_what_no_key_opens_is_set_aside_and_the_rest_goes_on(front, desk, drop, tmp_path) -> None:

@@ -18,6 +18,7 @@ from doorstep.referral import queries
 from doorstep.referral.api.commands import digest
 from doorstep.referral.api.departments import access_of
 from doorstep.referral.domain.notices import Kind
+from doorstep.referral.domain.parts import LEAD, MOST_PARTS
 from doorstep.referral.errors import NoticeUnknown
 from doorstep.referral.operations import notices
 from doorstep.referral.operations.access import Access
@@ -40,9 +41,10 @@ class NoticeBody(Body):
 
 
 class HandOnBody(Body):
-    """The station's notice that a request was handed on."""
+    """The station's notice that a request, or a part of it that is not the lead's, was handed on."""
 
     id: UUID7
+    part: Annotated[int, Field(ge=1, le=MOST_PARTS)] = LEAD
 
 
 class NoticeAnswer(Answer):
@@ -139,11 +141,12 @@ async def issue_hand_on(
     )
     target = digest(service.vault, body, request_id)
     await idempotency.claim(session, principal, body.id, target, answer={"request_id": str(request_id)})
+    tasks = await queries.lock_station_tasks(session, station, request_id)
     issued = await notices.issue_notice(
         session,
         vault=service.vault,
         access=Access(principal, policies=policies),
-        task=next(iter(await queries.lock_station_tasks(session, station, request_id)), None),
+        task=next((one for one in tasks if one.part == body.part), None),
         notice_id=body.id,
         kind=Kind.HAND_ON,
         office=issuing_office(service),

@@ -14,6 +14,7 @@ from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.service import Service, ServiceDep, SessionDep, Visibility, visible_to
 from doorstep.referral.api.commands import digest
+from doorstep.referral.errors import RequestUnknown
 from doorstep.referral.operations import by_code, looking
 from doorstep.referral.operations.access import follower
 from doorstep.referral.schemas import Answer, Body
@@ -136,6 +137,8 @@ async def _once(
     resident = Principal(follower(index), Role.RESIDENT, "resident")
     replay = await idempotency.claim(session, resident, body.id, digest(service.vault, body, what))
     if replay is not None:
+        if not await by_code.shows(session, index):  # the code was good then, and opens nothing now
+            raise RequestUnknown
         return replay.answer
     answer = (await carry_out(index)).model_dump(mode="json")
     await idempotency.keep(session, body.id, answer)

@@ -6,6 +6,8 @@
     refused/   answers that did not, each with the reason in a file beside it
     set-aside/ messages that no key of ours opens, as they came
 
+What names a request goes with it when it is withdrawn, and what is done, refused or set aside after a feed's days.
+
 Invariants: what stands under its name is whole (written beside, synced, renamed); the cursor moves when a page of the
 feed is in the folder, so that whatever ends the program, the page is taken again and comes out the same; a step has an
 id that follows from its file, so that one that was sent and not moved yet is sent again as the same step.
@@ -19,13 +21,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from doorstep.contracts.codes import Department
-from doorstep.contracts.feeds import RequestOffered
+from doorstep.contracts.feeds import FEED_DAYS, RequestOffered
 from doorstep.referral.domain.request_pdf import draw_request
 
 REQUESTS, ANSWERS, DONE, REFUSED, ASIDE = "requests", "answers", "done", "refused", "set-aside"
@@ -96,9 +98,14 @@ class Drop:
         _write(self.folder / REQUESTS / f"{name}.json", told.encode())
 
     def take_away(self, ref: UUID) -> None:
-        """A request is no longer the department's."""
+        """A request is no longer the department's, nor is what was answered about it."""
         for end in ("json", "pdf"):
             (self.folder / REQUESTS / f"{ref}.{end}").unlink(missing_ok=True)
+        for name in (ANSWERS, DONE, REFUSED):
+            for file in (self.folder / name).glob("*.json"):
+                if str(ref).encode() in file.read_bytes():
+                    _forget(file)
+            _sync(self.folder / name)
         _sync(self.folder / REQUESTS)
 
     def set_aside(self, message_id: UUID, value: bytes) -> None:
@@ -110,6 +117,11 @@ class Drop:
         gone = 0
         for left in self.folder.glob("**/.*.partial"):
             left.unlink(missing_ok=True)
+        since = (now - timedelta(days=FEED_DAYS)).timestamp()
+        for name in (DONE, REFUSED, ASIDE):
+            for old in (self.folder / name).iterdir():
+                if old.is_file() and old.stat().st_mtime < since:
+                    old.unlink(missing_ok=True)
         for file in sorted((self.folder / REQUESTS).glob("*.json")):
             try:
                 delete_by = datetime.fromisoformat(json.loads(file.read_bytes())["delete_by"])
@@ -187,6 +199,12 @@ def _write(place: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     partial.replace(place)
     _sync(place.parent)
+
+
+def _forget(file: Path) -> None:
+    """Delete an answer, and why it was refused."""
+    file.unlink(missing_ok=True)
+    file.with_name(f"{file.name}.reason.txt").unlink(missing_ok=True)
 
 
 def _move(file: Path, folder: Path) -> None:

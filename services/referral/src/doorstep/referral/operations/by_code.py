@@ -24,10 +24,16 @@ _OF_CODE = f"""
     SELECT DISTINCT r.subject_id FROM request r WHERE r.follow_index = :index AND {queries.NOT_CLOSED}
     ORDER BY r.subject_id
 """  # noqa: S608
+_SHOWS = f"SELECT 1 FROM request r WHERE {queries.BY_CODE} LIMIT 1"  # noqa: S608
 _CHOOSE = """
     INSERT INTO notice_choice (subject_id, channel) VALUES (:subject_id, :channel)
     ON CONFLICT (subject_id) DO UPDATE SET channel = excluded.channel
 """
+
+
+async def shows(session: AsyncSession, follow_index: bytes) -> bool:
+    """Whether a code opens anything."""
+    return bool(await run(session, _SHOWS, {"index": follow_index}))
 
 
 async def withdraw_request(

@@ -16,7 +16,6 @@ from doorstep.contracts.codes import Action, BusinessStatus, LegalBasis, LookFin
 from doorstep.contracts.envelope import Contract
 from doorstep.kit import calendar, intents
 from doorstep.kit.db import run
-from doorstep.kit.exclusions import excluding
 from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral import queries
 from doorstep.referral.columns import open_content
@@ -46,6 +45,8 @@ _ASK = """
 _OPEN = """
     SELECT l.look_id, l.request_id, r.record_id, l.subject_id, l.asked_at, l.due_by
     FROM look l JOIN request r USING (request_id) WHERE l.station = :station AND l.answered_at IS NULL
+        AND NOT EXISTS (SELECT FROM duty d WHERE d.record_id = r.record_id AND d.person = :who)
+        AND NOT EXISTS (SELECT FROM exclusion x WHERE x.subject_id = l.subject_id AND x.staff = :who)
     ORDER BY l.due_by, l.look_id LIMIT :page
 """
 _ONE = "SELECT answered_at FROM look WHERE look_id = :look_id AND request_id = :request_id FOR UPDATE"
@@ -136,11 +137,10 @@ async def own_looks(session: AsyncSession, *, vault: Vault, follow_index: bytes)
 
 
 async def list_looks(session: AsyncSession, *, vault: Vault, access: Access, station: str) -> list[OpenLook]:
-    """What the station has to look at again, the first due first; of whom excludes the caller nothing."""
-    found = [OpenLook(**dict(row)) for row in await run(session, _OPEN, {"station": station, "page": PAGE})]
-    who = vault.pairwise(STAFF, access.principal.subject)
-    closed = await excluding(session, who, [one.subject_id for one in found]) if found else set()
-    ring = await vault.ring({one.subject_id for one in found} - closed)
+    """What the caller may look at again, the first due first: nothing in which they had a part, or may have none."""
+    values = {"station": station, "who": vault.pairwise(STAFF, access.principal.subject), "page": PAGE}
+    found = [OpenLook(**dict(row)) for row in await run(session, _OPEN, values)]
+    ring = await vault.ring({one.subject_id for one in found})
     found = [one for one in found if one.subject_id in ring]
     if found:
         subjects = intents.distinct(one.subject_id for one in found)

@@ -5,6 +5,7 @@ numbers tell neither how many there are nor in which order; the file is sealed u
 whoever checks one learns yes or no.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -87,7 +88,8 @@ async def issue_notice(
         raise NoticeBarred
     notice = await _said(session, vault, ring, task, content, kind, now)
     number = notice.number
-    file = draw_notice(notice, f"{office.public_url}/notices#{number}.{encoded(notice.digest)}", seal=office.seal)
+    address = f"{office.public_url}/notices#{number}.{encoded(notice.digest)}"
+    file = await asyncio.to_thread(draw_notice, notice, address, seal=office.seal)
     row = {
         "notice_id": notice_id,
         "task_id": task.task_id,
