@@ -4,8 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import APIRouter, Depends, Query, Response
 
 from doorstep.contracts.codes import Action, Purpose
 from doorstep.kit.auth import Principal
@@ -35,35 +34,46 @@ From = Annotated[str, Query(alias="from", max_length=10, description="The first 
 To = Annotated[str, Query(alias="to", max_length=10, description="The last month: complete for eight days.")]
 
 
-@router.get("/figures", response_model_by_alias=True)
-@attempts(Action.SEE_FIGURES)
-@visible_to(Visibility.STATION)
-async def see_months(
+async def _read(
     service: ServiceDep,
     principal: PrincipalDep,
     purpose: PurposeDep,
     session: SessionDep,
     first: From = "",
     last: To = "",
-) -> MonthsAnswer:
+) -> tuple[str, tuple[MonthTold, ...]]:
+    """The caller's station, and what it is told of the months asked for; that they were read is logged."""
+    access = permitted(service, principal, purpose)
+    station, now = principal.station or "", datetime.now(UTC)
+    try:
+        asked = months(parse_month("from", first), parse_month("to", last), now)
+    except MonthsRefused as refused:
+        raise Problem(
+            422, "invalid", refused.zh, refused.en, faults=[Fault(f"/query/{refused.where}", refused.zh, refused.en)]
+        ) from None
+    return station, await read_months(
+        session, vault=service.vault, access=access, station=station, months=asked, now=now
+    )
+
+
+MonthsDep = Annotated[tuple[str, tuple[MonthTold, ...]], Depends(_read)]
+
+
+@router.get("/figures", response_model_by_alias=True)
+@attempts(Action.SEE_FIGURES)
+@visible_to(Visibility.STATION)
+async def see_months(asked: MonthsDep) -> MonthsAnswer:
     """What the station answers for in whole months, by department and need type; what is small is withheld."""
-    station, found = await _read(service, principal, purpose, session, first, last)
+    station, found = asked
     return months_answer(station, found, FEWEST)
 
 
 @router.get("/figures.xlsx", response_class=Response)
 @attempts(Action.SEE_FIGURES)
 @visible_to(Visibility.STATION)
-async def see_workbook(
-    service: ServiceDep,
-    principal: PrincipalDep,
-    purpose: PurposeDep,
-    session: SessionDep,
-    first: From = "",
-    last: To = "",
-) -> Response:
+async def see_workbook(asked: MonthsDep) -> Response:
     """Get the same table as a workbook, with the station's distributions as charts."""
-    station, found = await _read(service, principal, purpose, session, first, last)
+    station, found = asked
     content = await asyncio.to_thread(monthly_sheet.workbook, station, found)
     return _file(content, monthly_sheet.MEDIA_TYPE, "xlsx")
 
@@ -71,16 +81,9 @@ async def see_workbook(
 @router.get("/figures.pdf", response_class=Response)
 @attempts(Action.SEE_FIGURES)
 @visible_to(Visibility.STATION)
-async def see_print(
-    service: ServiceDep,
-    principal: PrincipalDep,
-    purpose: PurposeDep,
-    session: SessionDep,
-    first: From = "",
-    last: To = "",
-) -> Response:
+async def see_print(asked: MonthsDep) -> Response:
     """Get the same table as PDF, a page a month, with the station's distributions as bars."""
-    station, found = await _read(service, principal, purpose, session, first, last)
+    station, found = asked
     content = await asyncio.to_thread(monthly_print.document, station, found)
     return _file(content, monthly_print.MEDIA_TYPE, "pdf")
 
@@ -96,22 +99,6 @@ async def see_stuck(
     station = principal.station or ""
     units, more = await list_stuck(session, vault=service.vault, access=access, station=station, now=now)
     return stuck_answer(station, units, more, now)
-
-
-async def _read(
-    service: Service, principal: Principal, purpose: Purpose, session: AsyncSession, first: str, last: str
-) -> tuple[str, tuple[MonthTold, ...]]:
-    access = permitted(service, principal, purpose)
-    station, now = principal.station or "", datetime.now(UTC)
-    try:
-        asked = months(parse_month("from", first), parse_month("to", last), now)
-    except MonthsRefused as refused:
-        raise Problem(
-            422, "invalid", refused.zh, refused.en, faults=[Fault(f"/query/{refused.where}", refused.zh, refused.en)]
-        ) from None
-    return station, await read_months(
-        session, vault=service.vault, access=access, station=station, months=asked, now=now
-    )
 
 
 def _file(content: bytes, media_type: str, ending: str) -> Response:
