@@ -27,7 +27,7 @@ from doorstep.contracts.referral import Rating, RequestSummary, TransitionDetail
 from doorstep.contracts.topics import feed_topic
 from doorstep.contracts.wire import format_time
 from doorstep.gateway.domain.journey import Step, StepKind
-from doorstep.intake.operations import SubjectContent
+from doorstep.intake.operations.records import SubjectContent
 from doorstep.kit.vault import KeyRing, Vault
 from doorstep.local.department import OUTCOMES
 from doorstep.local.records import new_id
@@ -82,7 +82,9 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
             "task_id", "request_id", "sequence", "department", "ref", "state", "version", "opened_at", "respond_by",
             "complete_by", "provisional", "closed_at",
         ),
-        "task_transition": ("task_id", "version", "from_state", "to_state", "at", "party", "person", "detail"),
+        "task_transition": (
+            "task_id", "version", "from_state", "to_state", "at", "party", "person", "detail", "noticed",
+        ),
         "rating": ("request_id", "rated_at", "rating"),
         "duty": ("record_id", "person", "role"),
     },
@@ -244,14 +246,15 @@ class Writing:
         closed = accepted + timedelta(hours=one.rng.uniform(1, 200))
         steps = () if one.open else ((TaskState.ACCEPTED, accepted), (TaskState.COMPLETED, closed))
         state, version = TaskState.REQUESTED, 1
-        rows["task_transition"].append((task_id, 1, None, state.value, opening.opened_at, "station", None, None))
+        begun = (task_id, 1, None, state.value, opening.opened_at, "station", None, None, True)
+        rows["task_transition"].append(begun)
         self._opened_step(journeys, one, ring, opening, department)
         for to, at in steps:
             version += 1
             outcome = OUTCOMES[department] if to is TaskState.COMPLETED else None
             detail = seal_detail(ring, subject, task_id, version, Detail(outcome=outcome))
             person = str(self.officer)
-            moved = (task_id, version, state.value, to.value, at, "department", person, detail)
+            moved = (task_id, version, state.value, to.value, at, "department", person, detail, True)
             rows["task_transition"].append(moved)
             answer = {"ref": str(opening.ref), "state": to.value, "version": version}
             rows["command"].append(self._command(new_id(one.rng, at), at, answer))

@@ -33,7 +33,7 @@ from doorstep.gateway.consumers import HANDLERS as GATEWAY_HANDLERS
 from doorstep.gateway.domain.routes import route
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.intake.app import new_app as intake
-from doorstep.intake.consumers import HANDLERS as INTAKE_HANDLERS
+from doorstep.intake.consumers import handlers as intake_handlers
 from doorstep.kit.auth import NotAuthenticated, Principal
 from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.db import Database
@@ -74,6 +74,9 @@ PEOPLE = {
     "justice": Principal("officer-2", Role.OFFICER, "justice"),
     "health": Principal("officer-3", Role.OFFICER, "health"),
     "portal": Principal("portal-1", Role.PORTAL, "national-portal"),
+    "hotline": Principal("hotline-1", Role.HOTLINE, "hotline-12345", STATION),
+    "hotline-clerk": Principal("hotline-2", Role.HOTLINE, "hotline-12345", STATION),
+    "hotline-nowhere": Principal("hotline-3", Role.HOTLINE, "hotline-12345"),
 }
 
 REFUSED = [
@@ -343,7 +346,7 @@ async def estate(new_desk: NewDesk) -> Estate:
     log.record = partial(submit_own, vault=vault)
     pack = compile_pack(published_pack(), CATALOGUE, NEED_TYPES)
     handlers = {
-        "intake": INTAKE_HANDLERS,
+        "intake": intake_handlers(vault),
         "registry": registry_handlers(vault),
         "risk": risk_handlers(vault, pack),
         "referral": referral_handlers(vault),

@@ -313,7 +313,7 @@ def cards(subjects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_no_call_replaces_what_was_read(estate: Any) -> None:
-    """What is put or patched is one's own keys, ties, exclusions, notice channel, directory, guardian: no record."""
+    """What is put is one's own keys, ties, exclusions, directory, templates, guardian, or a document: no record."""
     replacing = {
         path
         for name in SERVICES
@@ -325,4 +325,6 @@ def test_no_call_replaces_what_was_read(estate: Any) -> None:
         "/api/exclusions", "/api/files/{file_id}/subjects/{subject_id}/exclusions", "/api/proxies",
         "/api/resident/account", "/api/resident/exclusions", "/api/directories/{version}",
         "/api/follow/{code}/notices", "/api/files/{file_id}/subjects/{subject_id}/guardian",
+        "/api/departments/{department}/requests/{ref}/documents/{document_id}",
+        "/api/departments/{department}/templates/{template}/{version}",
     }  # fmt: skip

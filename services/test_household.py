@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 from doorstep.audit.queries import Trusted
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.domain.routes import outside
+from doorstep.kit.edge import Refusals
 from doorstep.local.neighbourhood import Town
 from doorstep.local.records import Statement, dwelling, person, record
 
@@ -117,6 +118,8 @@ async def worlds(estate: Any) -> tuple[World, World]:
     """The household of which one asked for protection, legal aid and a doctor, and the one of which nobody did."""
     state = estate.desks["audit"].call.app.state
     state.verifier_keys, state.trusted = ("key",), Trusted()
+    for desk in estate.desks.values():  # who tries everything is refused too often
+        desk.call.app.state.refusals = Refusals(desk.service, a_minute=10_000)
     told = await settle(estate, 1, "legal-aid", "health-advice", "protection-from-violence")
     quiet = await settle(estate, 2)
     await serve(estate, told, "justice", "health")
@@ -148,6 +151,8 @@ def bodies(method: str, path: str, code: str, thing: str) -> Any:
         return {"code": str(uuid4())[:9]}
     if path.endswith("/withdrawals") or (path.endswith("/{code}/looks") and method == "POST"):
         return {"id": str(uuid7()), "ref": thing}
+    if path.endswith("/{code}/complaints") and method == "POST":
+        return BODY_FOR("post", path) | {"ref": thing}
     if path.endswith("/ratings"):
         return {"id": str(uuid7()), "ref": thing, "solved": False, "stars": 1}
     return BODY_FOR(method.lower(), path)

@@ -12,9 +12,11 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from doorstep.contracts.needs import MENU
-from doorstep.intake.operations import OWN_REQUESTS_A_DAY, erase_subject, index_codes
+from doorstep.intake.operations.own_requests import OWN_REQUESTS_A_DAY
+from doorstep.intake.operations.records import erase_subject, index_codes, index_moved_codes
 from doorstep.local.neighbourhood import Town
 from doorstep.local.records import Statement, person, record
+from doorstep.referral.columns import open_content
 
 SEEDS = count(4001)
 
@@ -201,3 +203,114 @@ async def test_an_unknown_code_and_one_whose_requests_are_gone_are_answered_alik
             sent = None if body is None else body | {"id": str(uuid7())}
             answers.append(await estate.ask(method, f"/api/follow/{code}{tail}", None, sent))
         assert (answers[0].status, answers[0].raw) == (answers[1].status, answers[1].raw)
+
+
+async def leave(estate: Any, file_id: str, subject_id: str) -> dict[str, Any]:
+    """Somebody leaves their household; gives their new file and code."""
+    path = f"/api/files/{file_id}/subjects/{subject_id}/departure"
+    answer = await estate.ask("POST", path, "reviewer", {"id": str(uuid7())}, doorstep_purpose="resident-request")
+    assert answer.status == 201, answer.body
+    await estate.flow()
+    [code] = [one["follow_code"] for one in answer.body["codes"] if one["subject_id"] == subject_id]
+    return {"file_id": answer.body["file_id"], "code": code}
+
+
+async def test_who_left_asks_by_the_new_code_in_the_new_file_and_by_no_other(estate: Any) -> None:
+    """The old code is on a receipt at home, and the phone may be the one there; whom she excludes stays excluded."""
+    body, code = await visited(estate, phone="13800138000")
+    subject = body["subjects"][0]["subject_id"]
+    await estate.ask("PUT", "/api/exclusions", None, {"code": code, "staff": ["reviewer-2"]})
+    first = await leave(estate, body["file_id"], subject)
+    second = await leave(estate, first["file_id"], subject)
+    unknown = await ask(estate, "0000-0000-0000-0000")
+    for former in (code, first["code"]):
+        answer = await ask(estate, former)
+        assert (answer.status, answer.raw) == (unknown.status, unknown.raw) == (404, unknown.raw)
+    asked = {"id": str(uuid7())}
+    answer, again = [await ask(estate, second["code"], **asked) for _ in range(2)]
+    assert (answer.status, again.status, again.body) == (201, 200, answer.body)
+    await estate.flow()
+    [one] = await followed(estate, answer.body["follow_code"])
+    assert one["state"] == "requested"
+    desk = estate.desks["intake"]
+    [row] = await desk.rows("SELECT file_id FROM record WHERE record_id = :id", id=UUID(asked["id"]))
+    assert str(row.file_id) == second["file_id"]
+    path = "/api/departments/labour/requests"
+    offers = (await estate.ask("GET", path, "labour", doorstep_purpose="service")).body["requests"]
+    [mine] = [found["offer"] for found in offers if found["offer"]["name"] == body["subjects"][0]["name"]]
+    assert "phone" not in mine
+    listed = f"/api/requests?record_id={asked['id']}"
+    shown = [
+        len((await estate.ask("GET", listed, who, doorstep_purpose="triage")).body["requests"])
+        for who in ("reviewer", "another-reviewer")
+    ]
+    assert shown == [1, 0]
+
+
+async def test_who_left_before_there_was_a_code_here_is_found_once_the_worker_looked(estate: Any) -> None:
+    body, _ = await visited(estate)
+    subject = body["subjects"][0]["subject_id"]
+    there = await leave(estate, body["file_id"], subject)
+    desk = estate.desks["intake"]
+    async with desk.service.database.transaction() as session:
+        await session.execute(text("DELETE FROM moved_code WHERE subject_id = :id"), {"id": UUID(subject)})
+    assert (await ask(estate, there["code"])).status == 404
+    async with desk.service.database.transaction() as session:
+        assert not await index_moved_codes(session, vault=desk.vault)
+    assert (await ask(estate, there["code"])).status == 201
+    index = desk.vault.follow_index(there["code"])
+    async with desk.service.database.transaction() as session:
+        await erase_subject(session, subject_id=UUID(subject))
+    assert (await ask(estate, there["code"])).status == 404
+    assert await desk.rows("SELECT 1 FROM command WHERE principal = :who", who=f"follow:{index.hex()}") == []
+
+
+async def test_a_number_that_others_of_the_record_gave_is_marked_though_they_ask_for_nothing(estate: Any) -> None:
+    """In the request of the visit and in one of her own; the department may call all the same."""
+    rng, now = Random(next(SEEDS)), datetime.now(UTC)  # noqa: S311
+    town, wish = Town(rng, now.date()), Statement("wish.wage-help", True)
+    woman, man = (town.resident(age=61, sex=sex, relation="head") for sex in ("female", "male"))
+    body = record(rng, (person(woman, [wish]), person(man, [])), now=now)
+    for one in body["subjects"]:
+        one["phone"] = "13800138000"
+    codes = await estate.hand_in(body)
+    taken = await ask(estate, codes[body["subjects"][0]["subject_id"]], "fire-check")
+    await estate.flow()
+    desk = estate.desks["referral"]
+    for record_id in (body["record_id"], taken.body["record_id"]):
+        query = "SELECT request_id, subject_id, content FROM request WHERE record_id = :id"
+        [row] = await desk.rows(query, id=UUID(record_id))
+        ring = await desk.vault.ring([row.subject_id])
+        card = open_content(ring, row.subject_id, row.request_id, bytes(row.content)).card
+        assert (card.phone, card.phone_shared) == ("13800138000", True)
+
+
+async def test_who_showed_no_paper_asks_if_the_year_says_their_age_and_is_the_same_person(estate: Any) -> None:
+    """So that whom they exclude stays excluded. Nobody is of their own age whose age is not known, or who is not."""
+    years = {1961: 201, datetime.now(UTC).year - 13: 404, None: 404}
+    for year, status in years.items():
+        rng, now = Random(next(SEEDS)), datetime.now(UTC)  # noqa: S311
+        woman = Town(rng, now.date()).resident(age=61, sex="female", relation="head")
+        stated = [] if year is None else [Statement("identity.birth-year", year)]
+        body = record(rng, (person(woman, stated),), now=now)
+        for name in ("document_kind", "document_number"):
+            del body["subjects"][0][name]
+        [code] = (await estate.hand_in(body)).values()
+        await estate.ask("PUT", "/api/exclusions", None, {"code": code, "staff": ["reviewer-2"]})
+        taken = await ask(estate, code)
+        assert taken.status == status, (year, taken.body)
+        if status != 201:
+            continue
+        await estate.flow()
+        query = "SELECT DISTINCT person_id FROM subject WHERE file_id = :id"
+        assert len(await estate.desks["registry"].rows(query, id=UUID(body["file_id"]))) == 1
+        listed = f"/api/requests?record_id={taken.body['record_id']}"
+        shown = [
+            len((await estate.ask("GET", listed, who, doorstep_purpose="triage")).body["requests"])
+            for who in ("reviewer", "another-reviewer")
+        ]
+        assert shown == [1, 0]
+        there = await leave(estate, body["file_id"], body["subjects"][0]["subject_id"])
+        assert (await ask(estate, there["code"])).status == 201
+        await estate.flow()
+        assert len(await estate.desks["registry"].rows(query, id=UUID(there["file_id"]))) == 1

@@ -39,6 +39,8 @@ from doorstep.risk.app import make_app as risk
 APPS = {"audit": audit, "gateway": gateway, "intake": intake, "referral": referral, "registry": registry, "risk": risk}
 OPEN = {
     "/api/follow/{code}", "/api/follow/{code}/ratings", "/api/follow/{code}/looks", "/api/follow/{code}/withdrawals",
+    "/api/follow/{code}/complaints", "/api/follow/{code}/complaints/{complaint_code}",
+    "/api/follow/{code}/complaints/{complaint_code}/withdrawal",
     "/api/follow/{code}/notices", "/api/rule-packs/current", "/api/log/checkpoint",
     "/api/log/witnessed-checkpoint", "/api/log/vkey", "/api/log/vkeys", "/api/log/tile/{path}",
     "/api/log/proof/inclusion", "/api/log/proof/receipt", "/api/log/proof/receipt.svg", "/api/usage",
@@ -56,18 +58,30 @@ KINDS = [
     (Role.OFFICER, "justice", None),
     (Role.OFFICER, "fire", None),
     (Role.OPERATOR, "station", None),
+    (Role.HOTLINE, "hotline-12345", "station-7"),
 ]
 PURPOSES = [None, "curiosity", "triage", "service", "repair", "resident-request"]
 USUAL = {
     Role.REVIEWER: "triage", Role.OFFICER: "service", Role.DEPARTMENT_SYSTEM: "service", Role.AUDITOR: "audit",
     Role.OPERATOR: "repair", Role.PORTAL: "resident-request", Role.RESIDENT: "resident-request",
 }  # fmt: skip
-PARAMETERS = {"department": "justice", "kid": "key-1", "kind": "acceptance"}
+PARAMETERS = {
+    "department": "justice", "kid": "key-1", "kind": "acceptance", "version": "1", "document_id": str(uuid7()),
+}  # fmt: skip
 
 
 def body_for(method: str, path: str) -> Any:
     """What a route takes that takes anything; a new one has to be entered here."""
     bodies: dict[str, Callable[[], Any]] = {
+        "/api/orders": lambda: {
+            "number": f"QX-{uuid4().hex[:9]}", "called_at": "2026-11-20T01:00:00Z", "due_by": "2026-11-25T01:00:00Z",
+            "need_types": ["blocked-exit"], "area": "330102", "place": "3 号楼",
+        },
+        "/orders/{receipt}/return": lambda: {"id": str(uuid7()), "reason": "other-district"},
+        "/orders/{receipt}/join": lambda: {"id": str(uuid7()), "into": str(uuid4())},
+        "/extensions": lambda: {"id": str(uuid7()), "until": "2098-01-01T00:00:00Z", "reason": "weather"},
+        "/extensions/{extension_id}/answer": lambda: {"granted": True},
+        "/call-backs": lambda: {"id": str(uuid7()), "result": "satisfied"},
         "/api/records": lambda: demonstration(int(uuid4()) % 10**6, now=datetime.now(UTC)),
         "/subjects/{subject_id}/plans": lambda: {
             "id": str(uuid7()), "level": 3, "cause": "no-heating", "consent": str(uuid4()), "fact": str(uuid4()),
@@ -107,6 +121,11 @@ def body_for(method: str, path: str) -> Any:
         "/pass-over": lambda: {"topic": "risk.needs", "key": str(uuid4()), "missing_to": 1},
         "/replays": lambda: {"since": datetime.now(UTC).isoformat()},
         "/removal": lambda: None,
+        "/complaints/{complaint_code}/withdrawal": lambda: None,
+        "/complaints/{complaint_id}/answer": lambda: {"id": str(uuid7()), "finding": "upheld"},
+        "/follow/{code}/complaints": lambda: {
+            "id": str(uuid7()), "ref": str(uuid4()), "about": "station", "treatment": ["rude"],
+        },
         "/withdrawal": lambda: {"reason": "retired"},
         "/endpoint": lambda: {"url": "https://example.com/feed"},
         "/erased": lambda: None,
@@ -150,6 +169,14 @@ def body_for(method: str, path: str) -> Any:
         "/api/own-requests": lambda: {"id": str(uuid7()), "code": "0000-0000-0000-0000", "service": "wage-help"},
         "/resident/own-requests": lambda: {"id": str(uuid7()), "service": "wage-help"},
         "/answer": lambda: {"id": str(uuid7()), "finding": "stands"},
+        "/reminders": lambda: {"id": str(uuid7())},
+        "/call-acknowledgement": lambda: None,
+        "/documents/{document_id}": lambda: None,
+        "/entered-in-error": lambda: {"id": str(uuid7())},
+        "/templates/{template}/{version}": lambda: {
+            "need_type": "legal-aid", "outcome": "advice-given", "zh": "已答复", "en": "answered",
+        },
+        "/missing-papers": lambda: {"id": str(uuid7()), "papers": ["lease-contract"]},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

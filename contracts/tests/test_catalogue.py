@@ -118,7 +118,7 @@ def test_every_wish_of_the_catalogue_is_a_need_that_somebody_answers_for() -> No
 
 
 def test_feeds_show_fields_that_an_offer_has() -> None:
-    optional = {name for name, field in Offer.model_fields.items() if not field.is_required() and name != "facts"}
+    optional = {name for name, field in Offer.model_fields.items() if not field.is_required()} - {"facts", "office"}
     for department, feed in FEEDS.items():
         assert feed.department is department
         assert feed.fields <= optional
@@ -161,3 +161,14 @@ def test_the_envelope_has_ids_and_times_and_nothing_personal() -> None:
     assert text == {"source", "type", "traceparent", "content_type"}
     assert Envelope.model_fields["key"].annotation is UUID
     assert Envelope.model_fields["subject"].annotation == UUID | None
+
+
+def test_hunger_gas_no_heating_and_violence_are_answered_within_the_hour() -> None:
+    of_an_hour = {code for code, need in NEED_TYPES.items() if need.respond_hours == 1}
+    assert of_an_hour == {"emergency-food", "gas-leak", "no-heating", "protection-from-violence"}
+
+
+def test_violence_legal_aid_and_mental_health_are_confidential() -> None:
+    assert {code for code, need in NEED_TYPES.items() if need.confidential} == {
+        "protection-from-violence", "legal-aid", "counselling",
+    }  # fmt: skip

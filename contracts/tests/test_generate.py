@@ -78,8 +78,8 @@ def test_every_event_and_every_sealed_content_has_a_schema() -> None:
     assert {f"{name}.json" for name in EVENTS} <= set(made)
     names = {model.__name__ for model in contents()}
     assert names == {
-        "AuditDetail", "Card", "GuardianGrant", "Need", "ProxyGrant", "Rating", "RequestSummary", "StatedFacts",
-        "TransitionDetail",
+        "AuditDetail", "Card", "DueDetail", "GuardianGrant", "Need", "OrderDetail", "ProxyGrant", "Rating",
+        "RequestSummary", "StatedFacts", "TransitionDetail",
     }  # fmt: skip
     sealed = set()
     for name in EVENTS:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -52,6 +53,20 @@ async def test_the_same_id_with_another_body_is_refused(store):
     await send(store.producer, command)
     with pytest.raises(IdReused):
         await send(store.producer, command, OTHER)
+
+
+class Asked(BaseModel):
+    """A body."""
+
+    what: str
+
+
+def test_a_command_is_known_by_what_it_asks_and_of_what_as_it_was_before(vault):
+    body, of, another = Asked(what="it"), uuid4(), uuid4()
+    known = idempotency.digest_of(vault, body, of, another)
+    assert known == vault.digest(f"{of} {another} {body.model_dump_json()}".encode())
+    others = [(Asked(what="that"), of, another), (body, another, of), (body, of), (body,)]
+    assert known not in [idempotency.digest_of(vault, *one) for one in others]
 
 
 async def test_a_stranger_learns_nothing_of_an_id_not_even_that_it_was_erased(store):

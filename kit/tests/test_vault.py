@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import stat
 import threading
 import time
@@ -262,6 +263,20 @@ def test_a_follow_code_has_80_bits_in_four_groups_that_nobody_misreads(keyed):
     for one, code in codes.items():
         assert keyed.follow_code(one) == code
         assert keyed.follow_index(code) == keyed.follow_index(code.lower().replace("-", " "))
+
+
+def test_a_code_of_one_thing_opens_that_however_it_is_written_and_nothing_else(keyed, tmp_path):
+    one, other = uuid4(), uuid4()
+    code = keyed.code_of("case", one)
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}", code)
+    for written in (code, code.lower(), code.replace("-", " ")):
+        assert keyed.opens(written, "case", one)
+    new_keyset(tmp_path / "other.json")
+    assert Vault(None, Keyset(tmp_path / "other.json")).code_of("case", one) != code != keyed.follow_code(one)
+    for wrong in ("", code[:-1], code + "0", "码", "\udc80", keyed.follow_code(one)):
+        assert not keyed.opens(wrong, "case", one)
+    assert not keyed.opens(code, "case", other)
+    assert not keyed.opens(code, "matter", one)
 
 
 def test_field_and_value_of_an_index_cannot_be_shifted_into_one_another(keyed):

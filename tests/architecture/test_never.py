@@ -178,7 +178,8 @@ def test_the_check_of_a_whole_copy_names_every_planted_place(copy: Path) -> None
         "ethnicities", "political_party", "TradeUnion", "churches", "GPSTrack", "lastLocation", "geolocation",
         "geo-fence", "travels", "hotelNights", "faceID", "face_template", "facial", "biometricTemplates",
         "fingerprints", "imei", "riskScore", "credit-score", "blackList", "watchlist", "suspicious", "danger_level",
-        "居民信访次数", "宗教信仰", "民族", "活动轨迹", "人脸", "生物特征", "居民积分", "黑名单",
+        "inCourt", "court_cases",
+        "居民信访次数", "涉诉事项", "宗教信仰", "民族", "活动轨迹", "人脸", "生物特征", "居民积分", "黑名单",
     ],
 )  # fmt: skip
 def test_every_spelling_is_found(name: str) -> None:
@@ -190,7 +191,8 @@ def test_every_spelling_is_found(name: str) -> None:
     [
         "competition", "repetition", "allocation", "relocate", "interface", "surface", "policy", "operation",
         "destination", "combination", "trackless", "trailing", "union_mode", "ranked_by_due", "place.exit-blocked",
-        "走访", "受理地址", "信息",
+        "court-order", "protection-order",
+        "人身安全保护令", "走访", "受理地址", "信息",
     ],
 )  # fmt: skip
 def test_words_that_only_look_like_it_are_let_be(name: str) -> None:

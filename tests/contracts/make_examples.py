@@ -19,8 +19,10 @@ from doorstep.contracts.audit import AuditDetail, AuditEntrySubmitted, AuditMani
 from doorstep.contracts.codes import (
     Action,
     Channel,
+    Deadline,
     Decision,
     Department,
+    DueStep,
     LegalBasis,
     Outcome,
     ProxyScope,
@@ -31,10 +33,13 @@ from doorstep.contracts.codes import (
 )  # fmt: skip
 from doorstep.contracts.envelope import JOSE, Envelope, Event
 from doorstep.contracts.facts import Fact, SubjectKind
-from doorstep.contracts.feeds import Offer, OfferedFact, RequestOffered, RequestWithdrawn
+from doorstep.contracts.feeds import Offer, OfferedFact, RequestDue, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
 from doorstep.contracts.needs import FactUsed, Need
+from doorstep.contracts.orders import OrderDetail, OrderTaken
 from doorstep.contracts.referral import (
+    DueAnnounced,
+    DueDetail,
     FactsAttested,
     Rating,
     RequestOpened,
@@ -146,6 +151,17 @@ def from_record_to_needs() -> list[Event]:
             recorded_by=STAFF,
             subjects=tuple(RecordedSubject(**stated(one)) for one in SUBJECTS),
         ),
+        OrderTaken(
+            **common,
+            order_id=made_up("order"),
+            subject_id=WOMAN,
+            called_at=AT,
+            received_at=AT + timedelta(minutes=20),
+            due_by=AT + timedelta(days=5),
+            detail=RING.seal(
+                WOMAN, OrderDetail(number="12345-20261120-0001", need_types=("legal-aid",), area="110105")
+            ),
+        ),
         FactsAsserted(
             **common,
             file_version=1,
@@ -188,6 +204,13 @@ def of_the_request() -> list[Event]:
     attested = fact("benefits.minimum-living", True, SaidBy.DEPARTMENT).model_copy(
         update={"attested_by": Department.CIVIL_AFFAIRS}
     )
+    near = DueDetail(
+        department=DEPARTMENT,
+        deadline=Deadline.RESPONSE,
+        step=DueStep.OFFICER,
+        due_by=AT + timedelta(days=1),
+        late=False,
+    )
     return [
         RequestOpened(
             **common,
@@ -209,6 +232,7 @@ def of_the_request() -> list[Event]:
         FactsAttested(
             **common, attested_at=AT + timedelta(days=3), facts=RING.seal(WOMAN, StatedFacts(facts=(attested,)))
         ),
+        DueAnnounced(**common, task_id=TASK, announced_at=AT + timedelta(hours=20), detail=RING.seal(WOMAN, near)),
     ]
 
 
@@ -262,6 +286,13 @@ def of_the_feed() -> list[Event]:
             offered_at=AT, delete_by=until, purpose=Purpose.SERVICE, legal_basis=LegalBasis.CONSENT, offer=offer
         ),
         RequestWithdrawn(ref=REF, withdrawn_at=AT + timedelta(days=5), delete_by=until),
+        RequestDue(
+            ref=REF,
+            deadline=Deadline.RESPONSE,
+            step=DueStep.OFFICER,
+            due_by=AT + timedelta(days=1),
+            delete_by=until,
+        ),
     ]
 
 

@@ -21,7 +21,7 @@ from doorstep.contracts.topics import EVENTS, TOPICS
 from doorstep.contracts.wire import to_headers
 from doorstep.gateway.consumers import HANDLERS
 from doorstep.intake.domain.record import Record, Subject
-from doorstep.intake.operations import record_visit
+from doorstep.intake.operations.records import record_visit
 from doorstep.kit import outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.consumer import Handler

@@ -25,7 +25,7 @@ async def test_every_service_is_in_the_one_description(description) -> None:
         "records", "files", "assessments", "needs", "rule-packs", "requests", "departments", "follow", "log",
         "journeys", "dead-letters", "usage", "usage-deferrals", "dumonitor", "erasures", "exclusions", "break-glass",
         "proxies", "resident", "sign-in-codes", "directories", "plans", "plan-proposals", "notices", "menu",
-        "own-requests",
+        "own-requests", "orders",
         "board", "figures", "figures.xlsx", "figures.pdf",
     }  # fmt: skip
     assert description["openapi"].startswith("3.1")
@@ -77,9 +77,13 @@ async def test_the_largest_record_goes_its_whole_way(house) -> None:
     person, dwelling, place = body["subjects"]
     wide, at = "\U00030edd" * 100, person["facts"][0]
     said = [Statement(f"wish.{wish}", True) for wish in (
-        "minimum-living-allowance", "temporary-relief", "legal-aid", "mediation", "health-advice", "fire-check",
+        "minimum-living-allowance", "temporary-relief", "emergency-food", "counselling", "legal-aid", "mediation",
+        "health-advice", "fire-check",
         "wage-help", "work-training", "housing-repair", "protection-from-violence")]  # fmt: skip
-    said += [Statement(one, True) for one in ("health.chronic-illness", "work.wages-unpaid", "contact.asked-alone")]
+    said += [
+        Statement(one, True)
+        for one in ("health.chronic-illness", "living.without-food", "work.wages-unpaid", "contact.asked-alone")
+    ]
     safe = {"channel": "phone", "number": "+86" + "1" * 13, "hours_from": "22:00", "hours_to": "06:30"}
     del person["document_kind"], person["document_number"]
     body["subjects"] = [
@@ -95,7 +99,7 @@ async def test_the_largest_record_goes_its_whole_way(house) -> None:
     ] + [{**dwelling, "address": wide * 2}, {**place, "description": wide * 2}]
     await house.hand_in(body)
     needs = await house.assessed(body["record_id"], within=60)
-    assert len(needs) >= 22 * 11 + 2
+    assert len(needs) >= 22 * 13 + 2
     handed_on = [need for need in needs if need["state"] == "handed-on"]
     await house.requests(body["record_id"], len(handed_on))
     for service in ("registry", "risk", "referral", "gateway"):

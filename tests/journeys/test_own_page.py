@@ -32,6 +32,13 @@ async def kept(page: Any, name: str) -> None:
         await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, base64.b64decode(shot["data"]))
 
 
+async def pressed(page: Any, label: str, within: str = "#requests") -> None:
+    """Press the first button within that has this label."""
+    await page.value(
+        f"[...document.querySelectorAll('{within} button')].find((one) => one.innerText === {label!r}).click()"
+    )
+
+
 async def test_a_resident_asks_follows_has_a_human_look_again_and_withdraws(house, browser) -> None:
     body = house.record()
     taken = await house.hand_in(body)
@@ -54,6 +61,31 @@ async def test_a_resident_asks_follows_has_a_human_look_again_and_withdraws(hous
     await reads(browser, "复核答复期限", "#requests")
     await kept(browser, "own-zh")
     assert await browser.value("document.documentElement.scrollWidth") == 390
+    await pressed(browser, "投诉")
+    await pressed(browser, "提交投诉")
+    await reads(browser, "请至少选择一项", "#requests")
+    await browser.value("document.querySelectorAll('.complaint [type=checkbox]').forEach((one) => one.click())")
+    await browser.value("document.querySelector('.complaint textarea').value = '等了三周没有人答复'")
+    await kept(browser, "own-complaint-form")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
+    await pressed(browser, "提交投诉")
+    await reads(browser, "已收到投诉。投诉码", "#notice")
+    complaint = await browser.text("#notice strong")
+    await kept(browser, "own-complaint")
+    await browser.click("#ask [type=submit]")  # who holds the receipt alone sees nothing of it
+    await reads(browser, "待受理", "#requests")
+    assert complaint not in await browser.text("body")
+    assert "投诉答复期限" not in await browser.text("body")
+    for typed, told in ((code, "没有这件投诉"), (complaint, "")):
+        await browser.value(f"document.querySelector('#complaint-code').value = {typed!r}")
+        await browser.click("#kept [type=submit]")
+        await reads(browser, told, "#notice" if told else "#complaint")
+    assert "等了三周" not in await reads(browser, "投诉答复期限", "#complaint")
+    await kept(browser, "own-complaint-seen")
+    for label in ("撤回投诉", "确认撤回并删除"):
+        await pressed(browser, label, "#complaint")
+    await reads(browser, "投诉已撤回并删除", "#notice")
+    assert "投诉答复期限" not in await browser.text("body")
     await browser.click("#requests button")
     assert "确认撤回" in await reads(browser, "确认撤回", "#requests")
     await browser.click("#requests button")

@@ -172,7 +172,7 @@ def test_a_reader_decrypts_a_first_request_in_python(reader: Reader, sandbox: St
         consumer.until(lambda: len(offered(consumer)) >= 3)
         told = consumer.effects()
     assert {one["need_type"] for one in told if one["effect"] == "offered"} <= {
-        "minimum-living-allowance", "temporary-relief",
+        "minimum-living-allowance", "temporary-relief", "emergency-food",
     }  # fmt: skip
     assert not [one for one in told if one["effect"] == "set-aside"]
 

@@ -21,6 +21,8 @@ allow() {
 topic intake.visits 4 1209600000
 topic intake.visits.registry.dead-letter 1 1209600000
 topic intake.visits.gateway.dead-letter 1 1209600000
+topic intake.orders 1 1209600000
+topic intake.orders.referral.dead-letter 1 1209600000
 topic registry.facts 4 1209600000
 topic registry.facts.risk.dead-letter 1 1209600000
 topic registry.facts.audit.dead-letter 1 1209600000
@@ -73,7 +75,7 @@ topic audit.entry.referral.audit.dead-letter 1 1209600000
 topic audit.entry.gateway 1 1209600000
 topic audit.entry.gateway.audit.dead-letter 1 1209600000
 user intake
-allow intake --operation Read --operation Write --operation Describe --topic intake.visits --topic audit.entry.intake --topic registry.erasures.intake.dead-letter --topic registry.exclusions.intake.dead-letter --topic registry.departures.intake.dead-letter --topic registry.openings.intake.dead-letter
+allow intake --operation Read --operation Write --operation Describe --topic intake.visits --topic intake.orders --topic audit.entry.intake --topic registry.erasures.intake.dead-letter --topic registry.exclusions.intake.dead-letter --topic registry.departures.intake.dead-letter --topic registry.openings.intake.dead-letter
 allow intake --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.departures --topic registry.openings
 allow intake --operation Read --operation Describe --group intake
 user registry
@@ -85,8 +87,8 @@ allow risk --operation Read --operation Write --operation Describe --topic risk.
 allow risk --operation Read --operation Describe --topic registry.facts --topic registry.erasures --topic registry.exclusions --topic registry.departures --topic registry.openings
 allow risk --operation Read --operation Describe --group risk
 user referral
-allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic referral.attestations --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.proxies.referral.dead-letter --topic registry.departures.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
-allow referral --operation Read --operation Describe --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.departures --topic registry.openings --topic risk.needs
+allow referral --operation Read --operation Write --operation Describe --topic referral.tasks --topic referral.attestations --topic feed.civil-affairs --topic feed.health --topic feed.justice --topic feed.fire --topic feed.labour --topic feed.housing --topic audit.entry.referral --topic intake.orders.referral.dead-letter --topic registry.erasures.referral.dead-letter --topic registry.exclusions.referral.dead-letter --topic registry.proxies.referral.dead-letter --topic registry.departures.referral.dead-letter --topic registry.openings.referral.dead-letter --topic risk.needs.referral.dead-letter
+allow referral --operation Read --operation Describe --topic intake.orders --topic registry.erasures --topic registry.exclusions --topic registry.proxies --topic registry.departures --topic registry.openings --topic risk.needs
 allow referral --operation Read --operation Describe --group referral
 user audit
 allow audit --operation Read --operation Write --operation Describe --topic registry.facts.audit.dead-letter --topic registry.erasures.audit.dead-letter --topic registry.proxies.audit.dead-letter --topic registry.departures.audit.dead-letter --topic audit.entry.intake.audit.dead-letter --topic audit.entry.registry.audit.dead-letter --topic audit.entry.risk.audit.dead-letter --topic audit.entry.referral.audit.dead-letter --topic audit.entry.gateway.audit.dead-letter

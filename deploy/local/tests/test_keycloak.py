@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from sqlalchemy import text
 from yarl import URL
 
-from doorstep.contracts.codes import COMMUNITY_OFFICE, STATION, Department, Role
+from doorstep.contracts.codes import COMMUNITY_OFFICE, HOTLINE, STATION, Department, Role
 from doorstep.contracts.topics import SERVICES
 from doorstep.gateway.app import new_app
 from doorstep.gateway.operations.sign_in_codes import index_of
@@ -421,7 +421,13 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
     realm = json.loads(keycloak.REALM.read_text(encoding="utf-8"))
     names = {client["clientId"] for client in realm["clients"]}
     departments = {f"department-{department}" for department in Department}
-    assert names == {"doorstep-page", PORTAL_AGENCY, *departments, *(client_id(service) for service in SERVICES)}
+    assert names == {
+        "doorstep-page",
+        PORTAL_AGENCY,
+        HOTLINE,
+        *departments,
+        *(client_id(service) for service in SERVICES),
+    }
     [provider] = realm["components"]["org.keycloak.userprofile.UserProfileProvider"]
     [profile] = provider["config"]["kc.user.profile.config"]
     options = {
@@ -429,7 +435,7 @@ def test_the_realm_knows_the_roles_and_departments_of_the_contracts() -> None:
         for one in json.loads(profile)["attributes"]
         if "options" in one["validations"]
     }
-    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.SERVICE}
+    assert options["role"] == set(Role) - {Role.DEPARTMENT_SYSTEM, Role.PORTAL, Role.SERVICE, Role.HOTLINE}
     assert options["agency"] == {STATION, COMMUNITY_OFFICE, "resident", *Department}
     assert not [client["clientId"] for client in realm["clients"] if client["directAccessGrantsEnabled"]]
 

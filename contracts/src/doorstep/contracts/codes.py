@@ -35,9 +35,11 @@ OPEN_DEPARTMENTS = frozenset({Department.CIVIL_AFFAIRS, Department.FIRE, Departm
 
 STATION = "station"
 COMMUNITY_OFFICE = "community-office"
+HOTLINE = "hotline-12345"
 AGENCY_NAMES: dict[str, tuple[str, str]] = {
     STATION: ("社区服务站", "Community service station"),
     COMMUNITY_OFFICE: ("社区工作站", "Community office"),
+    HOTLINE: ("12345 热线", "12345 hotline"),
     **{str(department): names for department, names in DEPARTMENT_NAMES.items()},
 }
 """What an agency of a token is called, in Chinese and English."""
@@ -56,6 +58,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     PORTAL = "portal"
     SERVICE = "service"
+    HOTLINE = "hotline"
 
 
 class Channel(StrEnum):
@@ -209,6 +212,23 @@ class Reason(StrEnum):
     MOVED_AWAY = "moved-away"
     NOT_SOLVABLE = "not-solvable"
     WRONG_RECORD = "wrong-record"
+    NO_RESPONSE = "no-response"
+
+
+class Deadline(StrEnum):
+    """What a task owes by a time of its own."""
+
+    RESPONSE = "response"
+    COMPLETION = "completion"
+
+
+class DueStep(StrEnum):
+    """Who is told that something is due: at 80% of its time, at all of it, at half as much again; or as a reminder."""
+
+    OFFICER = "officer"
+    HEAD_OF_OFFICE = "head-of-office"
+    SUPERVISOR = "supervisor"
+    REMINDER = "reminder"
 
 
 class Outcome(StrEnum):
@@ -281,11 +301,29 @@ class Action(StrEnum):
     TRANSITION_TASK = "transition-task"
     RATE_REQUEST = "rate-request"
     RECALCULATE_DUE = "recalculate-due"
+    ANNOUNCE_DUE = "announce-due"
+    LIST_LATE = "list-late"
+    REMIND_DEPARTMENT = "remind-department"
+    ACKNOWLEDGE_CALL = "acknowledge-call"
+    LIST_MISSING_PAPERS = "list-missing-papers"
+    HAND_IN_ORDER = "hand-in-order"
+    FOLLOW_ORDERS = "follow-orders"
+    ANSWER_EXTENSION = "answer-extension"
+    REPORT_CALL_BACK = "report-call-back"
+    LIST_ORDERS = "list-orders"
+    RETURN_ORDER = "return-order"
+    ASK_EXTENSION = "ask-extension"
+    JOIN_ORDERS = "join-orders"
     SEND_NOTICE = "send-notice"
     CHOOSE_NOTICES = "choose-notices"
     ASK_TO_LOOK_AGAIN = "ask-to-look-again"
     LIST_LOOKS = "list-looks"
     ANSWER_LOOK = "answer-look"
+    MAKE_COMPLAINT = "make-complaint"
+    WITHDRAW_COMPLAINT = "withdraw-complaint"
+    LIST_COMPLAINTS = "list-complaints"
+    READ_COMPLAINT = "read-complaint"
+    ANSWER_COMPLAINT = "answer-complaint"
     REGISTER_KEY = "register-key"
     WITHDRAW_KEY = "withdraw-key"
     CHANGE_ENDPOINT = "change-endpoint"
@@ -302,6 +340,9 @@ class Action(StrEnum):
     GIVE_REQUEST = "give-request"
     NAME_DEPUTY = "name-deputy"
     ISSUE_NOTICE = "issue-notice"
+    ATTACH_DOCUMENT = "attach-document"
+    READ_DOCUMENT = "read-document"
+    PUBLISH_TEMPLATE = "publish-template"
     READ_RECORD = "read-record"
     READ_FILE = "read-file"
     READ_ASSESSMENT = "read-assessment"

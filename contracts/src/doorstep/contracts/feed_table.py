@@ -2,23 +2,33 @@
 
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Department
 from doorstep.contracts.facts import CATALOGUE
-from doorstep.contracts.feeds import ACKNOWLEDGE_DAYS, FEED_DAYS, FEEDS, Feed, RequestOffered, RequestWithdrawn
+from doorstep.contracts.feeds import (
+    ACKNOWLEDGE_DAYS,
+    FEED_DAYS,
+    FEEDS,
+    Feed,
+    RequestDue,
+    RequestOffered,
+    RequestWithdrawn,
+)
 from doorstep.contracts.needs import NEED_TYPES
 
-ALWAYS = ("ref", "subject_ref", "need_type", "urgency", "respond_by", "complete_by")
+ALWAYS = ("ref", "subject_ref", "need_type", "urgency", "respond_by", "complete_by", "office")
 _HEAD = f"""\
 # What each department receives
 
 Generated from `contracts/src/doorstep/contracts/feeds.py`, `needs.py` and `facts.py` by `make schemas`; a field that is
 not named here does not leave for that department.
 
-By topic, pull and webhook a department receives two events, encrypted for its key alone:
+By topic, pull and webhook a department receives three events, encrypted for its key alone:
 
 - `{RequestOffered.event_type}` with {", ".join(f"`{name}`" for name in ALWAYS)},
-  the fields below, and those facts of the kinds below that the need rests on;
-- `{RequestWithdrawn.event_type}` with `ref`, `withdrawn_at` and `delete_by`, and nothing else.
+  the fields below, and those facts of the kinds below that the need rests on; `office`, the department's own, only
+  where the service directory chose one;
+- `{RequestWithdrawn.event_type}` with `ref`, `withdrawn_at` and `delete_by`, and nothing else;
+- `{RequestDue.event_type}` with `ref`, `deadline`, `step`, `due_by` and `delete_by`, and nothing else.
 
-Both are kept {FEED_DAYS} days and say `delete_by`; that a withdrawn request was deleted is to be acknowledged within
+All are kept {FEED_DAYS} days and say `delete_by`; that a withdrawn request was deleted is to be acknowledged within
 {ACKNOWLEDGE_DAYS} days.
 """
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import Barred, Coded, Department, Purpose, Urgency
+from doorstep.contracts.codes import Barred, Coded, Deadline, Department, DueStep, Purpose, Urgency
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.facts import FactKind, FactValue
 from doorstep.contracts.intake import SafeContact
@@ -38,7 +38,8 @@ class OfferedFact(Contract):
 class Offer(Contract):
     """A service request as one department sees it. A field that it may not see is absent.
 
-    What is `barred` must not be done. A request with a `safe_contact` is answered by it alone.
+    What is `barred` must not be done. A request with a `safe_contact` is answered by it alone. `office` is the
+    department's own that the service directory chose, if it chose one.
     """
 
     ref: UUID
@@ -55,6 +56,7 @@ class Offer(Contract):
     facts: tuple[OfferedFact, ...] = ()
     safe_contact: SafeContact | None = None
     barred: tuple[Coded[Barred], ...] | None = None
+    office: UUID | None = None
 
 
 class RequestOffered(Event):
@@ -76,6 +78,18 @@ class RequestWithdrawn(Event):
 
     ref: UUID
     withdrawn_at: AwareDatetime
+    delete_by: AwareDatetime
+
+
+class RequestDue(Event):
+    """A deadline of the department's request is near or over, or the station reminds of it: nothing of its content."""
+
+    event_type: ClassVar[str] = "feed.request-due.v1"
+
+    ref: UUID
+    deadline: Coded[Deadline]
+    step: Coded[DueStep]
+    due_by: AwareDatetime
     delete_by: AwareDatetime
 
 

@@ -27,13 +27,15 @@ class SafeContact(Contract):
 class Card(Contract):
     """How a subject is named and reached; a dwelling has an address, a place a description.
 
-    `asks_for` is what the person asks for although a request of theirs bars it.
+    `asks_for` is what the person asks for although a request of theirs bars it; `phone_shared` says that somebody else
+    of the record gave the same number, which is nobody's own then.
     """
 
     name: str | None = None
     document_kind: str | None = None
     document_number: str | None = None
     phone: str | None = None
+    phone_shared: bool | None = None
     address: str | None = None
     description: str | None = None
     follow_code: str | None = None
@@ -48,10 +50,14 @@ class StatedFacts(Contract):
 
 
 class RecordedSubject(Contract):
-    """One person, dwelling or place of a record: its card and its facts, each sealed under its own key."""
+    """One person, dwelling or place of a record: its card and its facts, each sealed under its own key.
+
+    `same_as` is a mention of the same person in the same file, by whose code they asked for themselves.
+    """
 
     subject_id: UUID
     kind: SubjectKind
+    same_as: UUID | None = None
     card: Sealed[Card]
     facts: Sealed[StatedFacts]
 

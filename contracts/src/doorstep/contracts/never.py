@@ -10,7 +10,7 @@ from itertools import pairwise
 
 RIGHTS = (
     "appeal speech faith nation nationality tribe sect church mosque politics political assembly"
-    " dissident trade-union union-member"
+    " dissident trade-union union-member in-court court-case"
 )
 SURVEILLANCE = (
     "trail track gps geo traffic purchase travel hotel camera cctv imei imsi"
@@ -26,7 +26,7 @@ _INSIDE = re.compile(
     r"|suspic|suspect|loyal|predict|blacklist|watchlist|(?<!dis)criminal"
 )
 _IN_CHINESE = re.compile(
-    "信访|上访|涉访|缠访|闹访|请愿|投诉|申诉|诉讼|宗教|信仰|教派|信徒|民族|种族|政治|党派|党员|言论|舆情|维稳"
+    "信访|上访|涉访|缠访|闹访|请愿|投诉|申诉|诉讼|涉诉|宗教|信仰|教派|信徒|民族|种族|政治|党派|党员|言论|舆情|维稳"
     "|轨迹|定位|位置|行踪|人脸|面部|指纹|虹膜|声纹|掌纹|步态|生物特征|生物识别|摄像|监控"
     "|评分|积分|信用|排名|嫌疑|前科|犯罪|违法|刑满|吸毒|涉毒|黑名单|重点人"
 )

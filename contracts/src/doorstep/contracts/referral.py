@@ -5,7 +5,18 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from doorstep.contracts.codes import BusinessStatus, Coded, Department, Outcome, Progress, Reason, TaskState, Urgency
+from doorstep.contracts.codes import (
+    BusinessStatus,
+    Coded,
+    Deadline,
+    Department,
+    DueStep,
+    Outcome,
+    Progress,
+    Reason,
+    TaskState,
+    Urgency,
+)
 from doorstep.contracts.envelope import Contract, Event
 from doorstep.contracts.intake import StatedFacts
 from doorstep.contracts.sealed import Sealed
@@ -102,3 +113,35 @@ class FactsAttested(Event):
     subject_id: UUID
     attested_at: AwareDatetime
     facts: Sealed[StatedFacts]
+
+
+class DueDetail(Contract):
+    """What is due when, and who is told; `late` says that it is told later than it was to be.
+
+    Without a department the station has it. What is `reserved` is shown on no page.
+    """
+
+    department: Department | None = None
+    deadline: Coded[Deadline]
+    step: Coded[DueStep]
+    due_by: AwareDatetime
+    late: bool
+    reserved: bool | None = None
+
+
+class DueAnnounced(Event):
+    """A deadline of a task came so near, or passed so far, that somebody is to be told; lateness itself is computed.
+
+    `part` is which part of the request it is, from 2 on: of the lead's it is absent.
+    """
+
+    event_type: ClassVar[str] = "referral.due-announced.v1"
+
+    request_id: UUID
+    task_id: UUID
+    record_id: UUID
+    file_id: UUID
+    subject_id: UUID
+    announced_at: AwareDatetime
+    part: int | None = None
+    detail: Sealed[DueDetail]

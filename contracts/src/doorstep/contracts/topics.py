@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from doorstep.contracts.audit import AuditEntrySubmitted, AuditManifestPublished
 from doorstep.contracts.codes import Department
 from doorstep.contracts.envelope import Event
-from doorstep.contracts.feeds import FEED_DAYS, RequestOffered, RequestWithdrawn
+from doorstep.contracts.feeds import FEED_DAYS, RequestDue, RequestOffered, RequestWithdrawn
 from doorstep.contracts.intake import VisitRecorded
 from doorstep.contracts.never import refuse_names
-from doorstep.contracts.referral import FactsAttested, RequestOpened, RequestRated, TaskTransitioned
+from doorstep.contracts.orders import OrderTaken
+from doorstep.contracts.referral import DueAnnounced, FactsAttested, RequestOpened, RequestRated, TaskTransitioned
 from doorstep.contracts.registry import (
     ExclusionsNamed,
     FactsAsserted,
@@ -61,6 +62,7 @@ def audit_topic(service: str) -> str:
 
 _TOPICS = (
     Topic("intake.visits", "file", (VisitRecorded,), "intake", ("registry", "gateway")),
+    Topic("intake.orders", "file", (OrderTaken,), "intake", ("referral",), partitions=1),
     Topic("registry.facts", "file", (FactsAsserted,), "registry", ("risk", "audit", "gateway")),
     Topic(
         "registry.erasures",
@@ -103,13 +105,19 @@ _TOPICS = (
         partitions=1,
     ),
     Topic("risk.needs", "file", (NeedsAssessed, NeedDecided), "risk", ("referral", "gateway")),
-    Topic("referral.tasks", "file", (RequestOpened, TaskTransitioned, RequestRated), "referral", ("gateway",)),
+    Topic(
+        "referral.tasks",
+        "file",
+        (RequestOpened, TaskTransitioned, RequestRated, DueAnnounced),
+        "referral",
+        ("gateway",),
+    ),
     Topic("referral.attestations", "file", (FactsAttested,), "referral", ("registry",), partitions=1),
     *(
         Topic(
             feed_topic(department),
             "request, pairwise",
-            (RequestOffered, RequestWithdrawn),
+            (RequestOffered, RequestWithdrawn, RequestDue),
             "referral",
             partitions=1,
             retention_days=FEED_DAYS,

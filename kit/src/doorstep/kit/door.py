@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from opentelemetry.trace import SpanKind
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from doorstep.contracts.documents import DOCUMENT_BYTES, DocumentForm
 from doorstep.kit.problems import FHIR_TYPE, Problem, answer, speaks_fhir
 from doorstep.kit.telemetry import REQUESTS, span
 
@@ -25,11 +27,14 @@ UNPARSED_BYTES = 65_536
 BODY_BYTES = 1_048_576
 NESTING = 32
 IN_FLIGHT = 64
+LARGE_IN_FLIGHT = 8
+"""So many requests at once may bring a document, which is larger than all else that is sent."""
 _NOT_COUNTED = ("/healthz", "/readyz", "/metrics", "/events", "/api/board")
 SECONDS_TO_SEND = 30.0
 _ONCE = ("authorization", "host", "content-type", "doorstep-purpose", "doorstep-case", "origin", "x-road-userid")
 _DOOR = "doorstep.door"
 _JSON = "application/json"
+_DOCUMENT = re.compile(r"/api/departments/[^/]+/requests/[^/]+/documents/[^/]+")
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
     b"Content-Length: 49\r\nConnection: close\r\n\r\n"
@@ -65,6 +70,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
 
+@dataclass(frozen=True, slots=True)
+class _Takes:
+    """What a body may be, by its media types, and how large."""
+
+    types: tuple[str, ...]
+    most: int = BODY_BYTES
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it may be larger than what is sent elsewhere; such a body is no JSON."""
+        return self.most > BODY_BYTES
+
+
 class Door:
     """ASGI middleware of every service."""
 
@@ -73,6 +91,7 @@ class Door:
         self._app = app
         self._service = service
         self._in_flight = 0
+        self._large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer a problem."""
@@ -90,12 +109,18 @@ class Door:
 
         scope[_DOOR] = self
         counted = not scope["path"].endswith(_NOT_COUNTED)  # an open stream is no load
+        takes = _taken(scope["method"], scope["path"])
         self._in_flight += counted
+        self._large += takes.is_large
         try:
             with span(f"{self._service} {scope['method']}", parent=headers.get("traceparent"), kind=SpanKind.SERVER):
-                await self._enter(scope, headers, receive, count, counted=counted)
+                if (counted and self._in_flight > IN_FLIGHT) or (takes.is_large and self._large > LARGE_IN_FLIGHT):
+                    await answer(Request(scope), _busy())(scope, receive, count)
+                else:
+                    await self._enter(scope, headers, receive, count, takes)
         finally:
             self._in_flight -= counted
+            self._large -= takes.is_large
             route = getattr(scope.get("route"), "path", "unmatched")
             REQUESTS.labels(self._service, route, str(status)).inc()
 
@@ -103,14 +128,11 @@ class Door:
         """So many `more` of the requests that were let in wait for something and do nothing."""
         self._in_flight -= more
 
-    async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send, *, counted: bool) -> None:
+    async def _enter(self, scope: Scope, headers: Headers, receive: Receive, send: Send, takes: _Takes) -> None:
         try:
-            if counted and self._in_flight > IN_FLIGHT:
-                zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
-                raise Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
             check_headers(headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                body = await _body_in_time(headers, receive, _types(scope["path"]))
+                body = await _body_in_time(headers, receive, takes)
                 receive = _again(body, receive)
             await self._app(scope, receive, send)
         except Problem as problem:
@@ -161,44 +183,59 @@ def check_headers(headers: Headers) -> None:
         raise Problem(415, "content-encoding", zh, en, headers={"Accept-Encoding": "identity"})
 
 
-def _types(path: str) -> tuple[str, ...]:
-    """As what a body may be sent to `path`: JSON; where FHIR is spoken that is its own type, or plain JSON."""
-    return (FHIR_TYPE, _JSON) if speaks_fhir(path) else (_JSON,)
+def _taken(method: str, path: str) -> _Takes:
+    """As what a body may be sent to `path`: JSON; where FHIR is spoken its own type too; a document as what it is."""
+    if method == "PUT" and _DOCUMENT.fullmatch(path):
+        return _Takes(tuple(DocumentForm), DOCUMENT_BYTES)
+    return _Takes((FHIR_TYPE, _JSON) if speaks_fhir(path) else (_JSON,))
 
 
-async def _body_in_time(headers: Headers, receive: Receive, types: tuple[str, ...]) -> bytes:
+async def _body_in_time(headers: Headers, receive: Receive, takes: _Takes) -> bytes:
     try:
         async with asyncio.timeout(SECONDS_TO_SEND):
-            return await _body(headers, receive, types)
+            return await _body(headers, receive, takes)
     except TimeoutError:
         zh, en = "请求体发送太慢，请重发。", "The body came too slowly; send it again."
         raise Problem(408, "too-slow", zh, en, headers={"Connection": "close"}) from None
 
 
-async def _body(headers: Headers, receive: Receive, types: tuple[str, ...]) -> bytes:
+async def _body(headers: Headers, receive: Receive, takes: _Takes) -> bytes:
     declared = headers.get("content-length", "0")
-    if not (declared.isascii() and declared.isdigit()) or int(declared) > BODY_BYTES:
-        raise _too_large()
+    if not (declared.isascii() and declared.isdigit()) or int(declared) > takes.most:
+        raise _too_large(takes.most)
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem(400, "incomplete", "请求没有发完。", "The request broke off.")
         body += message.get("body", b"")
-        if len(body) > BODY_BYTES:
-            raise _too_large()
+        if len(body) > takes.most:
+            raise _too_large(takes.most)
         if not message.get("more_body"):
             break
     if body:
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in types:
-            raise Problem(415, "content-type", f"请以 {types[0]} 发送。", f"Send {types[0]}.")
-        _check_json(bytes(body))
+        _check(bytes(body), headers, takes)
     return bytes(body)
 
 
-def _too_large() -> Problem:
-    zh, en = "请求体超过 1 MiB，请分开发送。", "The body is over 1 MiB; send it in parts."
+def _check(body: bytes, headers: Headers, takes: _Takes) -> None:
+    """Refuse what is said to be of another type than is taken, or of that and is not. Raises Problem."""
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in takes.types:
+        named = takes.types if takes.is_large else takes.types[:1]
+        raise Problem(415, "content-type", f"请以 {'、'.join(named)} 发送。", f"Send {' or '.join(named)}.")
+    if not takes.is_large:
+        _check_json(body)
+
+
+def _busy() -> Problem:
+    zh, en = "现在太忙，请稍后再试。", "Too busy; try again in a moment."
+    return Problem(503, "busy", zh, en, headers={"Retry-After": "1"})
+
+
+def _too_large(most: int) -> Problem:
+    mebibytes = most // 1_048_576
+    zh, en = f"请求体超过 {mebibytes} MiB，请分开发送。", f"The body is over {mebibytes} MiB; send it in parts."
     return Problem(413, "too-large", zh, en)
 
 

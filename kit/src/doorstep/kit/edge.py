@@ -69,6 +69,8 @@ class Visibility(StrEnum):
     """The department to which it was sent."""
     TEAM = "team"
     """The team of a care plan, or who is named to decide on it, of whichever agency."""
+    HOTLINE = "hotline"
+    """The 12345 hotline, of orders that it handed in, and never what is withheld from it."""
     AUDITOR = "auditor"
     """Auditors."""
     OPERATOR = "operator"

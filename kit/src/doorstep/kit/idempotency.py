@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.kit.auth import Principal
 from doorstep.kit.db import run
+from doorstep.kit.vault import Vault
 
 _CLAIM = """
     INSERT INTO command (id, principal, digest, answer)
@@ -46,13 +48,18 @@ class Replay:
     answer: Any
 
 
+def digest_of(vault: Vault, body: BaseModel, *about: UUID) -> bytes:
+    """By which a command is known again: what it asks, and of what."""
+    return vault.digest(" ".join([*map(str, about), body.model_dump_json()]).encode())
+
+
 async def claim(
     session: AsyncSession, principal: Principal, command_id: UUID, digest: bytes, *, answer: Any = None
 ) -> Replay | None:
     """Claim `command_id` for this transaction; a Replay if the same principal sent the same body before.
 
-    `digest` is the vault's digest of the body. `answer` is kept if it is known already; else see `keep`. Raises
-    IdReused, or Erased. A second sender waits for the first.
+    `digest` is what `digest_of` gives. `answer` is kept if it is known already; else see `keep`. Raises IdReused, or
+    Erased. A second sender waits for the first.
     """
     kept = None if answer is None else orjson.dumps(answer).decode()
     values = {"id": command_id, "principal": principal.subject, "digest": digest, "answer": kept}

@@ -84,7 +84,7 @@ _LOCK_POSITIONS = """
     SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS integer[])) ORDER BY 1, 2
     ON CONFLICT (topic, partition) DO UPDATE SET epoch = inbox_position.epoch
 """
-_LOCK_KEYS = f"SELECT i.topic, i.key, i.last FROM inbox_key i {_WANTED} ORDER BY i.topic, i.key FOR UPDATE OF i"  # noqa: S608
+_LOCK_KEYS = f"SELECT i.topic, i.key, i.last FROM inbox_key i {_WANTED} ORDER BY i.topic, i.key FOR NO KEY UPDATE OF i"  # noqa: S608
 _PARKED = f"SELECT p.topic, p.key, p.number FROM parked p {_WANTED}"  # noqa: S608
 _WRITE_KEYS = """
     INSERT INTO inbox_key (topic, key, last)

@@ -42,6 +42,7 @@ class AgencyKind(StrEnum):
     DEPARTMENT = "department"
     AUDIT_OFFICE = "audit-office"
     PORTAL = "national-portal"
+    HOTLINE = "hotline-12345"
     RESIDENT = "resident"
     POLICE = "police"
     POLITICAL_LEGAL = "political-legal"
@@ -196,8 +197,7 @@ class Policy:
             raise PoliciesInvalid("; ".join(str(error.error) for error in result.errors))
         self.digest = hashlib.sha256(source.encode()).hexdigest()
         self._policies = cedarpy.PolicySet.from_str(source)
-        written = json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"]
-        self._written: list[dict[str, Any]] = list(written.values())
+        self._written = list(json.loads(cedarpy.policies_to_json_str(source))["staticPolicies"].values())
         self._schema = cedarpy.Schema.from_str(schema)
         self._decide = lru_cache(_REMEMBERED)(self._ask)
 

@@ -42,6 +42,7 @@ WEBHOOKS_WAITING = Gauge("doorstep_webhooks_waiting", "Messages that an endpoint
 FEED_CALLERS_WAITING = Gauge(
     "doorstep_feed_callers_waiting", "Callers who wait for the next message of a feed.", ("department",)
 )
+LOST = Gauge("doorstep_lost", "What the check of requests found lost, by kind, when it looked last.", ("kind",))
 WEBHOOKS_STOPPED = Gauge("doorstep_webhooks_stopped", "Whether an endpoint gets nothing any more.", ("department",))
 
 _TRACER = trace.get_tracer("doorstep")

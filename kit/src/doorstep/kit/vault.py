@@ -7,6 +7,7 @@ version; wrapped keys do not travel; a cached key lives five minutes, and moment
 
 import asyncio
 import base64
+import hmac
 import logging
 import re
 import secrets
@@ -224,7 +225,16 @@ class Vault:
 
     def follow_index(self, code: str) -> bytes:
         """By what is found whatever belongs to a follow code, however its letters are written and grouped."""
-        return self.blind_index(_CODE, "".join(sign for sign in code if sign.isalnum()).upper())
+        return self.blind_index(_CODE, _plain(code))
+
+    def code_of(self, kind: str, identifier: UUID) -> str:
+        """A code like those for one thing of a kind: by its id alone nobody makes it, and it is stored nowhere."""
+        return _in_letters(self.blind_index(f"{kind}-code", str(identifier))[:10])
+
+    def opens(self, code: str, kind: str, identifier: UUID) -> bool:
+        """Whether `code`, however its letters are written and grouped, is that of the thing."""
+        known = _plain(self.code_of(kind, identifier))
+        return hmac.compare_digest(_plain(code).encode(), known.encode())
 
     def digest(self, body: bytes) -> bytes:
         """32 bytes that tell whether a command came with the same body again."""
@@ -233,6 +243,10 @@ class Vault:
     def pairwise(self, audience: str, identifier: UUID | str) -> UUID:
         """The id that `audience` alone knows `identifier` by."""
         return self._keyset.pairwise(audience, str(identifier))
+
+
+def _plain(code: str) -> str:
+    return "".join(sign for sign in code if sign.isalnum()).upper()
 
 
 def _in_letters(code: bytes) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from doorstep.audit.domain.criteria import TEXT_LIMIT, Criteria, hour_of, made_at, micros, moment_of
+from doorstep.audit.domain.criteria import ASKED_BY_ACTION, TEXT_LIMIT, Criteria, hour_of, made_at, micros, moment_of
 from doorstep.audit.domain.cursor import Cursor
 from doorstep.audit.domain.errors import Malformed
 from doorstep.contracts.audit import AuditDetail
@@ -57,7 +57,7 @@ def naive(asked: dict[str, str], said: AuditDetail) -> bool:
     told = said.model_dump(mode="json")
     return SINCE <= moment_of(said.at_us) < UNTIL and all(
         {
-            "policy": lambda want: want in told["policies"],
+            "policy": lambda want: want in told["policies"] and told["action"] in ASKED_BY_ACTION,
             "rule_pack": lambda want: "rules:" + want in told["policies"],
             "outcome": lambda want: told["outcome"] == want or (want == "refused" and "refused:" in told["outcome"]),
             "life": lambda want: want in (told["case"], told["record"]),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,13 +12,30 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from doorstep.contracts.codes import Action, BusinessStatus, Department, LookFinding, Purpose, Role, TaskState
+from doorstep.contracts.codes import (
+    Action,
+    BusinessStatus,
+    Deadline,
+    Department,
+    LookFinding,
+    Outcome,
+    Purpose,
+    Role,
+    TaskState,
+)
+from doorstep.contracts.documents import DocumentForm, DocumentKind
+from doorstep.contracts.facts import FactKind
+from doorstep.contracts.needs import NEED_TYPES
+from doorstep.contracts.papers import Paper
 from doorstep.contracts.topics import SERVICES
+from doorstep.gateway.api.pages import router
 from doorstep.gateway.app import new_app
+from doorstep.gateway.domain.session import leads_to_a_page
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.local.ports import free_ports
 
+REFERRAL = Path(__file__).parents[4] / "contracts" / "schemas" / "openapi" / "referral.json"
 SIGNED = "Sun, 22 Nov 2026 05:21:36 GMT"
 
 
@@ -75,6 +93,7 @@ async def test_a_page_runs_its_own_scripts_alone_and_in_no_frame(desk) -> None:
         ("/pages/session.js", "text/javascript"), ("/own", "text/html"), ("/pages/own.js", "text/javascript"),
         ("/pages/own.css", "text/css"), ("/office", "text/html"), ("/pages/office.js", "text/javascript"),
         ("/pages/office.css", "text/css"), ("/notices", "text/html"), ("/pages/notices.js", "text/javascript"),
+        ("/desk", "text/html"), ("/pages/desk.js", "text/javascript"), ("/pages/desk.css", "text/css"),
     ):  # fmt: skip
         answer = await desk.call("GET", path)
         assert answer.status == 200
@@ -102,7 +121,7 @@ async def scripts_of(desk, path: str) -> str:
         assert forbidden not in page
     assert page.count("data-zh=") == page.count("data-en=") > 10
     files = re.findall(r'(?:src|href)="(/pages/[^"]+)"', page)
-    assert len(files) == 5
+    assert len(files) == len(set(files)) >= 5
     answers = [await desk.call("GET", file) for file in files]
     assert {answer.status for answer in answers} == {200}
     found = "".join(answer.raw.decode() for file, answer in zip(files, answers, strict=True) if file.endswith(".js"))
@@ -123,8 +142,35 @@ async def test_the_residents_page_is_plain_in_both_languages_and_takes_nothing_f
 
 async def test_the_departments_page_is_plain_in_both_languages_and_takes_nothing_from_elsewhere(desk) -> None:
     script = await scripts_of(desk, "/office")
-    shown = {*TaskState, *BusinessStatus} - {TaskState.DRAFT}
+    shown = {*TaskState, *BusinessStatus, *Outcome, *DocumentKind} - {TaskState.DRAFT}
     assert [code for code in sorted(shown) if f'"{code}": [' not in script] == []
+    offered = [*Outcome, *DocumentKind, *DocumentForm]
+    assert [code for code in offered if f'"{code}"' not in script.replace(f'"{code}": ["', "")] == []
+
+
+async def test_the_stations_page_is_plain_in_both_languages_and_takes_nothing_from_elsewhere(desk) -> None:
+    script = await scripts_of(desk, "/desk")
+    kinds = {one.name.lower().replace("_", "-") for one in FactKind}
+    described = json.loads(await asyncio.to_thread(REFERRAL.read_text))["components"]["schemas"]
+    steps = described["NextStep"]["enum"]
+    told = {*TaskState, *LookFinding, *Deadline, *Department, *Paper, *NEED_TYPES, *kinds, *steps}
+    assert [one for one in sorted(told) if not re.search(rf'"{one}": \["[^"]+", "[^"]+"\]', script)] == []
+    for need in NEED_TYPES.values():
+        named = f'"{need.code}": ["{need.zh}", "{need.en}"]'
+        assert named in script.partition(f'"{need.department}": {{')[2].partition("}")[0], need.code
+
+
+async def test_every_page_that_offers_a_sign_in_is_one_to_which_it_leads_back(desk) -> None:
+    offering = []
+    for path in sorted({route.path for route in router.routes} - {"/pages/{name}"}):
+        page = path.replace("{record_id}", str(uuid4()))
+        answer = await desk.call("GET", page)
+        scripts = re.findall(r'src="(/pages/[^"]+)"', answer.raw.decode())
+        told = [(await desk.call("GET", script)).raw.decode() for script in scripts]
+        if any("signedIn.link(" in one for one in told):
+            offering.append(path)
+            assert leads_to_a_page(page), path
+    assert {"/audit", "/board", "/desk", "/journeys/{record_id}", "/office", "/usage"} <= set(offering)
 
 
 async def test_every_code_of_the_log_has_its_words_on_the_auditors_page(desk) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
-from doorstep.intake.consumers import HANDLERS
+from doorstep.intake.consumers import handlers
 from doorstep.kit.consumer import Received
 from doorstep.kit.testing import golden
 from doorstep.local.records import demonstration
@@ -28,7 +28,7 @@ async def erase(desk: Any, subject: str | UUID) -> None:
     received = golden("registry.subject-erased.v1").received
     event = received.event.model_copy(update={"subject_id": UUID(str(subject))})
     async with desk.database.transaction() as session:
-        await HANDLERS[type(event)](session, Received(received.envelope, event))
+        await handlers(desk.vault)[type(event)](session, Received(received.envelope, event))
 
 
 async def kept(desk: Any, subject: str) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from doorstep.contracts.codes import Channel, LegalBasis, SaidBy
 from doorstep.contracts.facts import ASKED_ALONE, CATALOGUE, Fact, FactType, SubjectKind, Value
 from doorstep.contracts.intake import Card
-from doorstep.intake.domain.record import AHEAD, Record, Subject, flaws
+from doorstep.intake.domain.record import AHEAD, Record, Subject, flaws, with_shared_numbers
 from doorstep.intake.schemas import RecordBody
 from doorstep.local.records import demonstration, draw_records
 
@@ -206,3 +206,14 @@ def test_a_body_of_another_shape_is_refused(change: Callable[[dict[str, Any]], A
 def test_drawn_records_have_no_flaw() -> None:
     for body in draw_records(11, 30, now=NOW):
         assert flaws(RecordBody.model_validate(body).record(), now=NOW) == []
+
+
+def test_a_number_that_several_persons_gave_is_marked_on_each_of_them_and_on_nobody_else() -> None:
+    numbers = ("13800138000", "13900139000", "13800138000", None, None)
+    people = tuple(subject(SubjectKind.PERSON, card=Card(name="王", phone=number)) for number in numbers)
+    made = Record(uuid4(), uuid4(), False, Channel.VISIT, NOW, (*people, subject(SubjectKind.DWELLING)))
+    marked = with_shared_numbers(made)
+    assert [one.card.phone_shared for one in marked.subjects] == [True, None, True, None, None, None]
+    assert [one.card.model_copy(update={"phone_shared": None}) for one in marked.subjects] == [
+        one.card for one in made.subjects
+    ]

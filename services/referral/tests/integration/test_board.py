@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ from doorstep.kit.testing import KIT_TABLES
 from doorstep.referral.api import board
 from doorstep.referral.api.board import MOST_LISTENERS, Listeners, live_board
 from doorstep.referral.app import new_app
+from doorstep.referral.operations.board import read_board
 
 PATH = "/api/board"
 FOLLOW_UP = {"doorstep_purpose": "follow-up"}
@@ -66,6 +68,34 @@ async def test_the_board_is_told_when_it_changes_and_violence_never_changes_it(f
     assert {count for line in lines.values() for count in line.values()} == {None, 10}
     await events.aclose()
     assert listeners.count == 0
+
+
+async def test_however_many_listen_a_station_is_read_once_a_look_and_another_by_itself(
+    front, desk, monkeypatch
+) -> None:
+    reads = []
+
+    async def counted(session, **asked):
+        reads.append(asked["station"])
+        return await read_board(session, **asked)
+
+    monkeypatch.setattr(board, "read_board", counted)
+    monkeypatch.setattr(board, "_LOOK", 30.0)
+    listeners = Listeners()
+    listening = [live_board(front.service, listeners, "station-7", "") for _ in range(5)]
+    told = await asyncio.gather(*(next_board(events) for events in listening))
+    assert len({name for name, _ in told}) == 1
+    assert reads == ["station-7"]
+    elsewhere = live_board(front.service, listeners, "station-8", "")
+    await next_board(elsewhere)
+    assert reads == ["station-7", "station-8"]
+    await desk.open(*[await desk.need("gas-leak") for _ in range(10)])
+    listeners.told["station-7"].read_at = -math.inf
+    late = live_board(front.service, listeners, "station-7", "")
+    assert (await next_board(late))[1]["fire"]["open"] == 10
+    assert reads.count("station-7") == 2
+    for events in (*listening, elsewhere, late):
+        await events.aclose()
 
 
 async def test_who_names_the_last_event_is_told_the_next_one_alone(front, desk) -> None:

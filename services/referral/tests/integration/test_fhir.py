@@ -76,6 +76,7 @@ LEFT_OUT = {
     "offer.name", "offer.phone", "offer.address", "offer.place", "offer.document_number", "offer.facts.code",
     "offer.facts.value", "offer.safe_contact.channel", "offer.safe_contact.number", "offer.safe_contact.hours_from",
     "offer.safe_contact.hours_to", "offer.safe_contact.cover",
+    "hotline",
 }  # fmt: skip
 SYSTEMS = {
     "Task.identifier.system": "urn:doorstep:request",

@@ -38,7 +38,7 @@ def up_to(connection: Connection, revision: str) -> None:
             environment.run_migrations()
 
 
-@pytest.mark.parametrize("revision", ["referral_0009"])
+@pytest.mark.parametrize("revision", ["referral_0009", "referral_0017"])
 async def test_what_there_was_is_the_leads_part_and_the_version_before_goes_on_writing(own_databases, revision) -> None:
     url = await own_databases.new(KIT_TABLES)
     engine = create_async_engine(url)

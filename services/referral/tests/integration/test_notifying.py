@@ -12,7 +12,7 @@ from doorstep.contracts.codes import BusinessStatus, NoticeChannel, Outcome, Rea
 from doorstep.contracts.intake import SafeContact
 from doorstep.kit.db import Database
 from doorstep.kit.testing import KIT_TABLES
-from doorstep.referral.domain.noticing import ATTEMPTS
+from doorstep.referral.domain.noticing import ATTEMPTS, STALE
 from doorstep.referral.operations.by_code import choose_notices, withdraw_request
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.notifying import Notifier
@@ -143,7 +143,7 @@ async def test_who_dies_before_a_change_is_noted_leaves_it_to_the_next(desk, mon
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched, pytest.raises(asyncio.CancelledError):
-        patched.setattr("doorstep.referral.operations.notifying.make_notice", dies)
+        patched.setattr("doorstep.referral.operations.notifying.make_notices", dies)
         await work(desk, sender)
     assert await notices(desk, task) == []
     await work(desk, sender)
@@ -201,15 +201,54 @@ async def test_a_folder_that_cannot_be_written_is_a_failure_like_others(desk, tm
     assert [one.state for one in await notices(desk, task)] == ["sent"]
 
 
-async def test_where_nobody_sends_nothing_is_opened_and_nothing_waits_for_later(desk) -> None:
+async def test_a_process_without_a_sender_makes_notices_and_leaves_them_to_one_that_has_it(desk) -> None:
+    task = await desk.opened("wage-help")
+    await desk.step(task, TaskState.ACCEPTED)
+    for at in (desk.now, desk.now + timedelta(days=2)):
+        await work(desk, None, at=at)
+        assert [(one.state, one.attempts, one.withheld) for one in await notices(desk, task)] == [("waiting", 0, None)]
+    assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
+    await work(desk, sender := Memory(), at=desk.now + timedelta(days=2))
+    found = await notices(desk, task)
+    assert [one.state for one in found] == ["sent"]
+    assert len(of(sender, found)) == 1
+
+
+@pytest.mark.parametrize("with_sender", [False, True])
+async def test_what_nobody_could_send_for_days_is_withheld_for_good_and_not_sent_all_at_once(desk, with_sender) -> None:
     task = await desk.opened("wage-help")
     await desk.step(task, TaskState.ACCEPTED)
     await work(desk, None)
+    sender, late = Memory(), desk.now + STALE + timedelta(minutes=1)
+    if with_sender:  # also before it was withheld, when thousands are
+        await Notifier(desk.database, desk.vault, sender).claim(late)
+        assert [(one.state, one.attempts) for one in await notices(desk, task)] == [("waiting", 0)]
+    await work(desk, sender if with_sender else None, at=late)
     found = await notices(desk, task)
     assert [(one.state, one.withheld) for one in found] == [("withheld", "no-sender")]
-    assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
-    await work(desk, sender := Memory(), at=desk.now + timedelta(days=1))
+    await work(desk, sender, at=desk.now + STALE + timedelta(minutes=2))
     assert of(sender, found) == []
+    assert "send-notice" not in [entry["action"] for entry in await desk.logged(task.subject_id)]
+
+
+async def test_what_was_tried_and_what_an_operator_sets_back_is_not_too_old(desk) -> None:
+    tried, dead = await desk.opened("wage-help"), await desk.opened("wage-help")
+    for task in (tried, dead):
+        await desk.step(task, TaskState.ACCEPTED)
+    await work(desk, Memory(fails=2))
+    later = desk.now + 2 * STALE
+    async with desk.database.transaction() as session:
+        from_driver = (await session.connection()).exec_driver_sql
+        await from_driver(
+            "UPDATE notice SET attempts = 0, next_at = $1 WHERE subject_id = $2", (later, dead.subject_id)
+        )
+    await work(desk, None, at=later)
+    sender = Memory()
+    await work(desk, sender, at=later)
+    for task in (tried, dead):
+        found = await notices(desk, task)
+        assert [one.state for one in found] == ["sent"]
+        assert len(of(sender, found)) == 1
 
 
 async def test_nobody_is_told_of_what_is_confidential_without_a_safe_contact(desk, caplog) -> None:

@@ -1,6 +1,8 @@
 """The department's office at work: an inbox, who works on what, who stands in, and no other office's requests."""
 
 import asyncio
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from doorstep.contracts.codes import BusinessStatus, Reason, Role, TaskState
 from doorstep.kit.auth import NotAuthenticated, Principal
+from doorstep.kit.delivery import new_private_key, open_with
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.referral.app import new_app
 from doorstep.referral.operations import inbox
@@ -212,6 +215,99 @@ async def test_who_is_excluded_neither_sees_nor_counts_it(front, desk) -> None:
     assert (page["requests"], page["counts"]["states"]) == ([], {})
     assert await refs(front, "bao") == {str(near.ref)}
     assert code(await give(front, "head", near, "ann-1")) == "officer-unknown"
+
+
+async def test_whom_a_person_excludes_the_head_is_told_of_as_of_nobody_they_know(front, desk) -> None:
+    """Byte for byte, and in the log: the answer does not say that the person named somebody."""
+    near, _ = await two(front, desk)
+    for who in ("ann", "bao"):
+        await look(front, who)
+    async with front.database.transaction() as session:
+        values = {"subject": near.subject_id, "staff": front.vault.pairwise("staff", "ann-1")}
+        await session.execute(text("INSERT INTO exclusion (subject_id, staff) VALUES (:subject, :staff)"), values)
+    before = len(await front.logged(near.subject_id))
+    path = f"{FIRE}/requests/{near.ref}/handler"
+    excluded, stranger = [
+        await front.call("POST", path, "head", {"id": str(uuid7()), "handler": one}) for one in ("ann-1", "nobody-1")
+    ]
+    assert (excluded.status, code(excluded)) == (422, "officer-unknown")
+    assert (excluded.status, excluded.headers, excluded.raw) == (stranger.status, stranger.headers, stranger.raw)
+    assert (await give(front, "head", near, "bao-1")).status == 200
+    everything, nobody = [
+        await front.call(
+            "POST", f"{FIRE}/reassignments", "head", {"id": str(uuid7()), "officer": "bao-1", "handler": to}
+        )
+        for to in ("ann-1", "nobody-1")
+    ]
+    assert (everything.status, everything.headers, everything.raw) == (nobody.status, nobody.headers, nobody.raw)
+    assert code(everything) == "officer-unknown"
+    assert len(await front.logged(near.subject_id)) == before + 1  # that it was given to bao-1, and no refusal
+    rows = await desk.rows("SELECT person FROM handler")
+    assert [row.person for row in rows] == ["bao-1"]
+
+
+async def test_feed_pull_inbox_request_and_fhir_tell_the_same_office(front, desk) -> None:
+    key = new_private_key("key-1")
+    put = await front.call("PUT", f"{FIRE}/keys/key-1", "system", key.as_dict(private=False))
+    assert put.status == 200
+    near, far = await two(front, desk)
+    pulled = await front.call("GET", f"{FIRE}/feed", "system", **SERVICE)
+    told = [
+        json.loads(open_with({"key-1": key}, base64.b64decode(one["data_base64"]))) for one in pulled.body["messages"]
+    ]
+    by_feed = {one["offer"]["ref"]: one["offer"]["office"] for one in told}
+    assert by_feed == {str(near.ref): str(NEAR), str(far.ref): str(FAR)}
+    by_inbox = {one["ref"]: one["office"] for one in (await look(front, "anybody"))["requests"]}
+    listed = await front.call("GET", f"{FIRE}/requests", "anybody", **SERVICE)
+    by_list = {one["ref"]: one["offer"]["office"] for one in listed.body["requests"]}
+    assert by_feed == by_inbox == by_list
+    for task in (near, far):
+        [event] = await desk.published("feed.fire", task.subject_id)
+        assert event["offer"]["office"] == by_feed[str(task.ref)]
+        path = f"{FIRE}/requests/{task.ref}"
+        assert (await front.call("GET", path, "anybody", **SERVICE)).body["offer"]["office"] == by_feed[str(task.ref)]
+        bundle = (await front.call("GET", f"{path}/fhir", "anybody", **SERVICE)).body
+        performers = [one["identifier"] for one in bundle["entry"][1]["resource"]["performer"]]
+        assert {"system": "urn:doorstep:office", "value": by_feed[str(task.ref)]} in performers
+        assert await refs(front, "anybody", f"?office={by_feed[str(task.ref)]}") == {str(task.ref)}
+
+
+async def test_what_no_office_has_names_none_anywhere(front, desk) -> None:
+    async with front.database.transaction() as session:
+        await session.execute(text("DELETE FROM directory_in_force"))
+    try:
+        task = await desk.opened(NEED)
+        [event] = await desk.published("feed.fire", task.subject_id)
+        request = await front.call("GET", f"{FIRE}/requests/{task.ref}", "anybody", **SERVICE)
+        fhir = await front.call("GET", f"{FIRE}/requests/{task.ref}/fhir", "anybody", **SERVICE)
+        [row] = (await look(front, "anybody"))["requests"]
+        for one in (event["offer"], request.body["offer"], row):
+            assert "office" not in one
+        assert "urn:doorstep:office" not in fhir.raw.decode()
+    finally:
+        async with front.database.transaction() as session:
+            await session.execute(text("INSERT INTO directory_in_force (version) VALUES ('2026-1')"))
+
+
+async def test_documents_of_another_office_are_not_there(front, desk) -> None:
+    near, far = await two(front, desk)
+    for task in (near, far):
+        await desk.step(task, TaskState.ACCEPTED)
+    pdf, key = b"%PDF-1.7\n%%EOF", str(uuid7())
+    path = f"{FIRE}/requests/{far.ref}/documents"
+    sent = {"content_type": "application/pdf"}
+    put = f"{path}/{key}?kind=inspection-report"
+    assert (await front.call("PUT", put, "ann", pdf, **sent)).status == 404
+    assert (await front.call("PUT", put, "far", pdf, **sent)).status == 200
+    again = await front.call("PUT", put, "anybody", pdf, **sent)
+    assert (again.status, code(again)) == (409, "id-reused")
+    case = {"doorstep_case": str(far.ref)}
+    for tail in ("", f"/{key}"):
+        assert (await front.call("GET", f"{path}{tail}", "ann", **SERVICE, **case)).status == 404
+        assert (await front.call("GET", f"{path}{tail}", "anybody", **SERVICE, **case)).status == 200
+    near_path = f"{FIRE}/requests/{near.ref}/documents/{key}"
+    missing = await front.call("GET", near_path, "ann", **SERVICE, doorstep_case=str(near.ref))
+    assert (missing.status, code(missing)) == (404, "document-unknown")
 
 
 async def test_of_many_that_are_accepted_the_good_ones_take_effect_and_each_refusal_is_named(front, desk) -> None:

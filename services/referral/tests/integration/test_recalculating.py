@@ -1,6 +1,6 @@
 """What was counted before the calendar of a year was published is counted anew, told, and done once."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -115,3 +115,19 @@ async def test_it_goes_on_where_it_was_broken_off(desk, monkeypatch) -> None:
     for task in tasks:
         assert (await desk.task(task.need_id)).complete_by == task.complete_by
         assert len(await desk.logged(task.subject_id)) == 2
+
+
+async def test_a_completion_that_was_paused_is_counted_anew_with_its_pause(desk) -> None:
+    task = await desk.opened("structure-danger")
+    since = task.opened_at + timedelta(hours=1)
+    async with desk.database.transaction() as session:
+        await recalculating.run(
+            session,
+            "UPDATE task SET provisional = true, complete_by = :by, complete_by_unpaused = :by, paused_at = :since,"
+            " paused_until = :until WHERE task_id = :id",
+            {"by": WEEKENDS_ALONE, "since": since, "until": since + timedelta(days=10), "id": task.task_id},
+        )
+    assert await look(desk) == 1
+    after = await desk.task(task.need_id)
+    assert after.complete_by_unpaused == task.complete_by
+    assert after.complete_by == datetime(2026, 10, 15, tzinfo=SHANGHAI)  # three worked days passed in the pause

@@ -38,7 +38,8 @@ def test_a_guarded_cell_tells_no_small_number_and_only_steps(counted):
 
 def test_what_tells_of_somebody_is_guarded():
     assert {code for code, need in NEED_TYPES.items() if guarded(need)} == {
-        "legal-aid", "mediation", "chronic-illness-follow-up", "health-advice", "protection-from-violence",
+        "legal-aid", "mediation", "chronic-illness-follow-up", "health-advice", "counselling",
+        "protection-from-violence",
     }  # fmt: skip
     assert all(row.guarded for row in table([]) if row.need_type is None)
 

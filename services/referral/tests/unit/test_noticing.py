@@ -114,6 +114,12 @@ def test_a_number_that_two_of_a_household_gave_is_not_used():
     assert told(content(document_number=one), None, Card(**twins, document_number=two)) is Withheld.SHARED_NUMBER
 
 
+def test_a_number_that_somebody_gave_who_asked_for_nothing_is_not_used_either():
+    assert told(content(phone_shared=True)) is Withheld.SHARED_NUMBER
+    assert told(content(phone_shared=True), NoticeChannel.PAPER).to == "王秀英"
+    assert told(content(phone_shared=True, safe_contact=SAFE)).to == "16900009876"
+
+
 @pytest.mark.parametrize(
     ("born", "expected"), [("20121123", Withheld.GUARDIAN), ("20121122", None), ("20260101", Withheld.GUARDIAN)]
 )

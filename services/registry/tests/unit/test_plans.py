@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorstep.contracts.codes import STATION, Department
+from doorstep.contracts.facts import CATALOGUE
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.contracts.never import NeverNamed
 from doorstep.registry.domain.plans import (
@@ -26,6 +27,7 @@ from doorstep.registry.domain.plans import (
     Step,
     course,
     independent,
+    is_confidential,
     next_due,
     seats_wrong,
     verdict,
@@ -69,6 +71,11 @@ def test_what_must_never_be_known_is_no_ground_either(zh: str) -> None:
         Cause("need", Department.JUSTICE, zh, "Need")
     with pytest.raises(NeverNamed):
         Cause("petition-office", Department.JUSTICE, "需求", "Need")
+
+
+def test_a_wish_for_what_is_confidential_is_cited_in_no_plan() -> None:
+    confidential = {code for code in CATALOGUE if is_confidential(code)}
+    assert confidential == {"wish.legal-aid", "wish.counselling", "wish.protection-from-violence"}
 
 
 def test_the_causes_are_needs_that_a_department_answers_for_and_none_is_a_partys_own_matter() -> None:

@@ -155,6 +155,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
     if service == "referral":
         settings["DOORSTEP_WEBHOOKS_INSIDE"] = "true"  # departments' systems run on this machine too
         settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
+        settings["DOORSTEP_DUTY_CALLS"] = str(engines.clients.parent / "duty-calls.jsonl")
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN

@@ -11,7 +11,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from doorstep.contracts.codes import COMMUNITY_OFFICE, Department, Role
+from doorstep.contracts.codes import COMMUNITY_OFFICE, HOTLINE, Department, Role
 from doorstep.kit.auth import DEVELOPMENT_KEYS
 from doorstep.local.clients import LIFETIME as CLIENT_LIFETIME
 from doorstep.local.clients import Clients, UnknownClient, client_id
@@ -27,7 +27,7 @@ KEY_ID_PREFIX = DEVELOPMENT_KEYS
 
 _PORTAL = "national-portal"
 _RESIDENT = "resident"
-_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, _RESIDENT, *(str(department) for department in Department)})
+_AGENCIES = frozenset({STATION, COMMUNITY_OFFICE, _PORTAL, _RESIDENT, HOTLINE, *(str(one) for one in Department)})
 
 
 class UnknownClaim(ValueError):

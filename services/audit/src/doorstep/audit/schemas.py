@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import UUID7, AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from doorstep.audit.domain.criteria import WORD
+from doorstep.audit.domain.criteria import ASKED_BY_ACTION, WORD
 from doorstep.audit.domain.inquiry import Ground, Standing
-from doorstep.contracts.codes import Action, DeferralReason, LegalBasis, Purpose
+from doorstep.contracts.codes import DeferralReason, LegalBasis, Purpose
 from doorstep.contracts.topics import SERVICES
 
 
@@ -201,7 +201,7 @@ class CriteriaAsked(TimeAsked):
     service: Annotated[str, _known(*SERVICES)] | None = None
     agency: Word | None = None
     station: Word | None = None
-    action: Annotated[str, _known(*Action)] | None = None
+    action: Annotated[str, _known(*ASKED_BY_ACTION)] | None = None
     purpose: Annotated[str, _known(*Purpose)] | None = None
     legal_basis: Annotated[str, _known(*LegalBasis)] | None = None
     case: UUID | None = None

@@ -1,4 +1,4 @@
-"""HTTP: hand in a record, read one; the menu, and requests of one's own."""
+"""HTTP: hand in a record, read one; the menu, and requests of one's own; orders of the hotline."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,8 @@ from fastapi import APIRouter, Response
 from doorstep.contracts.codes import DEPARTMENT_NAMES, Action
 from doorstep.contracts.facts import SubjectKind
 from doorstep.contracts.needs import MENU
-from doorstep.intake import operations, queries
+from doorstep.intake import queries
+from doorstep.intake.domain.orders import kinds_to_see
 from doorstep.intake.domain.papers import PaperInvalid, PaperKind, normalised
 from doorstep.intake.domain.record import Flaw, Record, Subject, flaws
 from doorstep.intake.errors import (
@@ -21,8 +22,11 @@ from doorstep.intake.errors import (
     SubjectTaken,
     TooManyOwnRequests,
 )
+from doorstep.intake.operations import orders, own_requests, records
 from doorstep.intake.schemas import (
     Menu,
+    OrderAnswer,
+    OrderBody,
     OwnRequestBody,
     OwnRequestTaken,
     Receipt,
@@ -58,12 +62,12 @@ async def record_visit(
     if principal.station is None:
         zh, en = "令牌中没有站点。", "The token names no station."
         raise Problem(403, "no-station", zh, en)
-    record = _checked(body)
+    record = _checked(body.record())
     for kind in record.kinds:
         service.policy.authorize(principal, "state-fact", Resource("fact", fact_kind=kind_name(kind)))
     digest = service.vault.digest(body.model_dump_json().encode())
     try:
-        taken = await operations.record_visit(
+        taken = await records.record_visit(
             session, vault=service.vault, principal=principal, record=record, digest=digest
         )
     except HouseholdUnknown:
@@ -96,7 +100,7 @@ async def read_record(
     The case is the record, its file, or an emergency access to the file.
     """
     try:
-        shown = await operations.show_record(
+        shown = await records.show_record(
             session,
             vault=service.vault,
             policy=service.policy,
@@ -113,6 +117,7 @@ async def read_record(
         SubjectShown(
             subject_id=subject_id,
             kind=kind,
+            said=content.said if kinds_to_see(content.facts) <= shown.sight.kinds else None,
             facts=tuple(fact for fact in content.facts if shown.sight.fact(fact.code)),
             **content.card.model_dump(exclude={"follow_code", *shown.sight.hidden}),
         )
@@ -155,10 +160,10 @@ async def ask_for_service(
     body: OwnRequestBody, session: SessionDep, service: ServiceDep, response: Response
 ) -> OwnRequestTaken:
     """Ask for a service of the menu by the code on a receipt. Sent again, it is answered again (200)."""
-    request = operations.OwnRequest(body.id, body.code, body.service)
+    request = own_requests.OwnRequest(body.id, body.code, body.service)
     digest = service.vault.digest(body.model_dump_json().encode())
     try:
-        taken = await operations.take_own_request(
+        taken = await own_requests.take_own_request(
             session, vault=service.vault, request=request, digest=digest, now=datetime.now(UTC)
         )
     except CodeUnknown:
@@ -176,10 +181,30 @@ async def ask_for_service(
     return OwnRequestTaken(record_id=body.id, follow_code=code, recorded_at=taken.recorded_at)
 
 
-def _checked(body: RecordBody) -> Record:
-    """The record in `body` with its papers normalised; a problem that names every flaw otherwise."""
+@router.post("/api/orders", status_code=201, tags=["orders"])
+@attempts(Action.HAND_IN_ORDER)
+@visible_to(Visibility.HOTLINE)
+async def hand_in_order(
+    body: OrderBody, principal: PrincipalDep, session: SessionDep, service: ServiceDep, response: Response
+) -> OrderAnswer:
+    """Hand in an order of the 12345 hotline. Its number sent again with the same content is answered again (200)."""
+    service.policy.authorize(principal, "hand-in-order", Resource("order", station=principal.station))
+    if principal.station is None:
+        zh, en = "令牌中没有站点。", "The token names no station."
+        raise Problem(403, "no-station", zh, en)
+    record = _checked(body.record(orders.record_id_of(service.vault, principal, body.number)))
+    digest = service.vault.digest(body.model_dump_json().encode())
+    taken = await orders.take_order(
+        session, vault=service.vault, principal=principal, order=body.order(), record=record, digest=digest
+    )
+    if taken.again:
+        response.status_code = 200
+    return OrderAnswer(receipt=taken.order_id, received_at=taken.received_at.astimezone(UTC))
+
+
+def _checked(record: Record) -> Record:
+    """The `record` with its papers normalised; a problem that names every flaw otherwise."""
     now = datetime.now(UTC)
-    record = body.record()
     found = flaws(record, now=now)
     subjects: list[Subject] = []
     for index, subject in enumerate(record.subjects):

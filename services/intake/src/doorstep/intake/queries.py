@@ -175,21 +175,29 @@ async def move(session: AsyncSession, left: HouseholdLeft) -> None:
 
 @dataclass(frozen=True)
 class OwnRow:
-    """A person as their follow code finds them: their file, and the record in which they were last."""
+    """A person as their follow code finds them: their file, and the record in which they were last.
+
+    `left`: that record is of a household that they left since.
+    """
 
     subject_id: UUID
     file_id: UUID
     station: str
     record_id: UUID
     content: bytes
+    left: bool
 
 
 _BY_CODE = """
-    SELECT s.subject_id, s.file_id, f.station, r.record_id, r.content
-    FROM subject s JOIN household_file f USING (file_id)
+    SELECT s.subject_id, f.file_id, f.station, r.record_id, r.content, m.subject_id IS NOT NULL AS left
+    FROM subject s LEFT JOIN moved_mention m USING (subject_id)
+        LEFT JOIN moved_code c ON c.subject_id = m.subject_id AND c.file_id = m.file_id
+        JOIN household_file f ON f.file_id = coalesce(m.file_id, s.file_id)
         JOIN record_subject r ON r.subject_id = s.subject_id AND r.record_id = s.record_id
-    WHERE s.follow_index = :index AND s.kind = 'person'
-        AND NOT EXISTS (SELECT FROM moved_mention m WHERE m.subject_id = s.subject_id)
+    WHERE s.subject_id IN (
+        SELECT subject_id FROM subject WHERE follow_index = :index
+        UNION SELECT subject_id FROM moved_code WHERE follow_index = :index
+    ) AND s.kind = 'person' AND CASE WHEN m.subject_id IS NULL THEN s.follow_index ELSE c.follow_index END = :index
     FOR SHARE OF s
 """
 _OWN_TODAY = """
@@ -205,7 +213,7 @@ _INDEX = """
 async def person_by_code(session: AsyncSession, index: bytes) -> OwnRow | None:
     """The person whose follow code has this index; whoever erases them waits until the transaction ends.
 
-    Nobody by a code from before they left their household: its file is not theirs any more.
+    Who left their household is found by the code that they got then, in the file to which they went, and by no other.
     """
     rows = await run(session, _BY_CODE, {"index": index})
     return OwnRow(**dict(rows[0])) if rows else None
@@ -227,11 +235,40 @@ async def index_persons(session: AsyncSession, indexes: Mapping[UUID, bytes]) ->
     await run(session, _INDEX, {"ids": list(indexes), "indexes": list(indexes.values())})
 
 
-async def follow_index(session: AsyncSession, subject_id: UUID) -> bytes | None:
-    """By what a subject is found, which stays locked until the transaction ends; None for who is not a person."""
-    query = "SELECT follow_index FROM subject WHERE subject_id = :subject_id FOR UPDATE"
+_MOVED_UNFOUND = """
+    SELECT m.subject_id, m.file_id FROM moved_mention m JOIN subject s USING (subject_id)
+    WHERE s.kind = 'person' AND NOT EXISTS (
+        SELECT FROM moved_code c WHERE c.subject_id = m.subject_id AND c.file_id = m.file_id
+    )
+    ORDER BY m.subject_id LIMIT :batch FOR UPDATE OF s
+"""
+_INDEX_MOVED = """
+    INSERT INTO moved_code (subject_id, file_id, follow_index)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:files AS uuid[]), CAST(:indexes AS bytea[]))
+    ON CONFLICT (subject_id) DO UPDATE SET file_id = excluded.file_id, follow_index = excluded.follow_index
+"""
+
+
+async def moved_without_index(session: AsyncSession, batch: int) -> dict[UUID, UUID]:
+    """To which file some went who left their household and whom their code does not find yet; they are locked."""
+    rows = await run(session, _MOVED_UNFOUND, {"batch": batch})
+    return {row["subject_id"]: row["file_id"] for row in rows}
+
+
+async def index_moved(session: AsyncSession, files: Mapping[UUID, UUID], indexes: Mapping[UUID, bytes]) -> None:
+    """Have those who went to these files be found there by these indexes of the codes that they got then."""
+    values = {"ids": list(files), "files": list(files.values()), "indexes": [indexes[one] for one in files]}
+    await run(session, _INDEX_MOVED, values)
+
+
+async def follow_indexes(session: AsyncSession, subject_id: UUID) -> list[bytes]:
+    """By what a subject was and is found, who stays locked until the transaction ends; nothing of who is no person."""
+    query = """
+        SELECT s.follow_index, c.follow_index AS moved FROM subject s LEFT JOIN moved_code c USING (subject_id)
+        WHERE s.subject_id = :subject_id FOR UPDATE OF s
+    """
     rows = await run(session, query, {"subject_id": subject_id})
-    return rows[0]["follow_index"] if rows else None
+    return [bytes(index) for row in rows for index in (row["follow_index"], row["moved"]) if index is not None]
 
 
 async def delete_subject(session: AsyncSession, subject_id: UUID) -> list[UUID]:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import (
     AfterValidator,
@@ -16,12 +16,15 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    model_validator,
 )
 
 from doorstep.contracts.codes import Barred, Channel, LegalBasis, SafeChannel, SaidBy
-from doorstep.contracts.facts import Fact, SubjectKind
+from doorstep.contracts.facts import CATALOGUE, Fact, SubjectKind
 from doorstep.contracts.intake import Card, SafeContact
 from doorstep.contracts.needs import MENU
+from doorstep.contracts.orders import LONGEST_TERM, ORDER_NUMBER, ORDERED
+from doorstep.intake.domain.orders import Order, facts_of
 from doorstep.intake.domain.papers import PaperKind
 from doorstep.intake.domain.record import Record, Subject
 
@@ -213,6 +216,82 @@ class Menu(BaseModel):
     services: tuple[Service, ...]
 
 
+def _known(need_type: str) -> str:
+    if need_type not in ORDERED:
+        raise ValueError("工单不受理此类事项", "is nothing that an order names")
+    return need_type
+
+
+NeedType = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(ORDERED)})]
+
+
+class CallerBody(Body):
+    """Who called, as a record names a person; somebody without a paper, or who shows none, is taken too."""
+
+    name: Annotated[Text, Field(max_length=100)]
+    document_kind: PaperKind | None = None
+    document_number: Text | None = None
+    phone: Phone | None = None
+
+
+class OrderBody(Body):
+    """An order: the hotline's number, when it was taken and is due by its clock, what it is about, and whom or where.
+
+    `caller` for what a person needs, `address` for a dwelling, `place` for a public hazard: exactly one, as its need
+    types say. Whoever tells of a dwelling or a place stays with the hotline, and may be anonymous.
+    """
+
+    number: Annotated[str, Field(pattern=ORDER_NUMBER)]
+    called_at: Time
+    due_by: Time
+    need_types: Annotated[tuple[NeedType, ...], Field(min_length=1, max_length=5)]
+    area: Annotated[str, Field(pattern=r"^[0-9]{6}(?:[0-9]{3}){0,2}$")]
+    caller: CallerBody | None = None
+    address: Text | None = None
+    place: Text | None = None
+    said: Text | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "OrderBody":
+        if len(set(self.need_types)) < len(self.need_types):
+            raise ValueError("事项重复", "names a need type twice")
+        if len({CATALOGUE[ORDERED[one][0]].subject for one in self.need_types}) > 1:
+            raise ValueError(
+                "一张工单只能涉及一类对象", "is about persons, dwellings or places, and not about two of these"
+            )
+        given = {SubjectKind.PERSON: self.caller, SubjectKind.DWELLING: self.address, SubjectKind.PLACE: self.place}
+        if [kind for kind, value in given.items() if value is not None] != [self.kind]:
+            raise ValueError(
+                "须且只须填写 caller、address、place 中与事项相符的一项", "needs one of caller, address, place"
+            )
+        if not self.called_at < self.due_by <= self.called_at + LONGEST_TERM:
+            raise ValueError("到期时间须晚于来电时间且不超过一年", "is due after its call, within a year")
+        return self
+
+    @property
+    def kind(self) -> SubjectKind:
+        """What the order is about."""
+        return CATALOGUE[ORDERED[self.need_types[0]][0]].subject
+
+    def order(self) -> Order:
+        """The order beside its record."""
+        return Order(self.number, self.need_types, self.area, self.called_at, self.due_by, self.said)
+
+    def record(self, record_id: UUID) -> Record:
+        """The record that the order becomes, in a file of its own."""
+        caller = {} if self.caller is None else self.caller.model_dump(mode="json", exclude_none=True)
+        card = Card(**caller, address=self.address, description=self.place)
+        subject = Subject(uuid4(), self.kind, card, facts_of(self.order()))
+        return Record(record_id, uuid4(), False, Channel.HOTLINE, self.called_at, (subject,))
+
+
+class OrderAnswer(BaseModel):
+    """The order was received under this receipt, by which the hotline follows it."""
+
+    receipt: UUID
+    received_at: datetime
+
+
 class SubjectShown(BaseModel):
     """A subject of a record as it was written."""
 
@@ -226,6 +305,7 @@ class SubjectShown(BaseModel):
     description: str | None = None
     safe_contact: SafeContact | None = None
     asks_for: tuple[str, ...] | None = None
+    said: str | None = None
     facts: tuple[Fact, ...]
 
 

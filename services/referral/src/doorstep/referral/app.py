@@ -5,9 +5,12 @@ from fastapi import FastAPI
 from doorstep.kit.service import Service, compose, create_app
 from doorstep.referral.api import (
     board,
+    complaints,
     conferences,
+    deadlines,
     departments,
     directories,
+    documents,
     endpoints,
     feeds,
     fhir,
@@ -15,11 +18,14 @@ from doorstep.referral.api import (
     follow,
     looks,
     monthly,
-    notices,
+    numbered_notices,
     office,
+    orders,
+    own_complaints,
     parts,
     residents,
     station,
+    templates,
 )
 from doorstep.referral.api.refusals import answer_refusal
 from doorstep.referral.errors import Refusal
@@ -43,7 +49,8 @@ def new_app(service: Service) -> FastAPI:
     routers = (
         departments.router, fhir.router, feeds.router, endpoints.router, station.router, parts.router,
         conferences.router, figures.router, follow.router, residents.router, looks.router, directories.router,
-        monthly.router, board.router, office.router, notices.router,
+        monthly.router, board.router, office.router, numbered_notices.router, deadlines.router,
+        own_complaints.router, complaints.router, documents.router, templates.router, orders.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

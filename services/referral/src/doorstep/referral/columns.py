@@ -3,8 +3,10 @@
 from typing import TypeVar
 from uuid import UUID
 
-from doorstep.contracts.codes import BusinessStatus, Outcome, Progress, Reason, TaskState
+from doorstep.contracts.codes import BusinessStatus, Coded, Outcome, Progress, Reason, TaskState
+from doorstep.contracts.documents import DocumentForm, DocumentKind
 from doorstep.contracts.envelope import Contract
+from doorstep.contracts.papers import Paper
 from doorstep.contracts.referral import Rating
 from doorstep.kit.vault import KeyRing
 from doorstep.referral.domain.appointments import Appointment
@@ -15,8 +17,15 @@ from doorstep.referral.domain.states import Party, Proposal
 Held = TypeVar("Held", bound=Contract)
 
 
+class Wording(Contract):
+    """What a template says of an outcome or a reason, filled in."""
+
+    zh: str
+    en: str
+
+
 class Detail(Contract):
-    """What a transition said; `note` is free text."""
+    """What a transition said; `note` is free text, `wording` what its `template` (code@version) says."""
 
     business_status: BusinessStatus | None = None
     reason: Reason | None = None
@@ -24,12 +33,29 @@ class Detail(Contract):
     note: str | None = None
     progress: Progress | None = None
     appointment: Appointment | None = None
+    template: str | None = None
+    wording: Wording | None = None
 
 
 class PartNeed(Contract):
     """What a part is about."""
 
     need_type: str
+
+
+class MissingPapers(Contract):
+    """All papers that a resident was told to bring."""
+
+    papers: tuple[Coded[Paper], ...]
+
+
+class About(Contract):
+    """What a document is, how many bytes it has, and their SHA-256 in hex."""
+
+    kind: Coded[DocumentKind]
+    form: DocumentForm
+    size: int
+    sha256: str
 
 
 class Proposed(Contract):
@@ -109,6 +135,38 @@ def seal_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: in
 def open_minute(ring: KeyRing, subject_id: UUID, conference_id: UUID, number: int, blob: bytes) -> Minute:
     """From `minute.body`."""
     return _open(ring, subject_id, f"minute.body:{conference_id}/{number}", blob, Minute)
+
+
+def seal_papers(ring: KeyRing, subject_id: UUID, task_id: UUID, papers: tuple[Paper, ...]) -> bytes:
+    """For `task.missing_papers`."""
+    return _seal(ring, subject_id, f"task.missing_papers:{task_id}", MissingPapers(papers=papers))
+
+
+def open_papers(ring: KeyRing, subject_id: UUID, task_id: UUID, blob: bytes | None) -> tuple[str, ...]:
+    """From `task.missing_papers`."""
+    if blob is None:
+        return ()
+    return _open(ring, subject_id, f"task.missing_papers:{task_id}", blob, MissingPapers).papers
+
+
+def seal_about(ring: KeyRing, subject_id: UUID, document_id: UUID, about: About) -> bytes:
+    """For `document.about`."""
+    return _seal(ring, subject_id, f"document.about:{document_id}", about)
+
+
+def open_about(ring: KeyRing, subject_id: UUID, document_id: UUID, blob: bytes) -> About:
+    """From `document.about`."""
+    return _open(ring, subject_id, f"document.about:{document_id}", blob, About)
+
+
+def seal_file(ring: KeyRing, subject_id: UUID, document_id: UUID, file: bytes) -> bytes:
+    """For `document.file`."""
+    return ring.encrypt(subject_id, f"document.file:{document_id}", file)
+
+
+def open_file(ring: KeyRing, subject_id: UUID, document_id: UUID, blob: bytes) -> bytes:
+    """From `document.file`."""
+    return ring.decrypt(subject_id, f"document.file:{document_id}", blob)
 
 
 def seal_rating(ring: KeyRing, subject_id: UUID, request_id: UUID, rating: Rating) -> bytes:

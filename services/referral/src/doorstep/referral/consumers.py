@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Decision, Role
 from doorstep.contracts.envelope import Event
+from doorstep.contracts.orders import OrderTaken
 from doorstep.contracts.registry import (
     ExclusionsNamed,
     FileOpened,
@@ -20,10 +21,13 @@ from doorstep.kit.consumer import Handler, Received
 from doorstep.kit.edge import open_file
 from doorstep.kit.exclusions import exclude
 from doorstep.kit.vault import Vault
+from doorstep.referral.operations.checking import hear_needs
 from doorstep.referral.operations.duties import note_duty
 from doorstep.referral.operations.erasing import erase_subject
 from doorstep.referral.operations.leaving import leave_household
 from doorstep.referral.operations.opening import Origin, open_requests
+from doorstep.referral.operations.order_joining import decline
+from doorstep.referral.operations.orders import take_order
 from doorstep.referral.operations.proxies import keep_guardian, keep_proxy
 from doorstep.referral.operations.sealing import seal_address
 
@@ -46,6 +50,7 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
             await seal_address(session, vault=vault, file_id=event.file_id)
         origin = Origin(event.record_id, event.file_id, event.station)
         await note_duty(session, event.record_id, event.recorded_by, Role.COLLECTOR)
+        await hear_needs(session, event.station, event.handed_on)
         await open_requests(session, vault=vault, origin=origin, needs=event.handed_on, now=datetime.now(UTC))
 
     async def on_need_decided(session: AsyncSession, received: Received) -> None:
@@ -54,7 +59,14 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         await note_duty(session, event.record_id, event.decided_by, Role.REVIEWER)
         if event.decision is Decision.CONFIRMED:
             origin = Origin(event.record_id, event.file_id, event.station)
+            await hear_needs(session, event.station, [event.need])
             await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))
+        else:
+            now = datetime.now(UTC)
+            await decline(session, vault=vault, record_id=event.record_id, need=event.need, now=now)
+
+    async def on_order_taken(session: AsyncSession, received: Received) -> None:
+        await take_order(session, vault=vault, taken=received.event)
 
     async def on_subject_erased(session: AsyncSession, received: Received) -> None:
         event: SubjectErased = received.event
@@ -66,6 +78,7 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
         NeedDecided: on_need_decided,
         SubjectErased: on_subject_erased,
         ExclusionsNamed: _on_exclusions_named,
+        OrderTaken: on_order_taken,
         **_of_codes(vault),
     }
 

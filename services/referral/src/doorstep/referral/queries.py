@@ -21,7 +21,7 @@ _TASK = """
     t.opened_at, t.respond_by, t.complete_by, t.provisional, t.closed_at,
     r.request_id, r.need_id, r.record_id, r.file_id, r.subject_id, r.station, r.continues, r.confidential,
     coalesce(t.part_basis, r.legal_basis), r.follow_ref, r.follow_index, r.content, t.part, t.part_need, r.parts,
-    t.office_index
+    t.office_index, r.hotline_due_by
 """
 
 
@@ -59,6 +59,7 @@ class TaskRow:
     part_need: bytes | None
     parts: int
     office_index: bytes | None = None
+    hotline_due_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ async def _many(session: AsyncSession, query: str, **values: object) -> list[Tas
 
 _OF_DEPARTMENT = f"SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE t.department = :department"  # noqa: S608
 _ONE_OF_DEPARTMENT = f"{_OF_DEPARTMENT} AND t.ref = :ref"
-_LOCK_OF_DEPARTMENT = f"{_OF_DEPARTMENT} AND t.ref = :ref FOR UPDATE OF t"
+_LOCK_OF_DEPARTMENT = f"{_OF_DEPARTMENT} AND t.ref = :ref FOR NO KEY UPDATE OF t"
 _LIST_OF_DEPARTMENT = f"""
     {_OF_DEPARTMENT}
         AND (CAST(:state AS text) IS NULL OR t.state = :state)
@@ -130,13 +131,13 @@ async def tasks_of_department(session: AsyncSession, department: str, refs: Sequ
     return await _many(session, query, department=department, refs=list(refs))
 
 
-_LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR UPDATE")
+_LOCK_REQUEST = text("SELECT 1 FROM request WHERE request_id = :request_id AND station = :station FOR NO KEY UPDATE")
 NEWER = "SELECT FROM task n WHERE n.request_id = t.request_id AND n.part = t.part AND n.sequence > t.sequence"
 """What a task has that is not the live one of its part."""
 _LIVE_TASKS = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE request_id = :request_id
         AND NOT EXISTS ({NEWER})
-    ORDER BY t.part FOR UPDATE OF t
+    ORDER BY t.part FOR NO KEY UPDATE OF t
 """  # noqa: S608
 
 
@@ -151,10 +152,10 @@ async def lock_station_tasks(session: AsyncSession, station: str, request_id: UU
     return await _many(session, _LIVE_TASKS, request_id=request_id)
 
 
-_LOCK_REQUESTS = "SELECT 1 FROM request WHERE subject_id = :subject_id ORDER BY request_id FOR UPDATE"
+_LOCK_REQUESTS = "SELECT 1 FROM request WHERE subject_id = :subject_id ORDER BY request_id FOR NO KEY UPDATE"
 _LOCK_TASKS = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE r.subject_id = :subject_id
-    ORDER BY t.task_id FOR UPDATE OF t
+    ORDER BY t.task_id FOR NO KEY UPDATE OF t
 """  # noqa: S608
 
 
@@ -164,10 +165,10 @@ async def lock_subject_tasks(session: AsyncSession, subject_id: UUID) -> list[Ta
     return await _many(session, _LOCK_TASKS, subject_id=subject_id)
 
 
-_LOCK_FILE = "SELECT 1 FROM request WHERE file_id = :file_id ORDER BY request_id FOR UPDATE"
+_LOCK_FILE = "SELECT 1 FROM request WHERE file_id = :file_id ORDER BY request_id FOR NO KEY UPDATE"
 _LOCK_FILE_TASKS = f"""
     SELECT {_TASK} FROM task t JOIN request r USING (request_id) WHERE r.file_id = :file_id
-    ORDER BY t.task_id FOR UPDATE OF t
+    ORDER BY t.task_id FOR NO KEY UPDATE OF t
 """  # noqa: S608
 
 
@@ -191,7 +192,7 @@ async def offers(session: AsyncSession, refs: Sequence[UUID]) -> Sequence[Any]:
     """Position, key and encrypted body of what was offered to departments under these ids of theirs."""
     query = text(
         "SELECT position, key, body FROM outbox WHERE topic = ANY(:topics) AND key = ANY(CAST(:refs AS uuid[]))"
-        " AND type = :type ORDER BY position FOR UPDATE"
+        " AND type = :type ORDER BY position FOR NO KEY UPDATE"
     )
     topics = [feed_topic(department) for department in Department]
     values = {"topics": topics, "refs": list(refs), "type": RequestOffered.event_type}
@@ -269,7 +270,9 @@ LIVE = """
 """Requests with the states of the live tasks of their parts."""
 NOT_CLOSED = "NOT EXISTS (SELECT FROM guardian c WHERE c.subject_id = r.subject_id AND c.closed)"
 BY_CODE = f"r.follow_index = :index AND (NOT r.confidential OR r.safely_shown) AND {NOT_CLOSED}"
-_LOCK_FOLLOWED = text(f"SELECT r.request_id FROM request r WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR UPDATE")  # noqa: S608
+_LOCK_FOLLOWED = text(
+    f"SELECT r.request_id FROM request r WHERE {BY_CODE} AND r.follow_ref = :follow_ref FOR NO KEY UPDATE"  # noqa: S608
+)
 
 
 async def lock_followed_tasks(session: AsyncSession, follow_index: bytes, follow_ref: UUID) -> list[TaskRow]:

@@ -262,8 +262,15 @@ class ProposalView(Answer):
     reason: Reason | None = None
 
 
+class WordingView(Answer):
+    """What the department's template says."""
+
+    zh: str
+    en: str
+
+
 class TransitionView(Answer):
-    """One entry of a task's history."""
+    """One entry of a task's history; `template` is whose `wording` tells the outcome or the reason, as code@version."""
 
     version: int
     from_state: TaskState | None = None
@@ -276,10 +283,15 @@ class TransitionView(Answer):
     note: str | None = None
     progress: Progress | None = None
     appointment: Appointment | None = None
+    template: str | None = None
+    wording: WordingView | None = None
 
 
 class TaskView(Answer):
-    """A task and what it owes; `provisional`: the completion counts days of a year whose calendar is not published."""
+    """A task and what it owes; `provisional`: the completion counts days of a year whose calendar is not published.
+
+    Where the 12345 hotline waits for an answer too, no time is later than the hotline's.
+    """
 
     state: TaskState
     version: int
@@ -298,10 +310,14 @@ class TaskView(Answer):
 
 
 class DepartmentRequest(TaskView):
-    """A request as its department sees it; all ids are its own. Who leads knows by name who has `other_parts`."""
+    """A request as its department sees it; all ids are its own. Who leads knows by name who has `other_parts`.
+
+    `hotline`: an order of the 12345 hotline waits for it.
+    """
 
     ref: UUID
     offer: Offer
+    hotline: bool
     other_parts: tuple[Department, ...] | None = None
 
 
@@ -313,11 +329,12 @@ class DepartmentRequests(Answer):
 
 
 class StationTask(TaskView):
-    """A task as the station sees it; without a department it waits for one."""
+    """A task as the station sees it; without a department it waits for one; by when the 12345 hotline waits for it."""
 
     department: Department | None = None
     part: int
     need_type: str
+    hotline_due_by: datetime | None = None
 
 
 class StationRequest(Answer):

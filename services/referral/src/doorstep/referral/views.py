@@ -38,7 +38,8 @@ def department_request(shown: Shown) -> DepartmentRequest:
     times = {name: whole_minute(seen[name]) for name in ("opened_at", "respond_by", "complete_by")}
     history = tuple(one.model_copy(update={"at": whole_minute(one.at)}) for one in seen["history"])
     own = {**seen, **times, "history": history, "other_parts": shown.others}
-    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, **own)
+    hotline = shown.task.hotline_due_by is not None
+    return DepartmentRequest(ref=shown.offer.ref, offer=shown.offer, hotline=hotline, **own)
 
 
 def department_requests(page: Page) -> DepartmentRequests:
@@ -95,6 +96,7 @@ def _station_request(tasks: list[Shown]) -> StationRequest:
                 department=None if shown.task.department is None else Department(shown.task.department),
                 part=shown.task.part,
                 need_type=shown.part_need,
+                hotline_due_by=shown.task.hotline_due_by and whole_minute(shown.task.hotline_due_by),
                 **_task(shown),
             )
             for shown in tasks

@@ -62,7 +62,7 @@ async def post_decision(
 ) -> DecisionAnswer:
     """Confirm or reject a suggested need, once; the same command again is answered again."""
     permission = service.policy.authorize(principal, "decide-need", Resource("need"))
-    digest = service.vault.digest(f"{need_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, need_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return DecisionAnswer.model_validate(replay.answer)

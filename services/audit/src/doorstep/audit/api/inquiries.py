@@ -85,7 +85,7 @@ async def ask_about(
     ground = Ground.AGREEMENT if body.follow_code is None else Ground.COMPLAINT
     if body.follow_code is not None and not complains(service.vault, body.subject_id, body.follow_code):
         await _refuse_code(service, caller, body.subject_id)  # the request's own transaction has not begun
-    digest = service.vault.digest(body.model_dump_json().encode())
+    digest = idempotency.digest_of(service.vault, body)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return InquiryShown.model_validate(replay.answer)
@@ -106,7 +106,7 @@ async def agree(
 ) -> InquiryShown:
     """Agree to another auditor's inquiry, once and within seven days; it is then open for seven days."""
     caller = permitted(service, principal, purpose, Action.AGREE_TO_ASK)
-    digest = service.vault.digest(f"{inquiry_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, inquiry_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return InquiryShown.model_validate(replay.answer)

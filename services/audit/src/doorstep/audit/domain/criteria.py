@@ -7,6 +7,7 @@ from uuid import UUID
 
 from doorstep.audit.domain.errors import Malformed
 from doorstep.contracts.audit import AuditDetail
+from doorstep.contracts.codes import Action
 
 TEXT_LIMIT = 200
 """The text of criteria is at most so long: the search is logged by it, and its detail is as long as any other."""
@@ -16,6 +17,14 @@ REFUSED = "refused"
 RULES = "rules:"
 """Under this, among its policies, a detail names the rule pack that was in force."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ASKED_BY_ACTION = frozenset(Action) - {
+    Action.MAKE_COMPLAINT,
+    Action.WITHDRAW_COMPLAINT,
+    Action.LIST_COMPLAINTS,
+    Action.READ_COMPLAINT,
+    Action.ANSWER_COMPLAINT,
+}
+"""By which actions entries are asked for. Nobody has the log list who complained, nor by what permitted to answer."""
 
 _EQUAL = ("service", "agency", "station", "action", "purpose", "legal_basis", "case", "record", "actor")
 _NAMES = (*_EQUAL, "policy", "rule_pack", "outcome", "life")
@@ -74,7 +83,7 @@ class Criteria:
             if wanted is not None and wanted != getattr(detail, name):
                 return False
         return (
-            (self.policy is None or self.policy in detail.policies)
+            (self.policy is None or (self.policy in detail.policies and detail.action in ASKED_BY_ACTION))
             and (self.rule_pack is None or f"{RULES}{self.rule_pack}" in detail.policies)
             and (self.outcome is None or _came_of(self.outcome, detail.outcome))
             and (self.life is None or self.life in (detail.case, detail.record))

@@ -65,13 +65,37 @@ ACTIONS: dict[Action, Words] = {
     Action.RECALCULATE_DUE: Words(
         "按公布的日历重新计算办结期限", "Counted anew by the calendar when your request is due"
     ),
+    Action.ANNOUNCE_DUE: Words(
+        "提醒承办部门您的服务请求即将到期或已超期", "Told who is responsible that your request is due"
+    ),
+    Action.REMIND_DEPARTMENT: Words("就您的服务请求催办了承办部门", "Reminded the department of your service request"),
+    Action.ACKNOWLEDGE_CALL: Words("确认已获知您的紧急请求", "Took notice of your urgent request"),
+    Action.LIST_MISSING_PAPERS: Words("一次性告知了所缺材料", "Listed the papers that are missing, all at once"),
+    Action.HAND_IN_ORDER: Words("由 12345 热线交来了关于您的工单", "Handed in an order of the 12345 hotline about you"),
+    Action.FOLLOW_ORDERS: Words(
+        "由 12345 热线查询了您的工单是否办结", "Asked, as the 12345 hotline, whether your order is done"
+    ),
+    Action.ANSWER_EXTENSION: Words("答复了您的工单的延期申请", "Answered whether your order may take longer"),
+    Action.REPORT_CALL_BACK: Words("报告了对您的工单的回访结果", "Reported what you said when you were called back"),
+    Action.LIST_ORDERS: Words("在清单中查看了您的 12345 工单", "Saw your order of the 12345 hotline in a list"),
+    Action.RETURN_ORDER: Words("将您的 12345 工单退回热线", "Returned your order to the 12345 hotline"),
+    Action.ASK_EXTENSION: Words("为您的 12345 工单申请延期", "Asked for more time for your order"),
+    Action.JOIN_ORDERS: Words("合并了您的重复工单", "Joined two orders of yours about the same matter"),
+    Action.LIST_LATE: Words("在超期清单中查看了您的服务请求的期限", "Saw in a list that your service request is due"),
     Action.SEND_NOTICE: Words("向您发送了一条不含内容的提醒", "Sent you a notice without content"),
     Action.LIST_LOOKS: Words("在清单中看到您申请的复核", "Saw in a list that you want a request looked at again"),
     Action.ANSWER_LOOK: Words("复核了您的服务请求并答复", "Looked at a service request of yours again"),
+    Action.LIST_COMPLAINTS: Words("在清单中看到您有一件投诉待答复", "Saw in a list that a complaint of yours waits"),
+    Action.READ_COMPLAINT: Words("为答复您而查看了您的投诉", "Read a complaint of yours, to answer it"),
+    Action.ANSWER_COMPLAINT: Words("答复了您的投诉", "Answered a complaint of yours"),
     Action.TRANSITION_TASK: Words("更新了您的服务请求的办理进展", "Moved your service request on"),
     Action.TAKE_REQUEST: Words("接手办理您的服务请求", "Took your service request to work on it"),
     Action.GIVE_REQUEST: Words("指定了您的服务请求的经办人", "Said which officer works on your service request"),
     Action.ISSUE_NOTICE: Words("出具了您的服务请求的通知书", "Issued a notice about your service request"),
+    Action.ATTACH_DOCUMENT: Words(
+        "为您的服务请求附上或更正了一份文书", "Attached a document to your request, or took it back"
+    ),
+    Action.READ_DOCUMENT: Words("查看了附在您的服务请求上的文书", "Read documents of your service request"),
     Action.READ_RECORD: Words("查看了关于您的采集记录", "Read a record about you"),
     Action.READ_FILE: Words("查看了您的户档", "Read your household's file"),
     Action.READ_ASSESSMENT: Words("查看了对您的需求研判结果", "Read what triage found for you"),
@@ -118,6 +142,8 @@ LEFT_OUT = frozenset(
         Action.RATE_REQUEST,
         Action.CHOOSE_NOTICES,
         Action.ASK_TO_LOOK_AGAIN,
+        Action.MAKE_COMPLAINT,
+        Action.WITHDRAW_COMPLAINT,
         Action.SEE_WHO_LOOKED,
         Action.NAME_EXCLUSIONS,
         Action.NAME_PROXY,
@@ -143,6 +169,7 @@ ABOUT_NOBODY = frozenset(
         Action.ACTIVATE_DIRECTORY,
         Action.EXPLAIN_ROUTE,
         Action.NAME_DEPUTY,
+        Action.PUBLISH_TEMPLATE,
         Action.LIST_GAPS,
         Action.LIST_DEAD_LETTERS,
         Action.ACTIVATE_POLICY,

@@ -1,4 +1,4 @@
-"""HTTP: the pages of a record's journey, of one's own requests, of who saw one's data, of auditors, of departments."""
+"""HTTP: the pages of a record's journey, of one's own requests, of who saw one's data, of all who work."""
 
 from importlib.resources import files
 from uuid import UUID
@@ -32,6 +32,12 @@ _ASSETS = {
     "office.css": _STYLE,
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,
+    "desk.js": _SCRIPT,
+    "desk-acts.js": _SCRIPT,
+    "desk-words.js": _SCRIPT,
+    "desk.css": _STYLE,
+    "asking.js": _SCRIPT,
+    "conferences.js": _SCRIPT,
     "session.js": _SCRIPT,
     "board.js": _SCRIPT,
     "board.css": _STYLE,
@@ -89,6 +95,13 @@ async def board_page() -> HTMLResponse:
 async def office_page() -> HTMLResponse:
     """The inbox of a department's officers; what it shows it asks for itself."""
     return HTMLResponse(_asset("office.html"), headers=_SECURITY)
+
+
+@router.get("/desk")
+@visible_to(Visibility.PUBLIC)
+async def desk_page() -> HTMLResponse:
+    """What the station answers for until it is closed; what it shows it asks for itself."""
+    return HTMLResponse(_asset("desk.html"), headers=_SECURITY)
 
 
 @router.get("/notices")

@@ -84,7 +84,7 @@ async def post_code(
     """
     asking = Asking(principal, purpose, service.policy)
     service.policy.authorize(principal, Action.DRAW_SIGN_IN_CODE, Resource(THING), purpose=purpose)
-    digest = service.vault.digest(f"{record_id} {subject_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, record_id, subject_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         kept = replay.answer
@@ -250,8 +250,9 @@ async def put_own_exclusions(
 @router.post("/api/resident/own-requests", status_code=201, response_model=None)
 @visible_to(Visibility.SUBJECT)
 async def ask_for_service(
-    body: OwnServiceBody, request: Request, subject_id: KnownDep, service: ServiceDep
+    body: OwnServiceBody, request: Request, subject_id: KnownDep, session: SessionDep, service: ServiceDep
 ) -> Response:
     """Ask for a service of the menu, in your own name; what is answered has the code by which it is followed."""
-    asked = {"id": str(body.id), "code": service.vault.follow_code(subject_id), "service": body.service}
+    since = (await moved(session, [subject_id])).get(subject_id)
+    asked = {"id": str(body.id), "code": service.vault.follow_code(subject_id, since), "service": body.service}
     return await hand_on(request, "intake", "/api/own-requests", orjson.dumps(asked))

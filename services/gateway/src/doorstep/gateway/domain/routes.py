@@ -9,6 +9,7 @@ _SERVICE_OF: dict[str, str] = {
     "records": "intake",
     "menu": "intake",
     "own-requests": "intake",
+    "orders": "intake",
     "files": "registry",
     "erasures": "registry",
     "exclusions": "registry",
@@ -33,6 +34,8 @@ _SERVICE_OF: dict[str, str] = {
     "usage-deferrals": "audit",
     "dumonitor": "audit",
 }
+_BELOW: dict[str, str] = {"orders": "referral"}
+"""Where what lies below a path is another service's: intake takes an order, referral answers for it."""
 _DEAD_LETTERS = "dead-letters"
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
@@ -60,5 +63,5 @@ def route(raw_path: str) -> tuple[str, str] | None:
         service, _, rest = rest.partition("/")
         inner = f"/api/{_DEAD_LETTERS}" + (f"/{rest}" if rest else "")
         return (service, inner) if service in BEHIND else None
-    service = _SERVICE_OF.get(first, "")
+    service = (_BELOW.get(first, "") if rest else "") or _SERVICE_OF.get(first, "")
     return (service, f"/api/{path}") if service else None

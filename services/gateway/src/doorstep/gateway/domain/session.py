@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-PAGE = r"/(audit|usage|office|journeys/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+PAGE = r"/(audit|usage|office|desk|board|journeys/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 """The pages to which a sign-in leads back."""
 
 _OWN = ("same-origin", "none")

@@ -8,6 +8,8 @@ const actions = {
   "recalculate-due": ["重算办结期限", "count a due time anew"],
   "send-notice": ["发送提醒", "send a notice"], "choose-notices": ["选择提醒方式", "choose notices"],
   "ask-to-look-again": ["申请复核", "ask to look again"], "list-looks": ["列出复核", "list looks"], "answer-look": ["答复复核", "answer a look"],
+  "make-complaint": ["居民投诉", "make a complaint"], "withdraw-complaint": ["撤回投诉", "withdraw a complaint"],
+  "list-complaints": ["列出投诉", "list complaints"], "read-complaint": ["查看投诉", "read a complaint"], "answer-complaint": ["答复投诉", "answer a complaint"],
   "rate-request": ["评价", "rate a request"], "register-key": ["登记公钥", "register a key"], "read-record": ["查看记录", "read a record"],
   "read-file": ["查看户档", "read a file"], "read-assessment": ["查看研判", "read an assessment"], "read-request": ["查看请求", "read a request"],
   "list-requests": ["列出请求", "list requests"], "read-journey": ["查看办理轨迹", "read a journey"], "follow-request": ["凭码查询", "follow a request"],
@@ -16,6 +18,13 @@ const actions = {
   "ask-about-subject": ["申请查询当事人", "ask about a subject"], "agree-to-ask": ["同意查询", "agree to an inquiry"],
   "read-about-subject": ["查看当事人", "read about a subject"], "see-who-looked": ["本人查看记录", "see who looked"],
   "ask-to-defer": ["申请暂缓告知", "ask to defer"], "approve-deferral": ["批准暂缓告知", "approve a deferral"], "erase-subject": ["清除", "erase a subject"],
+  "announce-due": ["期限提醒", "announce what is due"], "list-late": ["查看超期", "see what is late"],
+  "remind-department": ["催办", "remind a department"], "acknowledge-call": ["确认值班呼叫", "acknowledge a call"],
+  "list-missing-papers": ["一次性告知", "list missing papers"],
+  "hand-in-order": ["热线交单", "hand in an order"], "follow-orders": ["热线查单", "follow orders"],
+  "answer-extension": ["答复延期", "answer an extension"], "report-call-back": ["热线回访", "report a call-back"],
+  "list-orders": ["列出工单", "list orders"], "return-order": ["退单", "return an order"],
+  "ask-extension": ["申请延期", "ask for an extension"], "join-orders": ["合并工单", "join orders"],
   "name-exclusions": ["指定回避人员", "name exclusions"],
   "name-proxy": ["指定代理人", "name a proxy"],
   "leave-household": ["登记搬离", "note that somebody left"],
@@ -40,6 +49,7 @@ const actions = {
   "activate-directory": ["启用服务目录", "activate a directory"], "explain-route": ["查看分派理由", "explain a route"],
   "take-request": ["接手办理", "take a request"], "give-request": ["指定经办人", "give a request"], "name-deputy": ["指定 AB 岗", "name a deputy"],
   "issue-notice": ["出具通知书", "issue a notice"],
+  "attach-document": ["附上文书", "attach a document"], "read-document": ["查看文书", "read documents"], "publish-template": ["发布办结用语", "publish a template"],
   "list-dead-letters": ["列出死信", "list dead letters"], "read-dead-letter": ["查看死信", "read a dead letter"],
   "replay-dead-letter": ["重放死信", "replay a dead letter"], "refuse": ["拒绝", "refuse"], "unreadable": ["无法读取", "unreadable"],
 };
@@ -51,6 +61,7 @@ const services = {
 const agencies = {
   "station": ["服务站", "station"], "civil-affairs": ["民政", "civil affairs"], "health": ["卫健", "health"], "justice": ["司法", "justice"],
   "fire": ["消防", "fire"], "labour": ["人社", "labour"], "housing": ["住建", "housing"], "community-office": ["社区工作站", "community office"],
+  "hotline-12345": ["12345 热线", "12345 hotline"],
 };
 const purposes = {
   "intake": ["采集", "intake"], "triage": ["研判", "triage"], "service": ["办理", "service"], "follow-up": ["回访", "follow-up"], "audit": ["审计", "audit"],
@@ -60,6 +71,7 @@ const roles = {
   "collector": ["采集员", "collector"], "reviewer": ["审核员", "reviewer"], "supervisor": ["监督员", "supervisor"], "officer": ["部门经办人", "officer"],
   "department-system": ["部门业务系统", "department system"], "resident": ["居民", "resident"], "auditor": ["审计员", "auditor"], "operator": ["运维员", "operator"],
   "portal": ["国家门户", "national portal"],
+  "hotline": ["12345 热线", "12345 hotline"],
   "service": ["站内服务程序", "the station's own service"],
 };
 const others = {
@@ -71,7 +83,9 @@ const others = {
   "entries-different": ["条目不符", "other entries than promised"], "manifest-missing": ["登记清单缺少", "manifest missing"],
   "manifest-contradicted": ["登记清单矛盾", "manifests contradict"], "silent": ["无登记", "silent"],
 };
-const choices = { actions, services, agencies, purposes };
+// What a resident says of the station is not searched for: these are words of entries alone.
+const asked = Object.fromEntries(Object.entries(actions).filter(([code]) => !/-complaints?$/.test(code)));
+const choices = { actions: asked, services, agencies, purposes };
 const texts = {
   loading: ["正在读取……", "Reading …"], lost: ["连接中断，请稍后再试。", "No connection; try again in a moment."],
   away: ["日志服务暂时没有回应，请稍后再试。", "The log does not answer now; try again in a moment."],

@@ -10,6 +10,12 @@ const words = {
   "mediation": ["调解", "mediation"], "joint-conference": ["联合会商", "joint conference"], "home-visit": ["上门", "home visit"],
   "version-stale": ["已有新版本", "changed meanwhile"], "request-unknown": ["没有这个请求", "no such request"], "handled-by-another": ["已由他人经办", "another officer has it"],
   "transition-not-allowed": ["此状态不能受理", "cannot be accepted in this state"],
+  "granted": ["已批准", "granted"], "refused-after-check": ["核查后不予批准", "refused after a check"], "service-provided": ["已提供服务", "service provided"],
+  "hazard-removed": ["隐患已排除", "hazard removed"], "advice-given": ["已提供咨询", "advice given"], "agreement-reached": ["达成协议", "agreement reached"],
+  "referred-on": ["已转介", "referred on"],
+  "approval-letter": ["批准文书", "Letter of approval"], "refusal-letter": ["不予批准文书", "Letter of refusal"], "assessment-report": ["评估报告", "Report of an assessment"],
+  "inspection-report": ["检查记录", "Report of an inspection"], "work-report": ["施工或维修单", "Report of work that was done"], "settlement-agreement": ["调解协议书", "Agreement that was reached"],
+  "certificate": ["证明", "Certificate"], "receipt": ["回执", "Receipt"],
 };
 const texts = {
   signIn: ["请先登录。", "Please sign in."], refused: ["此页面供部门经办人使用。", "This page is for officers of a department."],
@@ -18,28 +24,31 @@ const texts = {
   take: ["接手", "Take"], back: ["退回", "Give back"], me: ["我", "me"], end: ["结束", "End"], chosen: ["已选", "chosen"], nobodyAgain: ["无人", "nobody"],
   name: ["姓名", "Name"], phone: ["电话", "Phone"], address: ["住址", "Address"], place: ["地点", "Place"], document_number: ["证件号码", "Document number"],
   safe: ["只能以此方式联系", "To be reached by this alone"], barred: ["不得", "Not to be done"], note: ["备注", "Note"],
-  nobodysOffice: ["未分派", "none"], done: ["已受理", "accepted"], notDone: ["未受理", "not accepted"], hour: ["一小时内响应", "within the hour"],
+  confer: ["查看会商", "See conferences"],
+  nobodysOffice: ["未分派", "none"], done: ["已受理", "accepted"], notDone: ["未受理", "not accepted"],
+  papers: ["文书", "Documents"], noPapers: ["没有文书。", "There is no document."], attach: ["附上文书", "Attach"], save: ["下载", "Download"], wrong: ["误附", "Attached in error"],
+  kind: ["文书类别", "What it is"], file: ["文件（PDF、PNG、JPEG，不超过 5 MiB）", "File (PDF, PNG, JPEG, at most 5 MiB)"], tooLarge: ["文件超过 5 MiB。", "The file is over 5 MiB."],
+  complete: ["办结", "Complete"], outcome: ["结果", "Outcome"], template: ["办结用语", "Template"], noTemplate: ["不用", "none"], said: ["办结说明", "What was said"],
+  hour: ["一小时内响应", "within the hour"],
 };
+const OUTCOMES = ["granted", "refused-after-check", "service-provided", "hazard-removed", "advice-given", "agreement-reached", "referred-on"];
+const KINDS = ["approval-letter", "refusal-letter", "assessment-report", "inspection-report", "work-report", "settlement-agreement", "certificate", "receipt"];
+const WORKING = ["accepted", "in-progress"], ATTACHED = ["accepted", "in-progress", "on-hold", "completed", "failed", "rejected"];
+const MOST_BYTES = 5 * 1024 * 1024;
 const STATES = ["requested", "accepted", "in-progress", "on-hold", "completed", "rejected", "failed", "cancelled"];
 const STATUSES = ["waiting-for-resident", "appointment-scheduled", "could-not-reach-resident", "attended", "not-attended", "no-capacity", "reopened"];
 const BUTTONS = [["open", { open: "true" }], ["mine", { handler: "me" }], ["nobody", { handler: "nobody" }], ["late", { late: "true" }], ["standing", { handler: "standing-in" }]];
 
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
-let shown = new Map();
-let department = "", page = null, rows = [], chosen = new Set(), pressed = "open", deputies = [], said = new Map();
+let shown = new Map(), held = new Map(), papers = new Map();
+let department = "", page = null, rows = [], chosen = new Set(), pressed = "open", deputies = [], said = new Map(), templates = [];
 
+const { element, newId } = asking;
 const byId = (id) => document.getElementById(id);
 const text = (name) => texts[name][language];
 const word = (code) => (words[code] || [code, code])[language];
 const day = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN",
-  { timeZone: "Asia/Shanghai", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false }).format(new Date(at));
-
-function element(name, content, className) {
-  const made = document.createElement(name);
-  if (content !== undefined) made.textContent = content;
-  if (className) made.className = className;
-  return made;
-}
+  { timeZone: "Asia/Shanghai", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date(at));
 
 function button(name, act) {
   const made = element("button", text(name));
@@ -48,24 +57,21 @@ function button(name, act) {
   return made;
 }
 
-function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let now = Date.now();
-  for (let at = 5; at >= 0; at -= 1) { bytes[at] = now % 256; now = Math.floor(now / 256); }
-  bytes[6] = 112 | (bytes[6] & 15);
-  bytes[8] = 128 | (bytes[8] & 63);
-  const hex = [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+function send(method, path, body, { reason, version } = {}) {
+  const headers = { "Accept-Language": language ? "en" : "zh", "Doorstep-Purpose": "service" };
+  const whole = body instanceof Blob;
+  if (reason) headers["Doorstep-Case"] = reason;
+  if (body) headers["Content-Type"] = whole ? body.type : "application/json";
+  if (version) headers["If-Match"] = `"${version}"`;
+  if (method !== "GET" && signedIn.token()) headers["Doorstep-Request-Token"] = signedIn.token();
+  const sent = { method, headers, body: whole ? body : body && JSON.stringify(body) };
+  return fetch(`/api/departments/${department}${path}`, sent).catch(() => null);
 }
 
-async function ask(method, path, body, reason) {
-  const headers = { "Accept-Language": language ? "en" : "zh", "Doorstep-Purpose": "service" };
-  if (reason) headers["Doorstep-Case"] = reason;
-  if (body) headers["Content-Type"] = "application/json";
-  if (method !== "GET" && signedIn.token()) headers["Doorstep-Request-Token"] = signedIn.token();
-  const answer = await fetch(`/api/departments/${department}${path}`, { method, headers, body: body && JSON.stringify(body) }).catch(() => null);
+async function ask(method, path, body, { reason, version, save } = {}) {
+  const answer = await send(method, path, body, { reason, version });
   if (answer === null) { notice(text("lost")); return null; }
-  const found = await answer.json().catch(() => ({}));
+  const found = save && answer.ok ? await answer.blob() : await answer.json().catch(() => ({}));
   if (!answer.ok) { notice(answer.status === 401 ? text("signIn") : found.detail || text("lost"), answer.status === 401); return null; }
   return found;
 }
@@ -180,24 +186,143 @@ function drawRow(row) {
 }
 
 async function open(row) {
-  if (shown.has(row.ref)) shown.delete(row.ref);
+  if (shown.delete(row.ref)) { held.delete(row.ref); papers.delete(row.ref); }
   else {
-    const found = await ask("GET", `/requests/${row.ref}`, null, row.ref);
+    const found = await ask("GET", `/requests/${row.ref}`, null, { reason: row.ref });
     if (found === null) return;
     shown.set(row.ref, found);
   }
   draw();
 }
 
-function details(found) {
+async function confer(ref) {
+  const found = await ask("GET", `/requests/${ref}/conferences`, null, { reason: ref });
+  if (found !== null) held.set(ref, found.conferences);
+  draw();
+}
+
+function drawConferences(ref) {
+  return conferences.draw(language, held.get(ref), {
+    window: (one) => `${day(one.starts_at)} – ${day(one.ends_at).slice(-5)}`, day, names: (code) => signedIn.agency(code, language), again: () => confer(ref),
+    send: (conference, body) => send("POST", `/requests/${ref}/conferences/${conference}/minutes`, body),
+    done: async (sentence) => { notice(sentence); await confer(ref); },
+  });
+}
+
+async function loadPapers(ref) {
+  const found = await ask("GET", `/requests/${ref}/documents`, null, { reason: ref });
+  if (found !== null) papers.set(ref, found.documents);
+  draw();
+}
+
+async function save(ref, paper) {
+  const file = await ask("GET", `/requests/${ref}/documents/${paper.document_id}`, null, { reason: ref, save: true });
+  if (file === null) return;
+  const link = element("a");
+  link.href = URL.createObjectURL(file);
+  link.download = `${paper.document_id}.${{ "application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg" }[paper.media_type]}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+function labelled(name, field) {
+  const made = element("label");
+  made.append(element("span", text(name)), field);
+  return made;
+}
+
+function select(codes, first) {
+  const made = element("select");
+  for (const [value, content] of [...(first ? [["", first]] : []), ...codes]) {
+    const option = element("option", content);
+    option.value = value;
+    made.append(option);
+  }
+  return made;
+}
+
+function attaching(ref) {
+  const made = element("form", undefined, "attach"), file = element("input"), send = element("button", text("attach"));
+  const kind = select(KINDS.map((one) => [one, word(one)]));
+  file.type = "file";
+  file.accept = "application/pdf,image/png,image/jpeg";
+  file.required = true;
+  let id = newId();  // the same for the same file: what got no answer may have arrived
+  file.addEventListener("change", () => { id = newId(); });
+  kind.addEventListener("change", () => { id = newId(); });
+  made.append(labelled("kind", kind), labelled("file", file), send);
+  made.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const one = file.files[0];
+    if (one.size > MOST_BYTES) { notice(text("tooLarge")); return; }
+    send.disabled = true;
+    const done = await ask("PUT", `/requests/${ref}/documents/${id}?kind=${kind.value}`, one);
+    send.disabled = false;
+    if (done !== null) { notice(""); await loadPapers(ref); }
+  });
+  return made;
+}
+
+function documents(ref, state) {
+  const place = element("div", undefined, "papers"), listed = papers.get(ref);
+  if (listed === undefined) { place.append(button("papers", () => loadPapers(ref))); return place; }
+  place.append(element("h3", text("papers")));
+  if (!listed.length) place.append(element("p", text("noPapers"), "quiet"));
+  const list = element("ul");
+  for (const one of listed) {
+    const line = element("li");
+    line.append(element("span", language ? one.en : one.zh), element("span", `${day(one.attached_at)} · ${Math.ceil(one.bytes / 1024)} KiB`, "quiet"),
+      button("save", () => save(ref, one)),
+      button("wrong", async () => {
+        if (await ask("POST", `/requests/${ref}/documents/${one.document_id}/entered-in-error`, { id: newId() }) !== null) await loadPapers(ref);
+      }));
+    list.append(line);
+  }
+  place.append(list);
+  if (ATTACHED.includes(state)) place.append(attaching(ref));
+  return place;
+}
+
+function completing(ref, found) {
+  const made = element("form", undefined, "complete"), note = element("input"), words = element("p", "", "quiet");
+  const own = templates.filter((one) => one.need_type === found.offer.need_type && one.outcome);
+  const outcome = select(OUTCOMES.map((one) => [one, word(one)]));
+  const template = select(own.map((one) => [one.template, `${language ? one.en : one.zh}`]), text("noTemplate"));
+  const choose = () => {
+    const one = own.find((each) => each.template === template.value);
+    if (one) outcome.value = one.outcome;
+    outcome.disabled = Boolean(one);
+    words.textContent = one ? (language ? one.en : one.zh) : "";
+  };
+  template.addEventListener("change", choose);
+  note.maxLength = 2000;
+  made.append(labelled("template", template), labelled("outcome", outcome), labelled("note", note), element("button", text("complete"), "main"), words);
+  made.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const body = { id: newId(), to: "completed", outcome: outcome.value };
+    if (template.value) body.template = template.value;
+    if (note.value) body.note = note.value;
+    if (await ask("POST", `/requests/${ref}/transitions`, body, { version: found.version }) === null) return;
+    notice("");
+    shown.delete(ref);
+    await load();
+  });
+  return made;
+}
+
+function details(ref, found) {
   const line = element("tr", undefined, "details"), cell = element("td"), list = element("dl"), safe = found.offer.safe_contact;
   cell.colSpan = 7;
   const told = ["name", "phone", "address", "place", "document_number"].map((name) => [text(name), found.offer[name]]);
   if (safe) told.push([text("safe"), [safe.channel, safe.number, `${safe.hours_from}-${safe.hours_to}`, safe.cover].filter(Boolean).join(" · ")]);
   for (const barred of found.offer.barred || []) told.push([text("barred"), word(barred)]);
-  for (const said of found.history) if (said.note) told.push([text("note"), said.note]);
+  for (const step of found.history) {
+    if (step.wording) told.push([text("said"), step.wording[language ? "en" : "zh"]]);
+    if (step.note) told.push([text("note"), step.note]);
+  }
   for (const [label, value] of told) if (value) list.append(element("dt", label), element("dd", value));
-  cell.append(list);
+  cell.append(list, held.has(ref) ? drawConferences(ref) : button("confer", () => confer(ref)), documents(ref, found.state));
+  if (WORKING.includes(found.state)) cell.append(completing(ref, found));
   line.append(cell);
   return line;
 }
@@ -233,7 +358,7 @@ function draw() {
   options("to", page.officers.map((one) => [one.officer, one.officer === page.me ? text("me") : one.officer]));
   byId("to").options[0].textContent = text("nobodyAgain");
   drawCounts();
-  byId("requests").replaceChildren(...rows.flatMap((row) => (shown.has(row.ref) ? [drawRow(row), details(shown.get(row.ref))] : [drawRow(row)])));
+  byId("requests").replaceChildren(...rows.flatMap((row) => (shown.has(row.ref) ? [drawRow(row), details(row.ref, shown.get(row.ref))] : [drawRow(row)])));
   byId("empty").hidden = rows.length > 0;
   byId("more").hidden = !page.next;
   drawTogether();
@@ -247,6 +372,8 @@ async function begin() {
   if (reader === null) { notice(text("signIn"), true); return; }
   if (reader.role !== "officer") { notice(text("refused"), true); return; }
   department = encodeURIComponent(reader.agency);
+  const offered = await ask("GET", "/templates");
+  if (offered !== null) templates = offered.templates;
   await load();
   await loadDeputies();
 }

@@ -59,5 +59,5 @@ const signedIn = (() => {
     return anchor;
   }
 
-  return { look, draw, link, offered: () => offers, reader: () => who, token: () => token };
+  return { look, draw, link, agency: (code, language) => word(agencies, code, language), offered: () => offers, reader: () => who, token: () => token };
 })();

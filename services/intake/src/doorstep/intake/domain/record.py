@@ -1,7 +1,8 @@
 """What a record may state: facts of the catalogue, of the right subject and type, said by whom may say them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,12 +27,13 @@ _NEEDED: dict[SubjectKind, str] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A person, dwelling or place of a record."""
+    """A person, dwelling or place of a record; `same_as` is by whose code they asked for themselves."""
 
     subject_id: UUID
     kind: SubjectKind
     card: Card
     facts: tuple[Fact, ...]
+    same_as: UUID | None = None
 
     @property
     def asked_alone(self) -> bool:
@@ -66,6 +68,17 @@ class Record:
     def seals_address(self) -> bool:
         """Whether somebody asks that the address stays at the station."""
         return any(fact.code in SEALING and fact.value is True for one in self.subjects for fact in one.facts)
+
+
+def with_shared_numbers(record: Record) -> Record:
+    """The record with a mark on each number that several of its persons gave."""
+    given = Counter(one.card.phone for one in record.people if one.card.phone is not None)
+    shared = {number for number, persons in given.items() if persons > 1}
+    marked = tuple(
+        replace(one, card=one.card.model_copy(update={"phone_shared": True})) if one.card.phone in shared else one
+        for one in record.subjects
+    )
+    return replace(record, subjects=marked)
 
 
 @dataclass(frozen=True)

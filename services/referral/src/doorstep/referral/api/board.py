@@ -1,9 +1,12 @@
 """The station's board as server-sent events, for a supervisor who is signed in."""
 
+import asyncio
 import hashlib
+import math
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -59,10 +62,39 @@ class Board(Answer):
 
 
 @dataclass
+class Told:
+    """What a station's listeners are told, the name of that, and when it was read."""
+
+    name: str = ""
+    data: str = ""
+    read_at: float = -math.inf
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass
 class Listeners:
-    """How many look."""
+    """How many look, and what they are told: each station's board is read once for all of them."""
 
     count: int = 0
+    told: defaultdict[str, Told] = field(default_factory=lambda: defaultdict(Told))
+
+    async def now(self, service: Service, station: str) -> tuple[str, str]:
+        """The name and the data of the station's board, as it was at the last look. Raises one of DATABASE_ERRORS."""
+        told = self.told[station]
+        async with told.reading:
+            if time.monotonic() - told.read_at >= _LOOK:
+                began = time.monotonic()
+                told.name, told.data = await _read(service, station)
+                told.read_at = began
+        return told.name, told.data
+
+
+async def _read(service: Service, station: str) -> tuple[str, str]:
+    async with service.database.transaction() as session:
+        lines = await read_board(session, vault=service.vault, station=station, now=datetime.now(UTC))
+    parts = tuple(BoardPart.model_validate(one, from_attributes=True) for one in lines)
+    data = Board(station=station, fewest=FEWEST, step=STEP, lines=parts).model_dump_json()
+    return hashlib.sha256(data.encode()).hexdigest()[:16], data
 
 
 async def _begun(service: ServiceDep, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep) -> str:
@@ -101,11 +133,7 @@ async def live_board(service: Service, listeners: Listeners, station: str, seen:
     try:
         yield "retry: 3000\n\n"
         while not service.stopping.is_set() and time.monotonic() < ends:
-            async with service.database.transaction() as session:
-                lines = await read_board(session, vault=service.vault, station=station, now=datetime.now(UTC))
-            parts = tuple(BoardPart.model_validate(one, from_attributes=True) for one in lines)
-            data = Board(station=station, fewest=FEWEST, step=STEP, lines=parts).model_dump_json()
-            name = hashlib.sha256(data.encode()).hexdigest()[:16]
+            name, data = await listeners.now(service, station)
             if name != seen:
                 seen = name
                 yield f"id: {name}\nevent: board\ndata: {data}\n\n"

@@ -181,7 +181,9 @@ def _wish(body: StepBody, version: int) -> Wish:
     made = None if body.appointment is None else body.appointment.appointment()
     said = (body.business_status, body.reason, body.outcome, body.note)
     attests = tuple(one.attested() for one in body.attests)
-    return Wish(body.to, version, *said, progress=body.progress, appointment=made, attests=attests)
+    return Wish(
+        body.to, version, *said, progress=body.progress, appointment=made, attests=attests, template=body.template
+    )
 
 
 def access_of(service: Service, principal: Principal, action: str, department: Department, purpose: Purpose) -> Access:

@@ -7,6 +7,7 @@ id for them, and the rest stays where it is encrypted, in the feed, or logged, i
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from doorstep.contracts.codes import AGENCY_NAMES, STATION, Department
 from doorstep.contracts.needs import NEED_TYPES
@@ -34,7 +35,7 @@ def task(department: Department, request: DepartmentRequest) -> dict[str, Any]:
         extension=list(_extensions(request)),
         identifier=[fhir.identifier(fhir.REQUEST, request.ref)],
         status=request.state,
-        statusReason=entered and entered.reason and fhir.concept(fhir.REASON, entered.reason),
+        statusReason=entered and entered.reason and _told(entered, fhir.concept(fhir.REASON, entered.reason)),
         businessStatus=request.business_status and fhir.concept(fhir.BUSINESS_STATUS, request.business_status),
         intent=fhir.ORDER,
         priority=fhir.PRIORITY[request.offer.urgency],
@@ -47,7 +48,7 @@ def task(department: Department, request: DepartmentRequest) -> dict[str, Any]:
         requester=_agency(STATION),
         owner=_agency(department),
         restriction={"period": {"end": _time(request.complete_by)}},
-        output=entered and entered.outcome and [_outcome(entered.outcome)],
+        output=entered and entered.outcome and [_outcome(entered)],
     )
 
 
@@ -67,7 +68,7 @@ def service_request(department: Department, request: DepartmentRequest) -> dict[
         subject=_subject(request),
         authoredOn=_time(request.opened_at),
         requester=_agency(STATION),
-        performer=[_agency(department)],
+        performer=[_agency(department), *_office(offer.office)],
     )
 
 
@@ -107,9 +108,14 @@ def _entered(request: DepartmentRequest) -> TransitionView | None:
     return next(steps, None)
 
 
-def _outcome(outcome: str) -> dict[str, Any]:
+def _outcome(entered: TransitionView) -> dict[str, Any]:
     kind = fhir.concept(fhir.TASK_OUTPUT, "outcome")
-    return {"type": kind, "valueCodeableConcept": fhir.concept(fhir.OUTCOME, outcome)}
+    return {"type": kind, "valueCodeableConcept": _told(entered, fhir.concept(fhir.OUTCOME, str(entered.outcome)))}
+
+
+def _told(entered: TransitionView, concept: dict[str, Any]) -> dict[str, Any]:
+    """A concept with the words of the department's template, if the step was told by one."""
+    return concept if entered.wording is None else concept | {"text": entered.wording.zh}
 
 
 def _subject(request: DepartmentRequest) -> dict[str, Any]:
@@ -119,6 +125,12 @@ def _subject(request: DepartmentRequest) -> dict[str, Any]:
 
 def _agency(agency: str) -> dict[str, Any]:
     return {"identifier": fhir.identifier(fhir.AGENCY, agency), "display": AGENCY_NAMES[agency][0]}
+
+
+def _office(office: UUID | None) -> Iterable[dict[str, Any]]:
+    """The department's office, if the directory chose one."""
+    if office is not None:
+        yield {"type": "HealthcareService", "identifier": fhir.identifier(fhir.OFFICE, office)}
 
 
 def _time(moment: datetime) -> str:

@@ -109,13 +109,13 @@ def _table(month: MonthTold) -> Table:
         rows.append([label, *(WITHHELD if count is None else str(count) for count in told.values())])
     strong = [3 + at for at, (line, _) in enumerate(month.lines) if line.of in (Of.STATION, Of.DEPARTMENT)]
     style = [
-        ("FONT", (0, 0), (-1, -1), _FONT, 6.6),
+        ("FONT", (0, 0), (-1, -1), _FONT, 6.4, 7.6),
         ("FONT", (0, 2), (-1, 2), _FONT, 5.4),
         ("TEXTCOLOR", (0, 0), (-1, 2), _QUIET),
         ("ALIGN", (1, 1), (-1, -1), "RIGHT"),
         ("LINEBELOW", (0, 2), (-1, 2), 0.6, _INK),
         ("TOPPADDING", (0, 0), (-1, -1), 0.6),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.9),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
         ("LEFTPADDING", (0, 0), (-1, -1), 1),
         ("RIGHTPADDING", (0, 0), (-1, -1), 2),
         *(("BACKGROUND", (0, row), (-1, row), _TINT) for row in strong),

@@ -202,7 +202,7 @@ def inbox_page(found: Inbox, me: Principal, officers: Iterable[Member]) -> Inbox
     )
 
 
-def _row(shown: Shown, office: UUID | None, handler: str | None) -> InboxRow:
+def _row(shown: Shown, handler: str | None) -> InboxRow:
     task, offer = shown.task, shown.offer
     assert offer is not None  # noqa: S101 — left out by inbox_page
     known = NEED_TYPES.get(offer.need_type)
@@ -221,7 +221,7 @@ def _row(shown: Shown, office: UUID | None, handler: str | None) -> InboxRow:
         late=shown.clock.late,
         overdue=shown.clock.overdue,
         assigned=task.assigned,
-        office=office,
+        office=offer.office,
         handler=handler,
     )
 

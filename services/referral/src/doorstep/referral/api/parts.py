@@ -18,6 +18,7 @@ from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.domain.appointments import Appointment, Place
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.parts import MOST_PARTS
+from doorstep.referral.domain.templates import NAME
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.appointments import Call, make_appointment
 from doorstep.referral.operations.duties import take_duty
@@ -27,6 +28,9 @@ from doorstep.referral.schemas import Answer, Body, StationTransitionAnswer, Tex
 router = APIRouter(prefix="/api/requests", tags=["station"])
 
 PartNumber = Annotated[int, Field(ge=1, le=MOST_PARTS, description="Which part; needed where there are several.")]
+
+
+TemplateName = Annotated[str, Field(pattern=NAME, description="A template of the department, as code@version.")]
 
 
 class AppointmentBody(Body):
@@ -47,6 +51,7 @@ class StepBody(TransitionBody):
 
     progress: Progress | None = None
     appointment: AppointmentBody | None = None
+    template: TemplateName | None = None
 
     @model_validator(mode="after")
     def _an_appointment_is_one_that_was_made(self) -> "StepBody":

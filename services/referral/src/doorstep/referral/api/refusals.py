@@ -7,6 +7,11 @@ from fastapi.responses import JSONResponse
 
 from doorstep.kit.problems import Fault, Problem, respond, speaks_fhir
 from doorstep.referral import errors
+from doorstep.referral.api.complaint_refusals import ANSWERS as OF_COMPLAINTS
+from doorstep.referral.api.deadline_refusals import ANSWERS as OF_DEADLINES
+from doorstep.referral.api.document_refusals import ANSWERS as OF_DOCUMENTS
+from doorstep.referral.api.order_refusals import ANSWERS as OF_ORDERS
+from doorstep.referral.api.template_refusals import ANSWERS as OF_TEMPLATES
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
     errors.RequestUnknown: (404, "request-unknown", "没有这个请求。", "There is no such request."),
@@ -317,6 +322,11 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "办结已超过七天，请提出新的请求。",
         "Seven days have passed since closing; ask anew.",
     ),
+    **OF_DEADLINES,
+    **OF_COMPLAINTS,
+    **OF_DOCUMENTS,
+    **OF_TEMPLATES,
+    **OF_ORDERS,
 }
 _CONDUCT = (
     errors.NotThisParty,
@@ -340,6 +350,9 @@ _POINTERS = {
     "window-refused": "/appointment",
     "lead-missing": "/parts",
     "not-for-them": "/about",
+    "template-unknown": "/template",
+    "template-unfit": "/template",
+    "term-refused": "/until",
 }
 _ELEMENTS = {
     "reason-missing": "/statusReason",

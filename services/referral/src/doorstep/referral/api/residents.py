@@ -78,7 +78,7 @@ async def withdraw(code: Code, body: OfRequestBody, service: ServiceDep, session
         )
         return WithdrawnAnswer(ref=body.ref, state=moved.state)
 
-    return WithdrawnAnswer.model_validate(await _once(service, session, code, "withdraw", body, carry_out))
+    return WithdrawnAnswer.model_validate(await once(service, session, code, "withdraw", body, carry_out))
 
 
 @router.post("/{code}/looks", status_code=201)
@@ -92,7 +92,7 @@ async def ask_to_look_again(code: Code, body: OfRequestBody, service: ServiceDep
         )
         return LookAsked(ref=body.ref, due_by=due_by)
 
-    return LookAsked.model_validate(await _once(service, session, code, "look", body, carry_out))
+    return LookAsked.model_validate(await once(service, session, code, "look", body, carry_out))
 
 
 @router.get("/{code}/looks", response_model_exclude_none=True)
@@ -124,7 +124,7 @@ async def choose_notices(code: Code, body: NoticesBody, service: ServiceDep, ses
     return body
 
 
-async def _once(
+async def once(
     service: Service,
     session: AsyncSession,
     code: str,

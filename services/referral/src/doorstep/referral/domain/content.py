@@ -81,8 +81,16 @@ def _terms(content: Content) -> Terms:
     )
 
 
-def project(department: Department, content: Content, *, ref: UUID, subject_ref: UUID, due: DueTimes) -> Offer:
-    """The request as this department may see it; `ref` and `subject_ref` are its own pairwise ids.
+def project(
+    department: Department,
+    content: Content,
+    *,
+    ref: UUID,
+    subject_ref: UUID,
+    due: DueTimes,
+    office: UUID | None = None,
+) -> Offer:
+    """The request as this department may see it; `ref` and `subject_ref` are its own pairwise ids, `office` is its own.
 
     The phone at home, which somebody else may answer, is in none that is guarded or has a safe contact.
     """
@@ -104,6 +112,7 @@ def project(department: Department, content: Content, *, ref: UUID, subject_ref:
         urgency=content.need.urgency,
         respond_by=whole_minute(due.response),
         complete_by=whole_minute(due.completion),
+        office=office,
         facts=tuple(
             OfferedFact(code=fact.code, value=fact.value)
             for fact in content.facts

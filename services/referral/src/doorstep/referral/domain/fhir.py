@@ -12,6 +12,7 @@ REQUEST = "urn:doorstep:request"
 STEP = "urn:doorstep:step"
 SUBJECT = "urn:doorstep:subject"
 AGENCY = "urn:doorstep:agency"
+OFFICE = "urn:doorstep:office"
 
 #: Coding systems: each is a list of codes of the contracts.
 BUSINESS_STATUS = "urn:doorstep:business-status"

@@ -13,7 +13,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
-from doorstep.referral.domain.notices import TITLES, Notice
+from doorstep.referral.domain.numbered_notices import TITLES, Notice
 
 _WIDTH, _HEIGHT = A4
 LEFT: Final = 28 * mm

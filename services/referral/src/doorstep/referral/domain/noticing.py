@@ -1,4 +1,4 @@
-"""Notices: which changes of a request its resident is told of, how they are reached, and the words, which say nothing.
+"""Notices to residents: of which changes of a request, how they are reached, and the words, which say nothing.
 
 Invariants: a notice has no content, no link, no need, no department; whoever named a safe contact is reached by that
 alone, inside its hours and with its cover; what is confidential reaches nobody otherwise; a number that two people of a
@@ -22,6 +22,8 @@ ATTEMPTS = 8
 """So often a notice is tried; then it is a dead letter."""
 FIRST_WAIT = 60.0
 """Seconds until a notice that could not be sent is tried again; doubled each time, an hour at the longest."""
+STALE = timedelta(days=3)
+"""A notice that nobody could send for so long is withheld: news of last week, sent at once with all other, is none."""
 
 _DAY = ("08:00", "21:00")  # nobody is woken by a notice
 _WAITS = frozenset({Reason.PAPERS_MISSING, Reason.WAITING_FOR_RESIDENT})
@@ -113,7 +115,7 @@ def reach(content: Content, choice: NoticeChannel | None, members: Iterable[Card
         return _progress(choice, card.name)
     if card.phone is None:
         return Withheld.NO_CHANNEL
-    if any(one.phone == card.phone and not _same_person(one, card) for one in members):
+    if card.phone_shared or any(one.phone == card.phone and not _same_person(one, card) for one in members):
         return Withheld.SHARED_NUMBER
     return _progress(choice or NoticeChannel.SMS, card.phone)
 

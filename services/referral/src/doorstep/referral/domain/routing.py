@@ -30,13 +30,16 @@ def route(need_type: str) -> Department | None:
     return ROUTES.get(need_type)
 
 
-def hand_on(state: TaskState, target: str | None, rejected_by: Sequence[str], arbiter: bool) -> Assignment:
+def hand_on(
+    state: TaskState, target: str | None, rejected_by: Sequence[str], arbiter: bool, silent: bool = False
+) -> Assignment:
     """Where a task goes next, by the word of the station or of the arbiter.
 
-    `rejected_by` names the departments that rejected this need, once for each rejection.
+    `rejected_by` names the departments that rejected this need, once for each rejection; `silent` says that the
+    department that has it did not answer in time.
     Raises NothingToRoute, DepartmentUnknown, RejectedThere or ArbiterMustAssign.
     """
-    if state not in {TaskState.DRAFT, TaskState.REJECTED}:
+    if state not in {TaskState.DRAFT, TaskState.REJECTED} and not silent:
         raise NothingToRoute(state=state.value)
     if target not in set(Department):
         raise DepartmentUnknown(department=target)

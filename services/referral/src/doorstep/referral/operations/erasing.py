@@ -14,6 +14,7 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import NOBODY, Vault, begin_erasing
 from doorstep.referral import queries
 from doorstep.referral.operations.access import follower
+from doorstep.referral.operations.orders import orders_of_subject
 from doorstep.referral.operations.tasks import TAKEN_BACK, withdraw
 
 _MARK = "INSERT INTO erased_subject (subject_id) VALUES (:subject_id) ON CONFLICT DO NOTHING"
@@ -21,12 +22,23 @@ _CONFERENCES = "SELECT conference_id FROM conference WHERE request_id = ANY(CAST
 _DELETE = (
     "DELETE FROM notice WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM look WHERE request_id = ANY(CAST(:requests AS uuid[]))",
+    "DELETE FROM complaint WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     f"DELETE FROM minute WHERE conference_id IN ({_CONFERENCES})",  # noqa: S608
     f"DELETE FROM conference_seat WHERE conference_id IN ({_CONFERENCES})",  # noqa: S608
     "DELETE FROM conference WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM rating WHERE request_id = ANY(CAST(:requests AS uuid[]))",
-    "DELETE FROM numbered_notice WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
-    "DELETE FROM handler WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
+    *(
+        f"DELETE FROM {table} WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))"  # noqa: S608
+        for table in (
+            "numbered_notice",
+            "document",
+            "handler",
+            "announcement",
+            "duty_call",
+            "duty_call_attempt",
+            "reminder",
+        )
+    ),
     "DELETE FROM task_transition WHERE task_id IN (SELECT task_id FROM task WHERE request_id = ANY(:requests))",
     "DELETE FROM task WHERE request_id = ANY(CAST(:requests AS uuid[]))",
     "DELETE FROM request WHERE request_id = ANY(CAST(:requests AS uuid[]))",
@@ -46,10 +58,12 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
         if task.state not in TAKEN_BACK:
             await withdraw(session, ring, NOBODY, task, now)
     requests = sorted({task.request_id for task in tasks})
-    await idempotency.erase_about(session, [*requests, *(task.ref for task in tasks if task.ref is not None)])
+    orders = await orders_of_subject(session, subject_id)
+    refs = (task.ref for task in tasks if task.ref is not None)
+    await idempotency.erase_about(session, [*requests, *orders, *refs])
     for index in {task.follow_index for task in tasks if task.follow_index is not None}:
         await idempotency.forget(session, follower(index))
     for statement in _DELETE:
         await run(session, statement, {"requests": requests})
-    for table in ("exclusion", "proxy", "guardian", "moved_mention", "notice_choice"):
+    for table in ("exclusion", "proxy", "guardian", "moved_mention", "notice_choice", "heard_need", "hotline_order"):
         await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", {"subject_id": subject_id})  # noqa: S608

@@ -21,6 +21,7 @@ from doorstep.referral.errors import NothingToRoute
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.offices import office_index, offices
 from doorstep.referral.operations.opening import Opening, Origin, announce_opened, offer
+from doorstep.referral.operations.silence import is_silent, take_back
 from doorstep.referral.operations.tasks import Moved, content_of, named, seen_by
 from doorstep.referral.queries import TaskRow
 
@@ -69,19 +70,23 @@ async def hand_on_request(
     route: Route,
     now: datetime,
 ) -> Moved:
-    """Hand a waiting or rejected request, or a rejected part of it, to a department, as a task of its own.
+    """Hand a waiting or rejected request, or such a part of it, to a department, as a task of its own.
 
-    The first response is owed anew; the completion stays due when it was, whoever had the request meanwhile.
-    Raises RequestUnknown, VersionStale, PartUnnamed, PartUnknown or a RouteRefused.
+    Also one that its department did not answer in time: it is taken back. The first response is owed anew; the
+    completion stays due when it was, whoever had the request meanwhile.
+    Raises RequestUnknown, VersionStale, PartUnnamed, PartUnknown, NotOverdue or a RouteRefused.
     """
     await hold_erasing(session)
     found = await queries.lock_station_tasks(session, station, request_id)
     task = await seen_by(session, vault, access, found, route.version, route.part)
+    silent = is_silent(task, route.department, now)
     rejected_by = await queries.rejections(session, task)
-    assignment = hand_on(task.state, route.department, rejected_by, route.arbiter)
+    assignment = hand_on(task.state, route.department, rejected_by, route.arbiter, silent)
     if await queries.is_continued(session, request_id):
         raise NothingToRoute(state=task.state.value)
     ring = await vault.ring([task.subject_id])
+    if silent:
+        task = await take_back(session, ring, access, task, now)
     opening = _opening(vault, ring, task, assignment, now)
     choosing = await offices(session, vault)
     office = choosing.within(assignment.department, opening.content, task.station, now)
@@ -111,6 +116,7 @@ def _opening(vault: Vault, ring: KeyRing, task: TaskRow, assignment: Assignment,
         due=DueTimes(now + timedelta(hours=terms(content).response_hours), task.complete_by, task.provisional),
         business_status=task.business_status if task.state is TaskState.DRAFT else None,
         continues=task.continues,
+        hotline_due_by=task.hotline_due_by,
     )
 
 

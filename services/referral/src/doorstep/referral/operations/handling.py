@@ -40,7 +40,7 @@ _NOTE = """
 """
 _MEMBER = "SELECT office FROM office_member WHERE department = :department AND member = :member"
 _MEMBERS = "SELECT person, office, heads FROM office_member WHERE department = :department ORDER BY person"
-_LOCK_MEMBER = f"{_MEMBER} FOR UPDATE"
+_LOCK_MEMBER = f"{_MEMBER} FOR NO KEY UPDATE"
 # Whom the person keeps from their matter has it no more: it is as nobody's.
 _HANDLER = """
     SELECT h.person FROM handler h JOIN task t USING (task_id) JOIN request r USING (request_id)
@@ -56,7 +56,7 @@ _TAKE_AWAY = "DELETE FROM handler WHERE task_id = ANY(CAST(:task_ids AS uuid[]))
 _OF_OFFICER = """
     SELECT t.ref FROM handler h JOIN task t USING (task_id)
     WHERE t.department = :department AND h.member = :member AND t.closed_at IS NULL
-    ORDER BY t.ref LIMIT :most FOR UPDATE OF t
+    ORDER BY t.ref LIMIT :most FOR NO KEY UPDATE OF t
 """
 _STANDS_IN = """
     SELECT officer FROM deputy

@@ -20,7 +20,7 @@ from doorstep.referral.errors import CursorExpired
 from doorstep.referral.operations.access import STAFF, Access
 from doorstep.referral.operations.handling import member_id, note_member, stands_in_for
 from doorstep.referral.operations.in_force import in_force
-from doorstep.referral.operations.offices import elsewhere, indexes, office_index
+from doorstep.referral.operations.offices import elsewhere, office_index
 from doorstep.referral.operations.reading import Shown, show_to_department
 
 PAGE = 50
@@ -31,8 +31,8 @@ ME, NOBODY, STANDING_IN = "me", "nobody", "standing-in"
 _SEEN = """
     FROM task t JOIN request r USING (request_id) LEFT JOIN handler h USING (task_id)
     CROSS JOIN LATERAL (SELECT CASE
-        WHEN t.state = 'requested' THEN t.respond_by
-        WHEN t.state IN ('accepted', 'in-progress', 'on-hold') THEN t.complete_by
+        WHEN t.state = 'requested' THEN least(t.respond_by, r.hotline_due_by)
+        WHEN t.state IN ('accepted', 'in-progress', 'on-hold') THEN least(t.complete_by, r.hotline_due_by)
     END AS due) d
     WHERE t.department = :department
         AND (t.office_index IS NULL OR t.office_index <> ALL(CAST(:elsewhere AS bytea[])))
@@ -85,9 +85,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """A page of the inbox, with the office and the handler of each request, and what the whole of it counts."""
+    """A page of the inbox, with the handler of each request, and what the whole of it counts."""
 
-    rows: list[tuple[Shown, UUID | None, str | None]]
+    rows: list[tuple[Shown, str | None]]
     next: UUID | None
     counts: Counts
     offices: list[tuple[UUID, str]]
@@ -102,7 +102,6 @@ async def read_inbox(
     await note_member(session, vault, department, me, now)
     closed = await elsewhere(session, vault, me)
     directory = await in_force(session)
-    known = {} if directory is None else indexes(vault, directory)
     own = [one for one in (directory.offices if directory else ()) if one.department is department]
     standing_in = await stands_in_for(session, department, me.subject, now)
     seen = {"department": department, "elsewhere": list(closed), "who": vault.pairwise(STAFF, me.subject), "now": now}
@@ -112,7 +111,7 @@ async def read_inbox(
     tasks = await queries.tasks_of_department(session, department, refs)
     shown = await show_to_department(session, vault=vault, access=access, department=department, tasks=tasks, now=now)
     return Inbox(
-        rows=[(one, known.get(bytes(one.task.office_index or b"")), handlers.get(one.task.ref)) for one in shown],
+        rows=[(one, handlers.get(one.task.ref)) for one in shown],
         next=refs[-1] if len(refs) == PAGE else None,
         counts=_counts(await run(session, _COUNTS, seen)),
         offices=[(one.id, one.name) for one in own if office_index(vault, one.id) not in closed],

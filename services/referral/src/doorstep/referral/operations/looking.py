@@ -30,7 +30,7 @@ from doorstep.referral.errors import (
     RequestUnknown,
 )
 from doorstep.referral.operations.access import STAFF, Access, open_to
-from doorstep.referral.operations.notifying import make_notice
+from doorstep.referral.operations.notifying import Occasion, make_notices
 from doorstep.referral.operations.opening import Origin, prepare, write
 from doorstep.referral.queries import BY_CODE, PAGE, TaskRow
 
@@ -49,7 +49,7 @@ _OPEN = """
         AND NOT EXISTS (SELECT FROM exclusion x WHERE x.subject_id = l.subject_id AND x.staff = :who)
     ORDER BY l.due_by, l.look_id LIMIT :page
 """
-_ONE = "SELECT answered_at FROM look WHERE look_id = :look_id AND request_id = :request_id FOR UPDATE"
+_ONE = "SELECT answered_at FROM look WHERE look_id = :look_id AND request_id = :request_id FOR NO KEY UPDATE"
 _DUTY = """
     INSERT INTO duty (record_id, person, role) VALUES (:record_id, :person, :role)
     ON CONFLICT DO NOTHING RETURNING role
@@ -182,7 +182,7 @@ async def answer_look(
     opened = finding is LookFinding.OPENED_ANEW and await _open_anew(session, vault, ring, tasks, now)
     answer = ring.encrypt(task.subject_id, _context(look_id), Answered(finding=finding).model_dump_json().encode())
     await run(session, _ANSWER, {"look_id": look_id, "now": now, "person": person, "answer": answer})
-    await make_notice(session, cause=look_id, version=0, request_id=request_id, subject_id=task.subject_id, now=now)
+    await make_notices(session, [Occasion(look_id, 0, request_id, task.subject_id)], now)
     intent = replace(_intent(Action.ANSWER_LOOK, task, access.purpose), outcome=finding.value, policies=access.policies)
     intents.record(session, ring, intent, principal=access.principal)
     return opened

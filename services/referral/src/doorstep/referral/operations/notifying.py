@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from typing import Any
@@ -26,7 +27,17 @@ from doorstep.kit.wakeups import sleep_unless
 from doorstep.referral.columns import open_content, open_detail
 from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.deadlines import SHANGHAI
-from doorstep.referral.domain.noticing import ATTEMPTS, FIRST_WAIT, Change, Reach, Withheld, inside, is_told, reach
+from doorstep.referral.domain.noticing import (
+    ATTEMPTS,
+    FIRST_WAIT,
+    STALE,
+    Change,
+    Reach,
+    Withheld,
+    inside,
+    is_told,
+    reach,
+)
 from doorstep.referral.domain.webhooks import wait
 from doorstep.referral.operations.senders import NotSent, Outgoing, Sender
 
@@ -38,13 +49,15 @@ _CHANGES_AT_ONCE = 200
 _SENT_AT_ONCE = 4
 _SENT_WITHIN = 10.0
 _CLAIMED = timedelta(seconds=_SENT_AT_ONCE * _SENT_WITHIN + 20)
-_NOT_IN_TIME = 0
+
+NOT_IN_TIME = 0
+"""As the version of a change: that a task was not answered in time."""
 
 _CHANGES = """
     SELECT h.task_id, h.version, h.from_state, h.to_state, h.party, h.detail, r.request_id, r.subject_id
     FROM task_transition h JOIN task t ON t.task_id = h.task_id JOIN request r ON r.request_id = t.request_id
     WHERE NOT h.noticed AND h.from_state IS NOT NULL
-    ORDER BY h.at LIMIT :batch FOR UPDATE OF h SKIP LOCKED
+    ORDER BY h.at LIMIT :batch FOR NO KEY UPDATE OF h SKIP LOCKED
 """
 _NOTED = """
     UPDATE task_transition h SET noticed = true
@@ -53,27 +66,37 @@ _NOTED = """
 """
 _MAKE = """
     INSERT INTO notice (notice_id, cause, version, request_id, subject_id, made_at, next_at)
-    VALUES (:notice_id, :cause, :version, :request_id, :subject_id, :now, :now) ON CONFLICT (cause, version) DO NOTHING
+    SELECT n.*, w.at, w.at FROM (SELECT CAST(:now AS timestamptz) AS at) w, unnest(
+        CAST(:notices AS uuid[]), CAST(:causes AS uuid[]), CAST(:versions AS integer[]), CAST(:requests AS uuid[]),
+        CAST(:subjects AS uuid[])
+    ) AS n ON CONFLICT (cause, version) DO NOTHING
 """
 _LATE = f"""
     INSERT INTO notice (notice_id, cause, version, request_id, subject_id, made_at, next_at)
-    SELECT gen_random_uuid(), t.task_id, {_NOT_IN_TIME}, r.request_id, r.subject_id, n.at, n.at
+    SELECT gen_random_uuid(), t.task_id, {NOT_IN_TIME}, r.request_id, r.subject_id, n.at, n.at
     FROM task t JOIN request r USING (request_id), (SELECT CAST(:now AS timestamptz) AS at) n
     WHERE t.state IN ('draft', 'requested') AND t.closed_at IS NULL AND t.respond_by < n.at
-        AND NOT EXISTS (SELECT FROM notice m WHERE m.cause = t.task_id AND m.version = {_NOT_IN_TIME})
+        AND NOT EXISTS (SELECT FROM notice m WHERE m.cause = t.task_id AND m.version = {NOT_IN_TIME})
     ORDER BY t.respond_by LIMIT :batch ON CONFLICT (cause, version) DO NOTHING RETURNING notice_id
 """  # noqa: S608
 _DUE = """
     SELECT n.notice_id, n.subject_id, n.attempts, r.request_id, r.file_id, r.record_id, r.station, r.legal_basis,
         r.content, c.channel, EXISTS (SELECT FROM guardian g WHERE g.subject_id = n.subject_id) AS guarded
     FROM notice n JOIN request r USING (request_id) LEFT JOIN notice_choice c ON c.subject_id = n.subject_id
-    WHERE n.state = 'waiting' AND n.next_at <= :now
-    ORDER BY n.next_at LIMIT :batch FOR UPDATE OF n SKIP LOCKED
+    WHERE n.state = 'waiting' AND n.next_at <= :now AND (n.attempts > 0 OR n.next_at >= :too_old)
+    ORDER BY n.next_at LIMIT :batch FOR NO KEY UPDATE OF n SKIP LOCKED
 """
 _MEMBERS = "SELECT request_id, subject_id, content FROM request WHERE file_id = :file_id AND subject_id <> :subject_id"
 _SETTLE = """
     UPDATE notice SET state = :state, attempts = :attempts, next_at = :next_at, withheld = :withheld
     WHERE notice_id = :notice_id
+"""
+# What a process that can send has seen was tried, or waits for its hours, which come every day.
+_GIVE_UP = """
+    UPDATE notice SET state = 'withheld', withheld = :withheld WHERE notice_id IN (
+        SELECT notice_id FROM notice WHERE state = 'waiting' AND attempts = 0 AND next_at < :too_old
+        ORDER BY next_at LIMIT :batch FOR UPDATE SKIP LOCKED
+    ) RETURNING notice_id
 """
 _SENT = "UPDATE notice SET state = 'sent', sent_at = :now WHERE notice_id = :notice_id AND state = 'waiting'"
 _FAILED = """
@@ -82,12 +105,28 @@ _FAILED = """
 """
 
 
-async def make_notice(
-    session: AsyncSession, *, cause: UUID, version: int, request_id: UUID, subject_id: UUID, now: datetime
-) -> None:
-    """Have the person of a request be told of a change, which `cause` and `version` name; once, however often made."""
-    values = {"cause": cause, "version": version, "request_id": request_id, "subject_id": subject_id, "now": now}
-    await run(session, _MAKE, {"notice_id": uuid4(), **values})
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """A change of which the person of a request is told; `cause` and `version` name it."""
+
+    cause: UUID
+    version: int
+    request_id: UUID
+    subject_id: UUID
+
+
+async def make_notices(session: AsyncSession, occasions: Sequence[Occasion], now: datetime) -> None:
+    """Have persons be told of changes; once, however often made."""
+    if not occasions:
+        return
+    values = {
+        "notices": [uuid4() for _ in occasions],
+        "causes": [one.cause for one in occasions],
+        "versions": [one.version for one in occasions],
+        "requests": [one.request_id for one in occasions],
+        "subjects": [one.subject_id for one in occasions],
+    }
+    await run(session, _MAKE, {**values, "now": now})
 
 
 class Notifier:
@@ -96,7 +135,7 @@ class Notifier:
     def __init__(self, database: Database, vault: Vault, sender: Sender | None) -> None:
         """Look into `database`; `vault` opens how people are reached, `sender` takes what is sent.
 
-        Without a sender nothing is opened, and what would have been told is withheld for good.
+        Without a sender nothing is opened, and notices are left to processes that have one.
         """
         self._database = database
         self._vault = vault
@@ -119,8 +158,9 @@ class Notifier:
         changes = await self.look_at_changes(now)
         if time.monotonic() >= self._late_at:
             await self.look_for_late(now)
+            await self.give_up(now)
             self._late_at = time.monotonic() + _LOOK_FOR_LATE
-        due, claimed = await self.claim(now)
+        due, claimed = (0, []) if self._sender is None else await self.claim(now)
         for outgoing in claimed:
             await self._send(outgoing, now)
         return changes == _CHANGES_AT_ONCE or due == _SENT_AT_ONCE
@@ -131,11 +171,9 @@ class Notifier:
             await hold_erasing(session)
             rows = await run(session, _CHANGES, {"batch": _CHANGES_AT_ONCE})
             ring = await self._vault.ring({row["subject_id"] for row in rows})
-            for row in rows:
-                change = _change(ring, row) if row["subject_id"] in ring else None
-                if change is not None and is_told(change):
-                    named = {name: row[name] for name in ("version", "request_id", "subject_id")}
-                    await make_notice(session, cause=row["task_id"], now=now, **named)
+            told = [row for row in rows if _is_told(ring, row)]
+            occasions = [Occasion(row["task_id"], row["version"], row["request_id"], row["subject_id"]) for row in told]
+            await make_notices(session, occasions, now)
             values = {"tasks": [row["task_id"] for row in rows], "versions": [row["version"] for row in rows]}
             await run(session, _NOTED, values)
         return len(rows)
@@ -146,12 +184,18 @@ class Notifier:
             await hold_erasing(session)
             return len(await run(session, _LATE, {"now": now, "batch": _CHANGES_AT_ONCE}))
 
+    async def give_up(self, now: datetime) -> int:
+        """Withhold the notices that nobody tried to send in all the time that news stays news; how many."""
+        async with self._database.transaction() as session:
+            values = {"too_old": now - STALE, "withheld": Withheld.NO_SENDER.value, "batch": _CHANGES_AT_ONCE}
+            return len(await run(session, _GIVE_UP, values))
+
     async def claim(self, now: datetime) -> tuple[int, list[Outgoing]]:
         """How many notices were due, and those that this process is to send now; the others are settled."""
         found = []
         async with self._database.transaction() as session:
             await hold_erasing(session)
-            rows = await run(session, _DUE, {"now": now, "batch": _SENT_AT_ONCE})
+            rows = await run(session, _DUE, {"now": now, "too_old": now - STALE, "batch": _SENT_AT_ONCE})
             ring = await self._vault.ring({row["subject_id"] for row in rows})
             for row in rows:
                 outgoing = await self._settle(session, ring, row, now)
@@ -178,8 +222,6 @@ class Notifier:
         return Outgoing(row["notice_id"], row["station"], how)
 
     async def _reach(self, session: AsyncSession, ring: KeyRing, row: Any, now: datetime) -> Reach | Withheld:
-        if self._sender is None:
-            return Withheld.NO_SENDER
         content = _content(ring, row)
         if content is None:
             return Withheld.NO_CHANNEL
@@ -211,6 +253,11 @@ class Notifier:
         dead = bool(left) and left[0]["state"] == "dead"
         told = {"notice": str(notice_id), "error": type(error).__name__}
         log.log(logging.ERROR if dead else logging.WARNING, "notice %s", "dead" if dead else "not sent", extra=told)
+
+
+def _is_told(ring: KeyRing, row: Mapping[str, Any]) -> bool:
+    change = _change(ring, row) if row["subject_id"] in ring else None
+    return change is not None and is_told(change)
 
 
 def _change(ring: KeyRing, row: Mapping[str, Any]) -> Change | None:

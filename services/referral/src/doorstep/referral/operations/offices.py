@@ -5,7 +5,7 @@ more open requests than it takes at once: where one counts them, openings go one
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +21,7 @@ from doorstep.referral.domain.content import Content, terms
 from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.routing import route
 from doorstep.referral.operations.in_force import in_force
+from doorstep.referral.queries import TaskRow
 
 _OFFICE = "task.office"
 _URGENT_HOURS = 1
@@ -94,6 +95,14 @@ def office_index(vault: Vault, office: UUID | None) -> bytes | None:
 def indexes(vault: Vault, directory: Directory) -> Mapping[bytes, UUID]:
     """The offices of `directory` by the index of their tasks."""
     return {vault.blind_index(_OFFICE, str(one.id)): one.id for one in directory.offices}
+
+
+async def known_offices(session: AsyncSession, vault: Vault, tasks: Iterable[TaskRow]) -> Mapping[bytes, UUID]:
+    """The offices of the directory in force by the index of their tasks; none where none of `tasks` has one."""
+    if not any(task.office_index for task in tasks):
+        return {}
+    directory = await in_force(session)
+    return {} if directory is None else indexes(vault, directory)
 
 
 async def elsewhere(session: AsyncSession, vault: Vault, principal: Principal) -> frozenset[bytes]:

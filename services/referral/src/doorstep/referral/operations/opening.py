@@ -19,9 +19,12 @@ from doorstep.kit.vault import KeyRing, Vault, hold_erasing
 from doorstep.referral.columns import seal_content
 from doorstep.referral.domain.content import Content, project, terms
 from doorstep.referral.domain.deadlines import DueTimes, due_times, whole_minute
+from doorstep.referral.domain.orders import bound
 from doorstep.referral.operations.counting import need_index
 from doorstep.referral.operations.leaving import follow_anew
 from doorstep.referral.operations.offices import office_index, offices
+from doorstep.referral.operations.order_joining import Ordered, ordered
+from doorstep.referral.operations.orders import link_continued
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ class Opening:
     business_status: BusinessStatus | None = None
     continues: UUID | None = None
     office: UUID | None = None
+    hotline_due_by: datetime | None = None
+
+    @property
+    def binding(self) -> DueTimes:
+        """By when it is due, also by the clock of a hotline that ordered it."""
+        return bound(self.due, self.hotline_due_by)
 
     @property
     def state(self) -> TaskState:
@@ -113,15 +122,31 @@ async def open_requests(
     if not needs:
         return 0
     openings, choosing = [], await offices(session, vault)
+    order = await ordered(session, vault, origin.record_id)
     for need in needs:
         content = Content(
             need=ring.open(need.need, Need),
             card=ring.open(need.card, Card),
             facts=ring.open(need.facts, StatedFacts).facts,
         )
+        if order is not None and await order.passes_over(session, vault, need.need_id, content.need.need_type):
+            continue
         department, office = choosing.choose(content, origin.station, now)
-        openings.append(prepare(vault, origin, need.need_id, need.subject_id, content, department, now, office))
-    return await write(session, vault=vault, ring=ring, openings=openings)
+        opening = prepare(vault, origin, need.need_id, need.subject_id, content, department, now, office)
+        openings.append(_by_hotline(opening, order))
+    if not openings:
+        return 0
+    opened = await write(session, vault=vault, ring=ring, openings=openings)
+    if order is not None:
+        await order.answer(session, vault)
+    return opened
+
+
+def _by_hotline(opening: Opening, order: Ordered | None) -> Opening:
+    """A request that answers an order is due as the hotline waits for it."""
+    if order is None or not order.asks(opening.content.need.need_type):
+        return opening
+    return replace(opening, hotline_due_by=order.row.due_by)
 
 
 def prepare(
@@ -165,6 +190,9 @@ async def write(session: AsyncSession, *, vault: Vault, ring: KeyRing, openings:
         if row is not None:
             origin = replace(opening.origin, file_id=row["file_id"])
             _announce(session, vault, ring, replace(opening, origin=origin))
+    continuing = [one.request_id for one in openings if one.request_id in opened and one.continues is not None]
+    if continuing:
+        await link_continued(session, continuing)
     left = [one.subject_id for one in openings if one.request_id in opened and opened[one.request_id]["moved"]]
     if left:
         await follow_anew(session, vault=vault, subjects=left)
@@ -232,8 +260,8 @@ def announce_opened(session: AsyncSession, ring: KeyRing, opening: Opening, depa
         need_type=opening.content.need.need_type,
         department=department,
         urgency=opening.content.need.urgency,
-        respond_by=opening.due.response,
-        complete_by=opening.due.completion,
+        respond_by=opening.binding.response,
+        complete_by=opening.binding.completion,
         reserved=opening.content.reserved or None,
     )
     event = RequestOpened(
@@ -264,7 +292,8 @@ def offer(
             opening.content,
             ref=ref,
             subject_ref=vault.pairwise(department, opening.subject_id),
-            due=opening.due,
+            due=opening.binding,
+            office=opening.office,
         ),
     )
     body = event.model_dump_json(exclude_none=True).encode()

@@ -137,6 +137,7 @@ async def _opening(
         opened_at=now,
         due=due_times(now, on.response_hours, on.completion_days, calendar.worked),
         office=choosing.within(new.department, content, lead.station, now),
+        hotline_due_by=lead.hotline_due_by,
     )
 
 

@@ -1,5 +1,6 @@
 """Ratings: the resident says how a request was answered; "not solved" opens a linked one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -52,18 +53,21 @@ async def rate_request(
     tasks = await queries.lock_followed_tasks(session, follow_index, ref)
     if not tasks:
         raise RequestUnknown
-    task, state = tasks[0], together([one.state for one in tasks])
-    closed = [one.closed_at for one in tasks if one.closed_at is not None]
-    if state not in _RATABLE or len(closed) < len(tasks):
-        raise NotRatable(state=state.value)
+    task, state = tasks[0], answered(tasks)
     ring = await vault.ring([task.subject_id])
     rating = Rating(solved=solved, stars=stars)
     await _write(session, vault, ring, task, rating, now)
-    if not solved and not may_say_not_solved(max(closed), now):
-        raise WindowClosed
     _publish(session, ring, task, rating, now)
-    reopened = 0 if solved else await _reopen(session, vault, ring, task, now)
-    return Rated(state, bool(reopened))
+    reopened = not solved and await reopen(session, vault, tasks, now)
+    return Rated(state, reopened)
+
+
+def answered(tasks: Sequence[TaskRow]) -> TaskState:
+    """The one state in which a request was closed, all of its parts. Raises NotRatable."""
+    state = together([one.state for one in tasks])
+    if state not in _RATABLE or any(one.closed_at is None for one in tasks):
+        raise NotRatable(state=state.value)
+    return state
 
 
 async def _write(
@@ -101,8 +105,15 @@ def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, rating: Rating
     intents.record(session, ring, intent)
 
 
-async def _reopen(session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, now: datetime) -> int:
-    """Open a linked request with the department that led; one that it rejected or lost waits for the station's word."""
+async def reopen(session: AsyncSession, vault: Vault, tasks: Sequence[TaskRow], now: datetime) -> bool:
+    """Open what continues a closed request, by its locked live `tasks`, with the department that led; whether it was.
+
+    One that it rejected or lost waits for the station's word. Raises WindowClosed.
+    """
+    if not may_say_not_solved(max(one.closed_at or now for one in tasks), now):
+        raise WindowClosed
+    task = tasks[0]
+    ring = await vault.ring([task.subject_id])
     gone = task.state not in _ANSWERED or task.department is None
     department = None if gone else Department(task.department or "")
     content = open_content(ring, task.subject_id, task.request_id, task.content)
@@ -111,4 +122,4 @@ async def _reopen(session: AsyncSession, vault: Vault, ring: KeyRing, task: Task
     office = None if department is None else choosing.within(department, content, task.station, now)
     opening = prepare(vault, origin, task.need_id, task.subject_id, content, department, now, office)
     linked = replace(opening, continues=task.request_id, business_status=BusinessStatus.REOPENED)
-    return await write(session, vault=vault, ring=ring, openings=[linked])
+    return bool(await write(session, vault=vault, ring=ring, openings=[linked]))

@@ -1,6 +1,6 @@
 """Reading requests: what is shown is logged in the same transaction, before the first byte leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,9 +20,11 @@ from doorstep.referral import queries
 from doorstep.referral.columns import Detail, open_content, open_detail, open_part, open_proposal
 from doorstep.referral.domain.content import project
 from doorstep.referral.domain.deadlines import DueTimes, Late, is_overdue, late
+from doorstep.referral.domain.orders import bound
 from doorstep.referral.domain.states import Proposal
 from doorstep.referral.errors import RequestUnknown
 from doorstep.referral.operations.access import Access, open_to
+from doorstep.referral.operations.offices import known_offices
 from doorstep.referral.operations.parts import others
 from doorstep.referral.queries import TaskRow, TransitionRow
 
@@ -77,11 +79,12 @@ class _View:
     department: Department | None
     history: Sequence[TransitionRow] = ()
     sight: Sight = NOTHING
+    offices: Mapping[bytes, UUID] = field(default_factory=dict)
 
 
 def clock(task: TaskRow, now: datetime) -> Clock:
     """What `task` owes at `now`."""
-    due = DueTimes(task.respond_by, task.complete_by, task.provisional)
+    due = bound(DueTimes(task.respond_by, task.complete_by, task.provisional), task.hotline_due_by)
     return Clock(due, is_overdue(task.state, due, now), late(task.state, task.opened_at, due, now))
 
 
@@ -97,7 +100,8 @@ async def list_department_requests(
 ) -> Page:
     """A page of the department's own requests in its own projection, oldest first."""
     tasks = await queries.department_tasks(session, department, state=state, after=after)
-    shown = await _list(session, vault, access, tasks, _View(now, department, (), access.sight), case=None)
+    view = _View(now, department, (), access.sight, await known_offices(session, vault, tasks))
+    shown = await _list(session, vault, access, tasks, view, case=None)
     return Page(shown, tasks[-1].ref if len(tasks) == queries.PAGE else None)
 
 
@@ -111,7 +115,8 @@ async def show_to_department(
     now: datetime,
 ) -> list[Shown]:
     """Some of the department's own tasks, in their order; that they were listed is logged."""
-    return await _list(session, vault, access, tasks, _View(now, department, (), access.sight), case=None)
+    view = _View(now, department, (), access.sight, await known_offices(session, vault, tasks))
+    return await _list(session, vault, access, tasks, view, case=None)
 
 
 async def read_department_request(
@@ -125,7 +130,8 @@ async def read_department_request(
         await case_kind(session, vault, access.principal, access.case, file_id=None, own={ref: CaseKind.REQUEST})
     ring = await vault.ring([task.subject_id])
     history = await queries.history(session, [task.task_id])
-    shown = _shown(vault, ring, task, _View(now, department, history, access.sight))
+    view = _View(now, department, history, access.sight, await known_offices(session, vault, [task]))
+    shown = _shown(vault, ring, task, view)
     shown = replace(shown, others=await others(session, task))
     _log(session, ring, access, Action.READ_REQUEST, [task], case=task.request_id)
     return shown
@@ -231,7 +237,8 @@ def _shown(vault: Vault, ring: KeyRing, task: TaskRow, view: _View) -> Shown:
     offer = None
     if view.department is not None and task.ref is not None:
         subject_ref = vault.pairwise(view.department, task.subject_id)
-        offer = project(view.department, content, ref=task.ref, subject_ref=subject_ref, due=told.due)
+        office = view.offices.get(bytes(task.office_index or b""))
+        offer = project(view.department, content, ref=task.ref, subject_ref=subject_ref, due=told.due, office=office)
         offer = _seen(offer, view.sight)
     said = tuple(
         Said(row, open_detail(ring, task.subject_id, row.task_id, row.version, row.detail))

@@ -1,7 +1,7 @@
 """Moving tasks: a department or the station takes a step, on the version that it saw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from doorstep.contracts.codes import (
     Outcome,
     Progress,
     Reason,
+    Role,
     TaskState,
 )
 from doorstep.contracts.feeds import FEED_DAYS, RequestWithdrawn
@@ -25,6 +26,7 @@ from doorstep.kit.vault import KeyRing, Vault
 from doorstep.referral import queries
 from doorstep.referral.columns import (
     Detail,
+    Wording,
     open_content,
     open_detail,
     open_part,
@@ -33,6 +35,7 @@ from doorstep.referral.columns import (
     seal_proposal,
 )
 from doorstep.referral.domain import appointments
+from doorstep.referral.domain.announcements import is_urgent
 from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.attesting import Attested
 from doorstep.referral.domain.content import Content
@@ -42,7 +45,10 @@ from doorstep.referral.domain.states import FINAL, OPEN, Party, Standing, Step, 
 from doorstep.referral.errors import AboutAnother, PartUnknown, PartUnnamed, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.operations.attesting import attest
+from doorstep.referral.operations.calling import end_calls
 from doorstep.referral.operations.handling import acting_for
+from doorstep.referral.operations.pausing import resume
+from doorstep.referral.operations.templates import wording_of
 from doorstep.referral.queries import TaskRow
 
 TAKEN_BACK = frozenset({TaskState.CANCELLED, TaskState.ENTERED_IN_ERROR})
@@ -68,7 +74,7 @@ class Wish:
     """What the caller wants of a task, and the version that they saw.
 
     `about` is whom they take it to be about, by their department's own id, if they say so; `part` which part the
-    station means, where there are several.
+    station means, where there are several; `template` whose `wording` tells the outcome or the reason.
     """
 
     to: TaskState
@@ -82,6 +88,8 @@ class Wish:
     progress: Progress | None = None
     appointment: Appointment | None = None
     attests: tuple[Attested, ...] = ()
+    template: str | None = None
+    wording: Wording | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,8 @@ async def transition_task(
 ) -> Moved:
     """A department's step with its task `ref`.
 
-    Raises RequestUnknown, VersionStale, AboutAnother, HandledByAnother, a TransitionRefused or an AppointmentRefused.
+    Raises RequestUnknown, VersionStale, AboutAnother, HandledByAnother, a TransitionRefused, an AppointmentRefused or a
+    TemplateRefused.
     """
     task = await queries.lock_department_task(session, department, ref)
     seen = await seen_by(session, vault, access, [] if task is None else [task], wish.version)
@@ -156,6 +165,19 @@ async def seen_by(
 
     Raises RequestUnknown, also for whom its person excludes, PartUnnamed, PartUnknown or VersionStale.
     """
+    task = await meant(session, vault, access, tasks, part)
+    if task.version != version:
+        raise VersionStale
+    return task
+
+
+async def meant(
+    session: AsyncSession, vault: Vault, access: Access, tasks: Sequence[TaskRow], part: int | None
+) -> TaskRow:
+    """The one of the live `tasks` of a request that the caller means, whichever version they saw.
+
+    Raises RequestUnknown, PartUnnamed or PartUnknown.
+    """
     if not tasks or not await open_to(session, vault, access, tasks):
         raise RequestUnknown
     if part is None and len(tasks) > 1:
@@ -163,8 +185,6 @@ async def seen_by(
     task = next((one for one in tasks if part in (None, one.part)), None)
     if task is None:
         raise PartUnknown(part=part)
-    if task.version != version:
-        raise VersionStale
     return task
 
 
@@ -194,6 +214,9 @@ async def _move(
         wish.to, party, access.principal.subject, wish.reason, wish.outcome, wish.business_status, wish.progress
     )
     after = decide(standing_of(ring, task), step)
+    if wish.template is not None:
+        said_so = await wording_of(session, task.department, content_of(ring, task), wish.template, step, now)
+        wish = replace(wish, wording=said_so)
     attest(session, ring, task, content_of(ring, task), after.state, wish.attests, now)
     if wish.appointment is not None:
         appointments.check(wish.appointment, content_of(ring, task), now)
@@ -214,10 +237,16 @@ async def take(
     wish: Wish,
     now: datetime,
 ) -> Moved:
-    """Take a step that leads to `after`: the task's new version, what departments and followers are told, the log."""
-    await _write(session, ring, task, step, after, wish, now)
+    """Take a step that leads to `after`: the task's new version, what departments and followers are told, the log.
+
+    It ends a pause whose resident is not waited for any more; an officer's step ends the calls of the duty desk.
+    """
+    await write_step(session, ring, task, step, after, wish, now)
+    await resume(session, task, after, now)
+    if access.principal.role is Role.OFFICER and is_urgent(task.opened_at, task.respond_by):
+        await end_calls(session, task.task_id, person=access.principal.subject, at=now)
     if task.department is not None and task.ref is not None:
-        _publish(session, ring, task, step, after, now)
+        publish_step(session, ring, task, step, after, now)
         if after.state in TAKEN_BACK:
             await withdraw(session, ring, task.subject_id, task, now)
     intents.record(session, ring, _intent(task, access, after.state), principal=access.principal)
@@ -232,7 +261,7 @@ async def take(
     )
 
 
-async def _write(
+async def write_step(
     session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, wish: Wish, now: datetime
 ) -> None:
     """The task's new version and what was said, in one statement."""
@@ -244,6 +273,8 @@ async def _write(
         note=wish.note,
         progress=wish.progress,
         appointment=wish.appointment,
+        template=wish.template,
+        wording=wish.wording,
     )
     await run(
         session,
@@ -264,7 +295,9 @@ async def _write(
     )
 
 
-def _publish(session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, now: datetime) -> None:
+def publish_step(
+    session: AsyncSession, ring: KeyRing, task: TaskRow, step: Step, after: Standing, now: datetime
+) -> None:
     """Tell everybody who follows the request. Of a proposal only the new version is told."""
     told = after.proposal is None or after.proposal.to is not step.to
     detail = TransitionDetail(

@@ -62,7 +62,7 @@ async def post_break_glass(
         raise Problem(
             422, "invalid", "第二人须是另一个人。", "The second is another.", faults=[Fault("/second", zh, en)]
         )
-    digest = service.vault.digest(f"{file_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, file_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return BreakGlassAnswer.model_validate(replay.answer)
@@ -103,7 +103,7 @@ async def post_acknowledgement(
 ) -> BreakGlassAnswer:
     """Say, as the second person who was named, that one was told."""
     breaking_glass.authorize(service.policy, principal, Action.ACKNOWLEDGE_BREAK_GLASS)
-    digest = service.vault.digest(f"{break_glass_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, break_glass_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return BreakGlassAnswer.model_validate(replay.answer)
@@ -129,7 +129,7 @@ async def post_review(
 ) -> BreakGlassAnswer:
     """Say, as a third person, whether an emergency access was justified. It stands."""
     breaking_glass.authorize(service.policy, principal, Action.REVIEW_BREAK_GLASS)
-    digest = service.vault.digest(f"{break_glass_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, break_glass_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return BreakGlassAnswer.model_validate(replay.answer)

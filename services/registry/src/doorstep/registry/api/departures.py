@@ -70,7 +70,7 @@ async def post_departure(
     What the station and departments owe them goes on. Nobody can read from either file which the other is.
     """
     decision = service.policy.authorize(principal, Action.LEAVE_HOUSEHOLD, Resource("file"), purpose=purpose)
-    digest = service.vault.digest(f"{file_id} {subject_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, file_id, subject_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         kept = replay.answer

@@ -74,7 +74,7 @@ async def post_erasure(
 ) -> ErasureAnswer:
     """Ask for a person or dwelling of a file to be erased, as the resident wants; it waits for a second person."""
     asking = _asking(service, principal, purpose, "ask-to-erase")
-    digest = service.vault.digest(f"{file_id} {subject_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, file_id, subject_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return ErasureAnswer.model_validate(replay.answer)
@@ -100,7 +100,7 @@ async def post_confirmation(
 ) -> ErasureAnswer:
     """Confirm, as a supervisor, an erasure that somebody else asked for. It cannot be taken back."""
     asking = _asking(service, principal, purpose, "confirm-erasure")
-    digest = service.vault.digest(f"{erasure_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, erasure_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return ErasureAnswer.model_validate(replay.answer)

@@ -110,7 +110,7 @@ async def put_guardian(
     ends by itself. Who heads the household is no guardian by that.
     """
     asking = _asking(service, principal, purpose, Action.RECORD_GUARDIAN)
-    digest = service.vault.digest(f"{file_id} {subject_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, file_id, subject_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return _kept(service, Granted(subject_id, body.id))
@@ -144,7 +144,7 @@ async def post_suspension(
 ) -> SuspensionNoted:
     """Suspend a guardian at once: neither their code nor those on the child's receipts open anything any more."""
     asking = _asking(service, principal, purpose, Action.SUSPEND_GUARDIAN)
-    digest = service.vault.digest(f"{file_id} {subject_id} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(service.vault, body, file_id, subject_id)
     replay = await idempotency.claim(session, principal, body.id, digest)
     if replay is not None:
         return SuspensionNoted.model_validate(replay.answer)

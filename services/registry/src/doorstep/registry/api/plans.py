@@ -60,8 +60,7 @@ def _acting(service: Service, principal: Principal, purpose: Purpose, case: UUID
 async def _claim(
     session: AsyncSession, acting: Acting, command_id: UUID, body: BaseModel, *about: UUID
 ) -> Replay | None:
-    named = " ".join(map(str, about))
-    digest = acting.vault.digest(f"{named} {body.model_dump_json()}".encode())
+    digest = idempotency.digest_of(acting.vault, body, *about)
     return await idempotency.claim(session, acting.principal, command_id, digest)
 
 

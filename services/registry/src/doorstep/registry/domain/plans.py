@@ -13,7 +13,7 @@ from uuid import UUID
 
 from doorstep.contracts.codes import STATION, Department
 from doorstep.contracts.facts import Fact
-from doorstep.contracts.needs import NEED_TYPES
+from doorstep.contracts.needs import NEED_TYPES, wish_for
 from doorstep.contracts.never import refuse_forbidden
 
 CONSENT = "consent.care-plan"
@@ -59,6 +59,11 @@ class Cause:
 def is_ground(*names: str) -> bool:
     """Whether what is called so may stand for a need that is not met, and is not what is no ground."""
     return not any(_NO_GROUNDS.search(name.lower()) for name in names)
+
+
+def is_confidential(code: str) -> bool:
+    """Whether a fact is the wish for what is confidential, of which a plan's team is told nothing."""
+    return any(need.confidential and wish_for(need.code) == code for need in NEED_TYPES.values())
 
 
 def _cause(code: str) -> Cause:

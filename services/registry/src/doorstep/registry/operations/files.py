@@ -72,7 +72,8 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     version, fresh, closed = await queries.next_version(session, recorded.file_id, recorded.station, sealed=sealed)
     if fresh:
         await seal_address(session, vault=vault, file_id=recorded.file_id)
-    persons = await _persons(session, vault, opened, within=recorded.file_id if sealed or closed else None)
+    within = recorded.file_id if sealed or closed else None
+    persons = await _persons(session, vault, opened, recorded.file_id, within=within)
     shut = await repeat_guardians(
         session, vault=vault, file_id=recorded.file_id, persons=persons, now=datetime.now(UTC)
     )
@@ -155,12 +156,20 @@ def paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> byte
 
 
 async def _persons(
-    session: AsyncSession, vault: Vault, opened: list[Opened], *, within: UUID | None
+    session: AsyncSession, vault: Vault, opened: list[Opened], file_id: UUID, *, within: UUID | None
 ) -> dict[UUID, UUID]:
-    people = [one for one in opened if one.subject.kind is SubjectKind.PERSON]
-    indexes = [paper_index(vault, one.paper, within=within) for one in people]
+    """The persons of mentions: found by their paper, else by the mention of the file that they are the same as."""
+    people = {one.subject_id: one for one in opened if one.subject.kind is SubjectKind.PERSON}
+    known: dict[UUID, UUID] = {}
+    for subject_id, one in people.items():
+        if one.paper is None and one.subject.same_as is not None:
+            await write_buffered(session)  # the record before may be of this transaction
+            person_id = await queries.person_of(session, file_id, one.subject.same_as)
+            known |= {} if person_id is None else {subject_id: person_id}
+    others = [one for one in people if one not in known]
+    indexes = [paper_index(vault, people[one].paper, within=within) for one in others]
     found = await queries.find_or_make_persons(session, indexes)
-    return {one.subject.subject_id: person for one, person in zip(people, found, strict=True)}
+    return known | dict(zip(others, found, strict=True))
 
 
 def _card(ring: KeyRing, one: Opened) -> bytes:

@@ -34,6 +34,7 @@ from doorstep.registry.operations.files import open_card, open_fact
 from doorstep.registry.operations.guardianship import (
     Guardianship,
     Kept,
+    close_codes,
     guardian_code,
     guardianships,
     keep,
@@ -47,7 +48,6 @@ _FACTS = """
     SELECT fact_id, subject_id, record_id, file_version, refresh_by, content FROM fact
     WHERE subject_id = ANY(CAST(:subjects AS uuid[])) ORDER BY fact_id
 """
-_CLOSE = "UPDATE subject SET follow_index = NULL WHERE person_id = :person_id"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ async def suspend_guardian(
     suspended = {"suspended": reason, "suspended_by": by, "suspended_at": now}
     content = found.content.model_copy(update=suspended)
     await keep(session, ring, child.person_id, Kept(subject_id, content))
-    await run(session, _CLOSE, {"person_id": child.person_id})
+    await close_codes(session, child.person_id)
     await tell(session, vault, child.person_id, content, closed=True)
     intent = Intent(
         Action.SUSPEND_GUARDIAN,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -27,6 +27,7 @@ _UNDER = """
     SELECT g.person_id, s.subject_id AS other FROM guardianship g JOIN subject s USING (person_id)
     WHERE g.content_key = :subject_id AND s.subject_id <> :subject_id ORDER BY s.file_version DESC LIMIT 1
 """
+_CLOSE = "UPDATE subject SET follow_index = NULL WHERE person_id = :person_id"
 _MENTIONS = "SELECT file_id, subject_id FROM subject WHERE person_id = :person_id ORDER BY file_id, subject_id"
 
 
@@ -86,6 +87,38 @@ async def carry_over(session: AsyncSession, *, vault: Vault, persons: Mapping[UU
         await keep(session, ring, persons[person_id], Kept(kept.key, content))
 
 
+async def carry_suspended(
+    session: AsyncSession,
+    *,
+    vault: Vault,
+    file_id: UUID,
+    persons: Mapping[UUID, UUID],
+    mentions: Mapping[UUID, UUID],
+    now: datetime,
+) -> None:
+    """Let children who left have no guardian whom they were kept from: suspended, he stays so, and codes stay closed.
+
+    `persons` are who they are in the new file by who they were, `mentions` theirs there. Of whom has grown up nothing
+    is kept. What is told counts as later than that they left, whichever a service hears of first.
+    """
+    for former, kept in (await guardianships(session, vault, sorted(persons))).items():
+        if kept.content.suspended is None or kept.content.until <= now:
+            continue
+        person_id = persons[former]
+        theirs = sorted(one for one, person in mentions.items() if person == person_id)
+        guardian = persons.get(kept.content.guardian, kept.content.guardian)
+        content = kept.content.model_copy(update={"guardian": guardian})
+        await keep(session, await vault.ring(theirs), person_id, Kept(theirs[0], content))
+        await close_codes(session, person_id)
+        after = now + timedelta(microseconds=1)
+        await _tell_of(session, vault, content, [(file_id, one) for one in theirs], closed=True, at=after)
+
+
+async def close_codes(session: AsyncSession, person_id: UUID) -> None:
+    """Let the codes on the receipts of a child open nothing here."""
+    await run(session, _CLOSE, {"person_id": person_id})
+
+
 async def hang_elsewhere(session: AsyncSession, *, vault: Vault, subject_id: UUID) -> None:
     """Before a mention is erased, keep what lies under its key under that of another mention of the child."""
     for row in await run(session, _UNDER, {"subject_id": subject_id}):
@@ -135,6 +168,7 @@ async def _tell_of(
     mentions: Sequence[tuple[UUID, UUID]],
     *,
     closed: bool,
+    at: datetime | None = None,
 ) -> None:
     ring = await vault.ring([subject_id for _, subject_id in mentions])
     grant = GuardianGrant(
@@ -151,7 +185,7 @@ async def _tell_of(
             file_id=file_id,
             subject_id=subject_id,
             grant=sealed,
-            recorded_at=content.suspended_at or content.recorded_at,
+            recorded_at=at or content.suspended_at or content.recorded_at,
             closed=closed or None,
         )
         outbox.add(session, event, key=file_id, subject=subject_id)

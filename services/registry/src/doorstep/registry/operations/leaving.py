@@ -1,8 +1,8 @@
 """Leaving a household: who goes gets a file of their own under a new random id, and which one they left is sealed.
 
 Invariants: nothing that leaves this service, and no column here, names both files; who left is found by their paper
-within the new file alone; the codes of before open nothing; file, mentions, facts, erasures that wait, event and entry
-of the log change together.
+within the new file alone; the codes of before open nothing; a guardian who was suspended stays so; file, mentions,
+facts, erasures that wait, event and entry of the log change together.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +25,7 @@ from doorstep.registry import queries
 from doorstep.registry.errors import FileUnknown, SubjectUnknown
 from doorstep.registry.operations.asking import STAFF, Asking
 from doorstep.registry.operations.files import encrypt_card, open_card, paper_index, paper_of
+from doorstep.registry.operations.guardianship import carry_suspended
 from doorstep.registry.queries import SubjectRow
 
 RECORD = "departure.record"
@@ -118,7 +119,7 @@ async def leave_household(
     fresh = uuid4()
     sealed = (await run(session, _BEGIN, {"fresh": fresh, "file_id": file_id}))[0]["address_sealed"]
     await _move(session, vault, file_id, fresh, going)
-    found = await _apart(session, vault, ring, fresh, going)
+    found = await _apart(session, vault, ring, fresh, going, now)
     departure = Departure(former_file=file_id, left_at=now, noted_by=by)
     contents = [_sealed(ring, row.subject_id, departure) for row in going]
     subjects = [row.subject_id for row in going]
@@ -160,7 +161,7 @@ async def _move(session: AsyncSession, vault: Vault, file_id: UUID, fresh: UUID,
 
 
 async def _apart(
-    session: AsyncSession, vault: Vault, ring: KeyRing, fresh: UUID, going: Sequence[SubjectRow]
+    session: AsyncSession, vault: Vault, ring: KeyRing, fresh: UUID, going: Sequence[SubjectRow], now: datetime
 ) -> dict[UUID, UUID]:
     """Make them persons of the new file alone, who exclude whom they did; no card has an address any more."""
     cards = {row.subject_id: open_card(ring, row) for row in going}
@@ -178,6 +179,7 @@ async def _apart(
     await queries.rewrite(session, fresh, written)
     for former, person_id in found.items():
         await queries.take_over(session, person_id, former)
+    await carry_suspended(session, vault=vault, file_id=fresh, persons=found, mentions=persons, now=now)
     await queries.delete_unmentioned(session, found)
     return persons
 

@@ -30,6 +30,7 @@ from doorstep.registry.domain.plans import (
     Standing,
     Step,
     independent,
+    is_confidential,
     is_ground,
     seats_wrong,
     verdict,
@@ -165,6 +166,8 @@ def _check_fact(facts: Sequence[Known], cited: UUID | None, file_id: UUID, befor
     found = next((one for one in facts if one.fact.fact_id == cited and one.file_id == file_id), None)
     known = found and CATALOGUE.get(found.fact.code)
     if not found or not known or known.kind not in _SHOWING or not is_ground(known.code, known.zh, known.en):
+        raise FactUnfit
+    if is_confidential(known.code):
         raise FactUnfit
     if found.file_version <= before:
         raise FactNotNewer

@@ -1,29 +1,25 @@
-"""The use cases of intake: take a record, or a resident's own request; show one, erase a subject."""
+"""Records: take one, show one, erase a subject, find persons by their codes."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import UTC, datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.ages import of_age_on
-from doorstep.contracts.codes import Action, Channel, LegalBasis, Purpose, Role, SaidBy
+from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
-from doorstep.contracts.needs import wish_for
 from doorstep.intake import queries
-from doorstep.intake.domain.record import Record, Subject
+from doorstep.intake.domain.record import Record, Subject, with_shared_numbers
 from doorstep.intake.errors import (
-    CodeUnknown,
     HouseholdKnown,
     HouseholdUnknown,
     OwnRecord,
     RecordUnknown,
     SubjectTaken,
-    TooManyOwnRequests,
 )
-from doorstep.intake.queries import OwnRow, RecordRow
+from doorstep.intake.queries import RecordRow
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
 from doorstep.kit.edge import case_kind
@@ -33,17 +29,15 @@ from doorstep.kit.policy import CaseKind, Forbidden, Policy, Resource, Sight, Wh
 from doorstep.kit.vault import KeyRing, Vault
 
 STAFF = "staff"
-OWN_REQUESTS_A_DAY = 10
-"""So many requests of one's own are taken by one code within a day."""
-_RESIDENT = Principal("resident", Role.RESIDENT, "resident")
 _INDEXED_AT_ONCE = 500
 
 
 class SubjectContent(Contract):
-    """`record_subject.content`: a subject as it was written."""
+    """`record_subject.content`: a subject as it was written; of a hotline's order also what its caller `said`."""
 
     card: Card
     facts: tuple[Fact, ...]
+    said: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,10 +75,10 @@ async def record_visit(
     recorder = vault.pairwise(STAFF, principal.subject)
     if record.continues and await excluding(session, recorder, await queries.subjects_of_file(session, record.file_id)):
         raise HouseholdUnknown
-    await _store(
+    await store(
         session,
         vault,
-        record,
+        with_shared_numbers(record),
         RecordRow(
             record.record_id,
             record.file_id,
@@ -100,21 +94,25 @@ async def record_visit(
     return Taken(now, codes, again=False)
 
 
-async def _store(
+async def store(
     session: AsyncSession,
     vault: Vault,
     record: Record,
     row: RecordRow,
     codes: dict[UUID, str],
     principal: Principal,
-) -> None:
-    """Store, publish and log a record. Raises HouseholdUnknown, HouseholdKnown, SubjectTaken."""
+    said: str | None = None,
+) -> KeyRing:
+    """Store, publish and log a record; gives the keys of its subjects. `said` is stored alone.
+
+    Raises HouseholdUnknown, HouseholdKnown, SubjectTaken.
+    """
     sealed = await _take_file(session, record, row.station, row.recorded_at)
     indexes = {subject_id: vault.follow_index(code) for subject_id, code in codes.items()}
     if await queries.take_subjects(session, record, indexes) < len(record.subjects):
         raise SubjectTaken
     ring = await vault.ring([subject.subject_id for subject in record.subjects], create=True)
-    contents = [(one.subject_id, _encrypt(ring, record.record_id, one)) for one in record.subjects]
+    contents = [(one.subject_id, _encrypt(ring, record.record_id, one, said)) for one in record.subjects]
     await queries.insert_record(session, row, contents)
     event = _event(row, record, ring, codes, sealed=sealed)
     outbox.add(session, event, key=record.file_id, subject=record.record_id)
@@ -126,75 +124,10 @@ async def _store(
         case=record.record_id,
     )
     intents.record(session, ring, intent, principal=principal)
+    return ring
 
 
-@dataclass(frozen=True)
-class OwnRequest:
-    """What somebody asks for by their follow code: a service of the menu, as a record under an id of theirs."""
-
-    record_id: UUID
-    code: str
-    service: str
-
-
-async def take_own_request(
-    session: AsyncSession, *, vault: Vault, request: OwnRequest, digest: bytes, now: datetime
-) -> Taken:
-    """Take a request of one's own as a record of the person's file, with a mention, and a code, of its own.
-
-    Their phone is left out where they named a safe contact, which holds for its record alone. Raises CodeUnknown,
-    TooManyOwnRequests, IdReused, Erased.
-    """
-    index = vault.follow_index(request.code)
-    resident, subject_id = Principal(_follower(index), Role.RESIDENT, "resident"), uuid4()
-    answer = {"recorded_at": now.isoformat(), "subject_id": str(subject_id)}
-    replay = await idempotency.claim(session, resident, request.record_id, digest, answer=answer)
-    found = await queries.person_by_code(session, index)
-    ring = await vault.ring([] if found is None else [found.subject_id])
-    card = None if found is None or found.subject_id not in ring else _own_card(ring, found)
-    if found is None or card is None or not _asks_alone(card, now.date()):
-        raise CodeUnknown
-    if replay is not None:
-        subject_id = UUID(replay.answer["subject_id"])
-        codes = {subject_id: vault.follow_code(subject_id)}
-        return Taken(datetime.fromisoformat(replay.answer["recorded_at"]), codes, again=True)
-    recorder = vault.pairwise(STAFF, resident.subject)
-    if await queries.own_records(session, found.file_id, recorder, now - timedelta(days=1)) >= OWN_REQUESTS_A_DAY:
-        raise TooManyOwnRequests
-    said = Fact(
-        fact_id=uuid4(),
-        code=wish_for(request.service),
-        value=True,
-        said_by=SaidBy.PERSON,
-        legal_basis=LegalBasis.CONSENT,
-        since=now,
-    )
-    person = Subject(subject_id, SubjectKind.PERSON, card, (said,))
-    record = Record(request.record_id, found.file_id, True, Channel.RESIDENT, now, (person,))
-    row = RecordRow(request.record_id, found.file_id, found.station, Channel.RESIDENT, now, now, recorder)
-    codes = {subject_id: vault.follow_code(subject_id)}
-    await _store(session, vault, record, row, codes, _RESIDENT)
-    return Taken(now, codes, again=False)
-
-
-def _own_card(ring: KeyRing, found: OwnRow) -> Card:
-    """How the person is named in their own request."""
-    plain = ring.decrypt(found.subject_id, f"record_subject.content:{found.record_id}", found.content)
-    card = SubjectContent.model_validate_json(plain).card
-    hidden = {"safe_contact": None, "asks_for": None, "follow_code": None}
-    return card.model_copy(update=hidden | ({} if card.safe_contact is None else {"phone": None}))
-
-
-def _asks_alone(card: Card, today: date) -> bool:
-    """Whether the registry knows a new mention for the same person, by a paper that says they are of their own age.
-
-    Only then holds for it whom they exclude, who their guardian is, and where they went.
-    """
-    since = of_age_on(card.document_kind, card.document_number, None)
-    return since is not None and since <= today
-
-
-def _follower(index: bytes) -> str:
+def follower(index: bytes) -> str:
     """Whom whoever holds a follow code is called in commands."""
     return f"follow:{index.hex()}"
 
@@ -206,6 +139,15 @@ async def index_codes(session: AsyncSession, *, vault: Vault) -> bool:
         indexes = {one: vault.follow_index(vault.follow_code(one)) for one in persons}
         await queries.index_persons(session, indexes)
     return len(persons) == _INDEXED_AT_ONCE
+
+
+async def index_moved_codes(session: AsyncSession, *, vault: Vault) -> bool:
+    """Have some who left their household be found by the codes that they got then; whether there may be more."""
+    files = await queries.moved_without_index(session, _INDEXED_AT_ONCE)
+    if files:
+        codes = {one: vault.follow_code(one, file_id) for one, file_id in files.items()}
+        await queries.index_moved(session, files, {one: vault.follow_index(code) for one, code in codes.items()})
+    return len(files) == _INDEXED_AT_ONCE
 
 
 async def _take_file(session: AsyncSession, record: Record, station: str, now: datetime) -> bool:
@@ -220,8 +162,8 @@ async def _take_file(session: AsyncSession, record: Record, station: str, now: d
     return sealed
 
 
-def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject) -> bytes:
-    content = SubjectContent(card=subject.card, facts=subject.facts).model_dump_json(exclude_none=True)
+def _encrypt(ring: KeyRing, record_id: UUID, subject: Subject, said: str | None) -> bytes:
+    content = SubjectContent(card=subject.card, facts=subject.facts, said=said).model_dump_json(exclude_none=True)
     return ring.encrypt(subject.subject_id, f"record_subject.content:{record_id}", content.encode())
 
 
@@ -232,6 +174,7 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
         RecordedSubject(
             subject_id=one.subject_id,
             kind=one.kind,
+            same_as=one.same_as,
             card=ring.seal(
                 one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id), **kept})
             ),
@@ -307,7 +250,6 @@ async def erase_subject(session: AsyncSession, *, subject_id: UUID) -> None:
 
     The index of their follow code goes, also with the commands of whoever held the code.
     """
-    index = await queries.follow_index(session, subject_id)
-    if index is not None:
-        await idempotency.forget(session, _follower(index))
+    for index in await queries.follow_indexes(session, subject_id):
+        await idempotency.forget(session, follower(index))
     await idempotency.erase(session, await queries.delete_subject(session, subject_id))

@@ -38,6 +38,9 @@ STATES: dict[Kind, frozenset[TaskState]] = {
 }
 """In which states of the request each may be issued."""
 
+HANDED_ON = (TaskState.DRAFT, TaskState.REQUESTED)
+"""The step by which the station hands a request on, whether it waited for a department or came back from one."""
+
 REASONS: dict[Reason, tuple[str, str]] = {
     Reason.NOT_OURS: ("不属于本部门职责", "it is not this department's to do"),
     Reason.NOT_ELIGIBLE: ("不符合办理条件", "the conditions are not met"),
@@ -50,6 +53,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.MOVED_AWAY: ("本人已迁出", "the person moved away"),
     Reason.NOT_SOLVABLE: ("无法解决", "it cannot be solved"),
     Reason.WRONG_RECORD: ("登记有误", "the record was wrong"),
+    Reason.NO_RESPONSE: ("逾期未答复", "there was no answer in time"),
 }
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
     Outcome.GRANTED: ("已批准", "granted"),

@@ -10,7 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from doorstep.contracts.codes import Department, Outcome, Reason, TaskState
 from doorstep.referral.domain.notice_pdf import WetSeal, draw_notice
-from doorstep.referral.domain.notices import OUTCOMES, REASONS, STATES, TITLES, Kind, Notice
+from doorstep.referral.domain.numbered_notices import OUTCOMES, REASONS, STATES, TITLES, Kind, Notice
 
 NOTICE = Notice(
     number="7Q2M-0000-AAAA-1111", kind=Kind.ACCEPTANCE, department=Department.CIVIL_AFFAIRS, station="station-7",

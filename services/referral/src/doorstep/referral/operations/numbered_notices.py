@@ -1,4 +1,4 @@
-"""Issuing notices, showing them again, and saying of a number and a hash whether they are a notice of this station.
+"""Issuing numbered notices, showing them again, and saying of a number and a hash whether they are one of this station.
 
 Invariants: of a request each kind is issued once, and shown again as it was issued; its number is random, so that
 numbers tell neither how many there are nor in which order; the file is sealed under the subject's key and goes with it;
@@ -9,13 +9,14 @@ import asyncio
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from doorstep.contracts.codes import Action, Department, LegalBasis
+from doorstep.contracts.codes import Action, Department, LegalBasis, TaskState
 from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, Vault
@@ -24,12 +25,12 @@ from doorstep.referral.columns import open_detail
 from doorstep.referral.domain.content import Content, project
 from doorstep.referral.domain.deadlines import SHANGHAI, DueTimes
 from doorstep.referral.domain.notice_pdf import Seal, WetSeal, draw_notice
-from doorstep.referral.domain.notices import STATES, Kind, Notice
+from doorstep.referral.domain.numbered_notices import HANDED_ON, STATES, Kind, Notice
 from doorstep.referral.errors import NothingToNotify, NoticeBarred, NoticeUnknown, RequestUnknown
 from doorstep.referral.operations.access import Access, open_to
 from doorstep.referral.operations.handling import acting_for
 from doorstep.referral.operations.tasks import content_of
-from doorstep.referral.queries import TaskRow
+from doorstep.referral.queries import TaskRow, TransitionRow
 
 _CODE = "notice.code"
 _FOUND = "SELECT notice_id, kind, file, issued_at FROM numbered_notice WHERE task_id = :task_id AND kind = :kind"
@@ -81,12 +82,14 @@ async def issue_notice(
     found = await _found(session, ring, task, kind)
     if found is not None:
         return found
-    if task.state not in STATES[kind]:
+    history = await queries.history(session, [task.task_id])
+    said = _said_by(kind, task.state, history)
+    if said is None:
         raise NothingToNotify(kind=kind.value, state=task.state.value)
     content = content_of(ring, task)
     if task.confidential and content.card.safe_contact is None:
         raise NoticeBarred
-    notice = await _said(session, vault, ring, task, content, kind, now)
+    notice = _notice(vault, ring, task, content, kind, said)
     number = notice.number
     address = f"{office.public_url}/notices#{number}.{encoded(notice.digest)}"
     file = await asyncio.to_thread(draw_notice, notice, address, seal=office.seal)
@@ -145,30 +148,39 @@ async def _found(session: AsyncSession, ring: KeyRing, task: TaskRow, kind: Kind
     return Issued(rows[0]["notice_id"], kind, rows[0]["issued_at"], file)
 
 
-async def _said(
-    session: AsyncSession, vault: Vault, ring: KeyRing, task: TaskRow, content: Content, kind: Kind, now: datetime
-) -> Notice:
+def _said_by(kind: Kind, state: TaskState, history: Sequence[TransitionRow]) -> TransitionRow | None:
+    """The step of a task in `state` of which a notice of this kind tells; None where there is none to tell of.
+
+    Routing by rules hands nothing on: a hand-on is the station's, of what waited or came back.
+    """
+    if state not in STATES[kind]:
+        return None
+    if kind is Kind.HAND_ON:
+        steps = (one for one in history if (one.from_state, one.to_state) == HANDED_ON)
+    else:
+        steps = (one for one in history if one.to_state == state)
+    return max(steps, key=lambda one: one.version, default=None)
+
+
+def _notice(vault: Vault, ring: KeyRing, task: TaskRow, content: Content, kind: Kind, said: TransitionRow) -> Notice:
     """What the notice says: of the person the name alone, if the department knows it."""
     department, ref = Department(str(task.department)), task.ref
     assert ref is not None  # noqa: S101 — a task with a department has one
     due = DueTimes(task.respond_by, task.complete_by, task.provisional)
     subject_ref = vault.pairwise(department, task.subject_id)
     offer = project(department, content, ref=ref, subject_ref=subject_ref, due=due)
-    history = await queries.history(session, [task.task_id])
-    last = next((one for one in reversed(history) if one.to_state == task.state), None)
-    detail = last and open_detail(ring, task.subject_id, task.task_id, last.version, last.detail)
-    at = now if last is None else last.at
+    detail = open_detail(ring, task.subject_id, task.task_id, said.version, said.detail)
     return Notice(
         number=vault.new_code(),
         kind=kind,
         department=department,
         station=task.station,
         need_type=offer.need_type,
-        day=str(at.astimezone(SHANGHAI).date()),
+        day=str(said.at.astimezone(SHANGHAI).date()),
         name=offer.name,
         complete_by=str(due.completion.astimezone(SHANGHAI).date()) if kind is Kind.ACCEPTANCE else None,
-        reason=detail.reason if detail and kind in (Kind.REFUSAL, Kind.COMPLETION) else None,
-        outcome=detail.outcome if detail and kind is Kind.COMPLETION else None,
+        reason=detail.reason if kind in (Kind.REFUSAL, Kind.COMPLETION) else None,
+        outcome=detail.outcome if kind is Kind.COMPLETION else None,
     )
 
 

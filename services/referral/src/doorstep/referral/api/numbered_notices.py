@@ -1,4 +1,4 @@
-"""Notices: a department issues and reads its own, the station those of handing on, and everybody checks one."""
+"""Numbered notices: a department issues and reads its own, the station those of hand-ons, and everybody checks one."""
 
 import base64
 import re
@@ -17,10 +17,10 @@ from doorstep.kit.service import PrincipalDep, ServiceDep, SessionDep, Visibilit
 from doorstep.referral import queries
 from doorstep.referral.api.commands import digest
 from doorstep.referral.api.departments import access_of
-from doorstep.referral.domain.notices import Kind
+from doorstep.referral.domain.numbered_notices import Kind
 from doorstep.referral.domain.parts import LEAD, MOST_PARTS
 from doorstep.referral.errors import NoticeUnknown
-from doorstep.referral.operations import notices
+from doorstep.referral.operations import numbered_notices
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.duties import take_duty
 from doorstep.referral.schemas import Answer, Body
@@ -83,7 +83,7 @@ async def issue(
     allowed = service.policy.authorize(principal, "transition-task", Resource("request", department=department))
     target = digest(service.vault, body, department, ref)
     await idempotency.claim(session, principal, body.id, target, answer={"ref": str(ref)})
-    issued = await notices.issue_notice(
+    issued = await numbered_notices.issue_notice(
         session,
         vault=service.vault,
         access=Access(principal, policies=allowed.policies),
@@ -113,7 +113,7 @@ async def read(
     if kind is Kind.HAND_ON:
         raise NoticeUnknown
     task = await queries.department_task(session, department, ref)
-    found = await notices.read_notice(
+    found = await numbered_notices.read_notice(
         session, vault=service.vault, access=replace(access, case=why.case), task=task, kind=kind
     )
     return Response(found.file, media_type=PDF)
@@ -142,7 +142,7 @@ async def issue_hand_on(
     target = digest(service.vault, body, request_id)
     await idempotency.claim(session, principal, body.id, target, answer={"request_id": str(request_id)})
     tasks = await queries.lock_station_tasks(session, station, request_id)
-    issued = await notices.issue_notice(
+    issued = await numbered_notices.issue_notice(
         session,
         vault=service.vault,
         access=Access(principal, policies=policies),
@@ -160,4 +160,5 @@ async def issue_hand_on(
 async def check(body: CheckBody, service: ServiceDep, session: SessionDep) -> CheckAnswer:
     """Whether a number and a hash are those of a notice of this station: yes or no, and nothing else."""
     raw = bytes.fromhex(body.hash) if _HEX.fullmatch(body.hash) else base64.urlsafe_b64decode(f"{body.hash}=")
-    return CheckAnswer(genuine=await notices.is_genuine(session, vault=service.vault, number=body.number, digest=raw))
+    genuine = await numbered_notices.is_genuine(session, vault=service.vault, number=body.number, digest=raw)
+    return CheckAnswer(genuine=genuine)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from doorstep.contracts.codes import Outcome, Reason, SafeChannel, TaskState
 from doorstep.contracts.intake import SafeContact
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.referral.app import new_app
+from doorstep.referral.domain.deadlines import SHANGHAI
 from doorstep.referral.domain.notice_pdf import draw_notice
-from doorstep.referral.operations import notices
+from doorstep.referral.operations import numbered_notices
 from doorstep.referral.operations.erasing import erase_subject
 
 SERVICE = {"doorstep_purpose": "service"}
@@ -40,7 +42,7 @@ def addresses(monkeypatch) -> list[str]:
         found.append(address)
         return draw_notice(notice, address, **how)
 
-    monkeypatch.setattr(notices, "draw_notice", drawn)
+    monkeypatch.setattr(numbered_notices, "draw_notice", drawn)
     return found
 
 
@@ -135,6 +137,36 @@ async def test_the_station_tells_to_whom_a_request_was_handed_on(front, desk, ad
     assert "民政" in PdfReader(io.BytesIO(answer.raw)).pages[0].extract_text()
     for who, status in (("reviewer-elsewhere", 404), ("labour", 403), ("supervisor", 403)):
         assert (await front.call("POST", path, who, {"id": str(uuid7())})).status == status
+
+
+async def test_what_rules_routed_was_not_handed_on_and_what_waited_for_the_station_was(front, desk) -> None:
+    safe = SafeContact(channel=SafeChannel.AT_STATION, hours_from="09:00", hours_to="17:00", cover="社区")
+    routed, waiting = await desk.opened("wage-help"), await desk.opened("a-need-of-tomorrow", safe_contact=safe)
+    for state in (None, TaskState.ACCEPTED):
+        if state is not None:
+            await desk.step(routed, state)
+        refused = await hand_on_notice(front, routed)
+        assert (refused.status, refused.body["type"]) == (409, "urn:doorstep:problem:nothing-to-notify")
+    assert (await hand_on_notice(front, waiting)).status == 404  # nobody has it
+    await desk.hand_on(waiting, "labour")
+    assert (await hand_on_notice(front, waiting)).status == 200
+
+
+async def test_the_notice_of_a_hand_on_has_the_day_of_the_hand_on_and_not_of_what_came_later(front, desk) -> None:
+    task = await desk.opened("wage-help")
+    await desk.step(task, TaskState.REJECTED, reason=Reason.NOT_OURS)
+    handed_on = desk.now
+    await desk.hand_on(task, "civil-affairs")
+    desk.now += timedelta(days=2)
+    await desk.step(await desk.task(task.need_id), TaskState.ACCEPTED)
+    answer = await hand_on_notice(front, task)
+    words = PdfReader(io.BytesIO(answer.raw)).pages[0].extract_text()
+    assert f"已于{handed_on.astimezone(SHANGHAI).date()}转" in words
+
+
+async def hand_on_notice(front, task):
+    """The answer to a reviewer who issues the notice that a request was handed on."""
+    return await front.call("POST", f"/api/requests/{task.request_id}/notices", "reviewer", {"id": str(uuid7())})
 
 
 async def test_numbers_tell_neither_how_many_there_are_nor_in_which_order(front, desk, addresses) -> None:

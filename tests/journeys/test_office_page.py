@@ -1,0 +1,108 @@
+"""The departments' page in a browser, over a running stack: a document is attached and saved, a request completed."""
+
+import asyncio
+import base64
+import os
+import runpy
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doorstep.contracts.needs import NEED_TYPES
+from doorstep.kit.testing import eventually
+
+_PAGES = runpy.run_path(str(Path(__file__).with_name("test_audit_page.py")))
+new_page, reads = _PAGES["new_page"], _PAGES["reads"]
+pytestmark = pytest.mark.skipif(
+    shutil.which("chromium") is None and shutil.which("google-chrome") is None, reason="no Chromium on this machine"
+)
+DEPARTMENT, NEED = "civil-affairs", "minimum-living-allowance"
+LETTER = b"%PDF-1.7\n" + b"x" * 1_500_000  # more than any other body may have
+CHOOSE = """
+    (async () => {
+        const file = new File([`%PDF-1.7\\n${"x".repeat(1500000)}`], "of a person.pdf", { type: "application/pdf" });
+        const chosen = new DataTransfer();
+        chosen.items.add(file);
+        document.querySelector(".papers [type=file]").files = chosen.files;
+        document.querySelector(".papers form button").click();
+    })()
+"""
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Any]:
+    """An empty page."""
+    async with new_page(tmp_path / "chromium") as page:
+        yield page
+
+
+async def kept(page: Any, name: str) -> None:
+    """Keep how the page looks, where a folder for that is named."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        shot = await page.command("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(Path(folder, f"{name}.png").write_bytes, base64.b64decode(shot["data"]))
+
+
+async def publish(house: Any) -> None:
+    """The head of the office publishes a template."""
+    head = house.stack.issuer.token("officer", agency=DEPARTMENT, heads=True)
+    body = {"need_type": NEED, "outcome": "service-provided", "zh": "已办理“{need}”。", "en": "{need}: done."}
+    path = f"/api/departments/{DEPARTMENT}/templates/provided/1"
+    assert (await house.ask("PUT", path, body, token=head)).status == 200
+
+
+async def test_an_officer_attaches_a_document_saves_it_and_completes_with_the_departments_words(
+    house, browser, tmp_path
+) -> None:
+    await publish(house)
+    body = house.record()
+    await house.hand_in(body)
+    await house.requests(body["record_id"], 2)
+    offer = [one for one in await house.offers(DEPARTMENT, state="requested") if one["offer"]["need_type"] == NEED][-1]
+    async with house.door("officer", DEPARTMENT) as officer:
+        _, etag = await officer.look_up(DEPARTMENT, offer["ref"])
+        await officer.move(DEPARTMENT, offer["ref"], etag, "accepted")
+    await browser.wide(1000)
+    await browser.open(f"{house.stack.front_door}/sign-in?page=/office")
+    await reads(browser, "以谁的身份登录")
+    await browser.click(f"[value=officer-{DEPARTMENT}]")
+    await reads(browser, "已受理", "#requests")
+    await browser.value("document.querySelector('#state').value = 'accepted'; load()")
+    await browser.value("[...document.querySelectorAll('#requests .opens')].at(-1).click()")
+    await reads(browser, "办结用语", ".details")
+    await browser.click(".papers button")
+    await reads(browser, "没有文书", ".papers")
+    await browser.value(CHOOSE)
+    assert "批准文书" in await reads(browser, "1465 KiB", ".papers")
+    assert "of a person" not in await browser.text()
+    await kept(browser, "office-zh")
+    folder = tmp_path / "saved"
+    await browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    await browser.click(".papers li button")
+
+    async def saved() -> bool:
+        return [one.stat().st_size for one in folder.glob("*.pdf")] == [len(LETTER)]
+
+    await eventually(saved, within=20)
+    await browser.value("document.querySelector('.complete select').value = 'provided@1';"
+                        " document.querySelector('.complete select').dispatchEvent(new Event('change'))")  # fmt: skip
+    assert await browser.value("document.querySelectorAll('.complete select')[1].value") == "service-provided"
+    await browser.click("#language")
+    await reads(browser, "Letter of approval", ".papers")
+    await kept(browser, "office-en")
+    await browser.wide(390)
+    await kept(browser, "office-narrow")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
+    await browser.click("#language")
+    await browser.value("document.querySelector('.complete select').value = 'provided@1';"
+                        " document.querySelector('.complete select').dispatchEvent(new Event('change'))")  # fmt: skip
+    await browser.click(".complete button")
+    await browser.value("document.querySelector('#state').value = 'completed'; load()")
+    await reads(browser, "已办结", "#requests")
+    async with house.door("officer", DEPARTMENT) as officer:
+        shown, _ = await officer.look_up(DEPARTMENT, offer["ref"])
+    assert shown["history"][-1]["template"] == "provided@1"
+    assert shown["history"][-1]["wording"]["zh"] == f"已办理“{NEED_TYPES[NEED].zh}”。"
