@@ -100,3 +100,34 @@ async def test_a_guardian_who_was_not_suspended_ends_with_leaving_and_may_be_rec
     anew = await estate.ask("PUT", path, "reviewer", wish, doorstep_purpose=WHY)
     await estate.flow()
     assert len((await made.shown(anew.body["guardian_code"]))[0]["requests"]) == 1
+
+
+async def test_whoever_was_suspended_stays_so_after_another_guardian_and_after_leaving(estate: Any) -> None:
+    """And a receipt that is handed to the household opens nothing, whoever is the guardian now."""
+    made = Family(estate, 98)
+    await made.visited(TRAINING)
+    await made.guarded(0)
+    await made.suspended()
+    assert (await made.guarded(1)).status == 200
+    assert (await made.guarded(0)).body["type"].endswith("guardian-suspended")
+    await made.visited(TRAINING)
+    assert await made.shown(made.code(of=1)) == await made.shown(NOBODY)
+    left = await leave(made, 0, 1)
+    [code] = [one["follow_code"] for one in left["codes"] if one["subject_id"] == made.mention(2)]
+    assert await made.shown(code) == await made.shown(NOBODY)
+    path = f"/api/files/{left['file_id']}/subjects/{made.mention(2)}/guardian"
+    for guardian, problem in ((0, "guardian-suspended"), (1, None)):
+        wish = {"id": str(uuid7()), "guardian": made.mention(guardian), "basis": "parent"}
+        answer = await estate.ask("PUT", path, "reviewer", wish, doorstep_purpose=WHY)
+        assert answer.body.get("type", "").endswith(problem or ""), answer.body
+        assert (answer.status == 200) is (problem is None)
+
+
+async def test_two_who_were_suspended_one_after_the_other_both_stay_so(estate: Any) -> None:
+    made = Family(estate, 99)
+    await made.visited(TRAINING)
+    for one in (0, 1):
+        assert (await made.guarded(one)).status == 200
+        assert (await made.suspended()).status == 201
+    for one in (0, 1):
+        assert (await made.guarded(one)).body["type"].endswith("guardian-suspended")

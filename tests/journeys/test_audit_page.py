@@ -72,6 +72,7 @@ class Page:
     async def value(self, expression: str) -> Any:
         """What a script in the page gives."""
         answer = await self.command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     async def text(self, selector: str = "body") -> str:

@@ -21,12 +21,13 @@ from doorstep.local.records import Statement, dwelling, record
 
 _PAGES = runpy.run_path(str(Path(__file__).with_name("test_audit_page.py")))
 new_page, reads = _PAGES["new_page"], _PAGES["reads"]
+show = runpy.run_path(str(Path(__file__).with_name("test_office_page.py")))["show"]
 pytestmark = pytest.mark.skipif(
     shutil.which("chromium") is None and shutil.which("google-chrome") is None, reason="no Chromium on this machine"
 )
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
-ROW = "[...document.querySelectorAll('#requests > tr')].find((one) => one.innerText.includes({!r}))"
+ROW = "[...document.querySelectorAll('{} > {}')].find((one) => one.innerText.includes({!r}))"
 
 
 @pytest.fixture
@@ -78,12 +79,21 @@ async def agree(page: Any, told: str) -> None:
 
 
 def row_of(request_id: str) -> str:
-    return ROW.format(request_id[:8])
+    return ROW.format("#requests", "tr", request_id[:8])
+
+
+def item_of(place: str, request_id: str) -> str:
+    return ROW.format(place, "li", request_id[:8])
 
 
 async def row_says(page: Any, request_id: str, words: str) -> None:
+    """What the row of a request says, on whatever page of the list it is."""
+
     async def said() -> bool:
-        return words in str(await page.value(f"{row_of(request_id)}?.innerText"))
+        found = await page.value(f"{row_of(request_id)}?.innerText")
+        if found is None and await page.value("next"):
+            await page.click("#more")
+        return words in str(found)
 
     await eventually(said, within=20)
 
@@ -183,9 +193,9 @@ async def test_parts_are_added_and_a_conference_is_held_with_the_department_on_i
     await press(browser, "退出")
     await reads(browser, "已经退出")
     await sign_in(house, browser, "officer-labour", "/office")
+    [part] = await house.rows("referral", "SELECT ref FROM task WHERE request_id = $1 AND part = 2", request_id)
+    await show(browser, part["ref"], "")
     await reads(browser, "讨薪帮助", "#requests")
-    opens = "[...document.querySelectorAll('#requests .opens')].at(-1)"
-    await browser.value(f"{opens}.click()")
     await press(browser, "查看会商", "document.querySelector('#requests .details')")
     assert "民政 (牵头)" in await reads(browser, "请人社先核实工资情况", "#requests .conferences")
     await press(browser, "写入纪要", "document.querySelector('#requests .conferences')")
@@ -219,12 +229,14 @@ async def test_a_call_is_acknowledged_and_a_look_answered_by_whoever_had_no_part
     await eventually(called, within=40)
     await kept(browser, "desk-narrow")
     assert await browser.value("document.documentElement.scrollWidth") == 390
-    await press(browser, "我已知悉", "document.querySelector('#calls')")
+    await press(browser, "我已知悉", item_of("#calls", call["request_id"]))
     await kept(browser, "desk-narrow-dialog")
     await agree(browser, "不再呼叫")
     assert call["request_id"][:8] not in await browser.text("#calls")
     await browser.wide(1280)
-    await press(browser, "答复", "document.querySelector('#looks')")
+    query = "SELECT request_id FROM request WHERE follow_ref = $1"
+    [looked] = await house.rows("referral", query, one["ref"])
+    await press(browser, "答复", item_of("#looks", str(looked["request_id"])))
     await fill(browser, finding="opened-anew")
     await press(browser, "确认", "document.querySelector('dialog')")
     assert "不能重新开立" in await reads(browser, "不能重新开立", "dialog .told")

@@ -25,6 +25,7 @@ UNDO = (
     "DROP FUNCTION mark_orders",
     "DROP TABLE complaint, document, outcome_template",
     "DROP TABLE order_request, order_news, order_counter, order_extension, order_call_back, hotline_order",
+    "DROP TABLE declined_need",
     "ALTER TABLE request DROP COLUMN hotline_due_by",
     "DROP TRIGGER look_at_task ON task",
     "DROP FUNCTION look_at_task",

@@ -40,6 +40,7 @@ from doorstep.referral.operations.looking import answer_look, ask_to_look_again
 from doorstep.referral.operations.opening import Origin, open_requests
 from doorstep.referral.operations.order_calling_back import report_call_back
 from doorstep.referral.operations.order_extending import Extension, answer_extension, ask_for_order, ask_for_request
+from doorstep.referral.operations.order_joining import decline
 from doorstep.referral.operations.order_news import News, follow_orders
 from doorstep.referral.operations.order_returning import join_orders, return_order
 from doorstep.referral.operations.orders import take_order
@@ -79,6 +80,12 @@ class Orders:
         async with self.desk.database.transaction() as session:
             await hear_needs(session, STATION, [need])
             return await open_requests(session, vault=self.desk.vault, origin=origin, needs=[need], now=self.desk.now)
+
+    async def decline(self, taken: OrderTaken, need: Any) -> None:
+        async with self.desk.database.transaction() as session:
+            await decline(
+                session, vault=self.desk.vault, record_id=taken.record_id, station=STATION, need=need, now=self.desk.now
+            )
 
     async def kinds(self, taken: OrderTaken) -> list[str]:
         """The steps that the hotline is told of an order."""
@@ -164,6 +171,47 @@ async def test_an_order_and_its_requests_find_each_other_whichever_comes_first(o
     assert await orders.kinds(taken) == ["received"]
     await orders.desk.step(task, TaskState.ACCEPTED)
     assert await orders.kinds(taken) == ["received", "accepted"]
+
+
+@pytest.mark.parametrize("first", ["order", "declined"])
+async def test_an_order_ends_in_which_no_need_was_found_also_before_it_came(orders, first) -> None:
+    taken, need = await orders.ordered(need_type="blocked-exit")
+    if first == "order":
+        await orders.take(taken)
+    for _ in range(2):  # told again, it changes nothing
+        await orders.decline(taken, need)
+    if first == "declined":
+        await orders.take(taken)
+    assert await orders.kinds(taken) == ["received", "ended"]
+
+
+@pytest.mark.parametrize("what", ["opened", "declined"])
+async def test_what_could_not_see_an_order_that_came_at_the_same_moment_is_found_at_the_next_look(orders, what) -> None:
+    taken, need = await orders.ordered()
+    async with orders.desk.database.transaction() as session:
+        await take_order(session, vault=orders.desk.vault, taken=taken)
+        await (orders.open(taken, need) if what == "opened" else orders.decline(taken, need))
+    assert await orders.requests(taken) == set()
+    if what == "declined":
+        assert await orders.kinds(taken) == ["received", "ended"]
+        return
+    assert await orders.kinds(taken) == ["received"]
+    task = await orders.desk.task(need.need_id)
+    assert (await orders.requests(taken), task.hotline_due_by) == ({task.request_id}, taken.due_by)
+    await orders.desk.step(task, TaskState.ACCEPTED)
+    assert await orders.kinds(taken) == ["received", "accepted"]
+
+
+async def test_of_the_erased_nothing_is_kept_that_was_declined(orders) -> None:
+    taken, need = await orders.ordered()
+    await orders.decline(taken, need)
+    query = "SELECT 1 FROM declined_need WHERE subject_id = :id"
+    assert len(await orders.desk.rows(query, id=taken.subject_id)) == 1
+    async with orders.desk.database.transaction() as session:
+        await erase_subject(session, vault=orders.desk.vault, subject_id=taken.subject_id, now=orders.desk.now)
+    assert await orders.desk.rows(query, id=taken.subject_id) == []
+    await orders.decline(taken, need)
+    assert await orders.desk.rows(query, id=taken.subject_id) == []
 
 
 async def test_what_was_closed_and_opened_anew_between_two_looks_is_told_in_order(orders) -> None:

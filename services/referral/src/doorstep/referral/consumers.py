@@ -62,8 +62,14 @@ def handlers(vault: Vault) -> Mapping[type[Event], Handler]:
             await hear_needs(session, event.station, [event.need])
             await open_requests(session, vault=vault, origin=origin, needs=[event.need], now=datetime.now(UTC))
         else:
-            now = datetime.now(UTC)
-            await decline(session, vault=vault, record_id=event.record_id, need=event.need, now=now)
+            await decline(
+                session,
+                vault=vault,
+                record_id=event.record_id,
+                station=event.station,
+                need=event.need,
+                now=datetime.now(UTC),
+            )
 
     async def on_order_taken(session: AsyncSession, received: Received) -> None:
         await take_order(session, vault=vault, taken=received.event)

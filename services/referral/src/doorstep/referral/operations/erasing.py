@@ -65,5 +65,14 @@ async def erase_subject(session: AsyncSession, *, vault: Vault, subject_id: UUID
         await idempotency.forget(session, follower(index))
     for statement in _DELETE:
         await run(session, statement, {"requests": requests})
-    for table in ("exclusion", "proxy", "guardian", "moved_mention", "notice_choice", "heard_need", "hotline_order"):
+    for table in (
+        "exclusion",
+        "proxy",
+        "guardian",
+        "moved_mention",
+        "notice_choice",
+        "heard_need",
+        "declined_need",
+        "hotline_order",
+    ):
         await run(session, f"DELETE FROM {table} WHERE subject_id = :subject_id", {"subject_id": subject_id})  # noqa: S608

@@ -138,7 +138,7 @@ async def open_requests(
         return 0
     opened = await write(session, vault=vault, ring=ring, openings=openings)
     if order is not None:
-        await order.answer(session, vault)
+        await order.answer(session)
     return opened
 
 

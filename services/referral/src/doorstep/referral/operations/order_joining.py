@@ -12,21 +12,18 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.needs import Need
-from doorstep.contracts.orders import OrderDetail, OrderNews
+from doorstep.contracts.orders import OrderDetail
 from doorstep.contracts.risk import AssessedNeed
 from doorstep.kit.db import run
-from doorstep.kit.vault import Vault
+from doorstep.kit.vault import Vault, hold_erasing
 from doorstep.referral import queries
-from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.operations.counting import need_index
 from doorstep.referral.operations.orders import (
     OrderRow,
     bind,
-    link,
-    note_told,
+    gather,
     open_detail_of,
     order_of_record,
-    tell,
 )
 from doorstep.referral.queries import NEWER
 
@@ -54,10 +51,12 @@ _JOIN = """
 """
 _ANSWERED = "SELECT 1 FROM order_request WHERE order_id = :order_id AND need_id = :need_id"
 _DECLINE = """
-    UPDATE hotline_order SET declined = declined + 1, changed = true
-    WHERE order_id = :order_id AND returned_at IS NULL AND told NOT IN ('done', 'ended')
-    RETURNING told = 'received' AND declined >= asked
-        AND NOT EXISTS (SELECT FROM order_request l WHERE l.order_id = hotline_order.order_id) AS over
+    WITH past AS (DELETE FROM declined_need WHERE declined_at < CAST(:now AS timestamptz) - interval '90 days')
+    INSERT INTO declined_need (need_id, record_id, subject_id, need_index, declined_at)
+    SELECT CAST(:need_id AS uuid), CAST(:record_id AS uuid), CAST(:subject_id AS uuid), CAST(:need_index AS bytea),
+        CAST(:now AS timestamptz)
+    WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = CAST(:subject_id AS uuid))
+    ON CONFLICT DO NOTHING
 """
 _NOT_OWED = "DELETE FROM heard_need WHERE need_id = :need_id"
 
@@ -86,9 +85,9 @@ class Ordered:
         await run(session, _NOT_OWED, {"need_id": need_id})
         return True
 
-    async def answer(self, session: AsyncSession, vault: Vault) -> None:
+    async def answer(self, session: AsyncSession) -> None:
         """Have the order be answered by what was opened of its record."""
-        await link(session, vault, self.row, self.detail)
+        await gather(session, [self.row.order_id])
 
 
 async def ordered(session: AsyncSession, vault: Vault, record_id: UUID) -> Ordered | None:
@@ -100,19 +99,27 @@ async def ordered(session: AsyncSession, vault: Vault, record_id: UUID) -> Order
     return Ordered(row, open_detail_of(ring, row)) if row.subject_id in ring else None
 
 
-async def decline(session: AsyncSession, *, vault: Vault, record_id: UUID, need: AssessedNeed, now: datetime) -> None:
-    """A reviewer found no need in what an order asks for: once that is so of all of it, the order ends."""
-    order = await ordered(session, vault, record_id)
+async def decline(
+    session: AsyncSession, *, vault: Vault, record_id: UUID, station: str, need: AssessedNeed, now: datetime
+) -> None:
+    """A reviewer found no need in what an order may have asked for; once that is so of all of it, the order ends.
+
+    It is noted for an order that comes later, too.
+    """
+    await hold_erasing(session)
     ring = await vault.ring([need.subject_id])
-    if order is None or need.subject_id not in ring:
+    if need.subject_id not in ring:
         return
-    if not order.asks(ring.open(need.need, Need).need_type):
-        return
-    rows = await run(session, _DECLINE, {"order_id": order.row.order_id})
-    if rows and rows[0]["over"]:
-        ring = await vault.ring([order.row.subject_id])
-        await tell(session, ring, order.row, OrderNews.ENDED, whole_minute(now))
-        await note_told(session, order.row, [OrderNews.ENDED])
+    values = {
+        "need_id": need.need_id,
+        "record_id": record_id,
+        "subject_id": need.subject_id,
+        "need_index": need_index(vault, station, ring.open(need.need, Need).need_type),
+        "now": now,
+    }
+    await run(session, _DECLINE, values)
+    if (order := await order_of_record(session, record_id)) is not None:
+        await gather(session, [order.order_id])
 
 
 async def stand_alone(session: AsyncSession, station: str, order_id: UUID) -> None:

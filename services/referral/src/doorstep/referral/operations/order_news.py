@@ -27,6 +27,7 @@ from doorstep.referral.operations.orders import (
     ORDER,
     NewsDetail,
     OrderRow,
+    gather_late,
     note_told,
     open_detail_of,
     open_news,
@@ -91,6 +92,7 @@ async def follow_orders(
 
     What is shown is one entry in the log; of the erased nothing is.
     """
+    await gather_late(session, station)
     concerned = await run(session, _SUBJECTS, {"station": station})
     await vault.ring({row["subject_id"] for row in concerned})  # so that no key is fetched while rows are locked
     await run(session, _HOLD, {"station": station})
@@ -130,7 +132,11 @@ async def look_at_orders(session: AsyncSession, *, vault: Vault, orders: Sequenc
 
 
 async def _tell(session: AsyncSession, ring: KeyRing, order: OrderRow, tasks: Sequence[Any]) -> None:
-    if not tasks:  # none has come yet, or who was served by it is erased
+    if not tasks:  # none has come yet, there is no need, or who was served by it is erased
+        if order.told == OrderNews.RECEIVED and order.declined_at is not None and order.declined >= order.asked:
+            at = max(whole_minute(order.declined_at), order.received_at)
+            await tell(session, ring, order, OrderNews.ENDED, at)
+            await note_told(session, order, [OrderNews.ENDED])
         return
     steps = _steps(order, tasks)
     for kind, rows in steps:

@@ -23,18 +23,18 @@ from doorstep.referral.operations.counting import need_index
 
 ORDER = """
     o.order_id, o.record_id, o.subject_id, o.station, o.called_at, o.received_at, o.due_by, o.withheld, o.told,
-    o.closings, o.reopenings, o.asked, o.declined, o.returned_at, o.person_index, o.detail
+    o.closings, o.reopenings, o.asked, o.declined, o.declined_at, o.returned_at, o.person_index, o.detail
 """
 """The columns of an order, of the table as `o`."""
 _TAKE = f"""
     INSERT INTO hotline_order AS o (
         order_id, record_id, subject_id, station, called_at, received_at, due_by, withheld, told, asked, person_index,
-        detail
+        need_indexes, detail
     )
     SELECT CAST(:order_id AS uuid), CAST(:record_id AS uuid), CAST(:subject_id AS uuid), CAST(:station AS text),
         CAST(:called_at AS timestamptz), CAST(:received_at AS timestamptz), CAST(:due_by AS timestamptz),
         CAST(:withheld AS boolean), CAST(:told AS text), CAST(:asked AS integer), CAST(:person_index AS bytea),
-        CAST(:detail AS bytea)
+        CAST(:need_indexes AS bytea[]), CAST(:detail AS bytea)
     WHERE NOT EXISTS (SELECT FROM erased_subject e WHERE e.subject_id = CAST(:subject_id AS uuid))
     ON CONFLICT DO NOTHING RETURNING {ORDER}
 """  # noqa: S608
@@ -43,9 +43,33 @@ _OF_RECORD = f"SELECT {ORDER} FROM hotline_order o WHERE o.record_id = :record_i
 _LOCK = f"SELECT {ORDER} FROM hotline_order o WHERE o.order_id = :order_id AND o.station = :station FOR UPDATE"  # noqa: S608
 _LINK = """
     INSERT INTO order_request (order_id, request_id, need_id)
-    SELECT CAST(:order_id AS uuid), request_id, need_id FROM request
-    WHERE record_id = :record_id AND subject_id = :subject_id AND need_index = ANY(CAST(:indexes AS bytea[]))
+    SELECT o.order_id, r.request_id, r.need_id FROM hotline_order o JOIN request r USING (record_id, subject_id)
+    WHERE o.order_id = ANY(CAST(:orders AS uuid[])) AND r.need_index = ANY(o.need_indexes)
+        AND NOT EXISTS (SELECT FROM order_request l WHERE l.order_id = o.order_id AND l.need_id = r.need_id)
     ON CONFLICT DO NOTHING RETURNING request_id
+"""
+_COUNT_DECLINED = """
+    WITH found AS (
+        DELETE FROM declined_need d USING hotline_order o
+        WHERE o.order_id = ANY(CAST(:orders AS uuid[])) AND d.record_id = o.record_id AND d.subject_id = o.subject_id
+            AND d.need_index = ANY(o.need_indexes)
+        RETURNING o.order_id, d.declined_at
+    )
+    UPDATE hotline_order o SET declined = o.declined + n.found, declined_at = n.last, changed = true
+    FROM (SELECT order_id, count(*) AS found, max(declined_at) AS last FROM found GROUP BY order_id) n
+    WHERE o.order_id = n.order_id
+"""
+_INCOMPLETE = """
+    SELECT o.order_id FROM hotline_order o
+    WHERE o.station = :station AND o.returned_at IS NULL AND o.told <> 'ended' AND o.declined + (
+        SELECT count(DISTINCT l.need_id) FROM order_request l WHERE l.order_id = o.order_id
+    ) < o.asked AND (
+        EXISTS (SELECT FROM declined_need d WHERE d.record_id = o.record_id)
+        OR EXISTS (
+            SELECT FROM request r WHERE r.record_id = o.record_id AND r.need_index = ANY(o.need_indexes)
+                AND NOT EXISTS (SELECT FROM order_request l WHERE l.need_id = r.need_id AND l.order_id = o.order_id)
+        )
+    ) LIMIT 100
 """
 _LINK_CONTINUED = """
     INSERT INTO order_request (order_id, request_id, need_id)
@@ -106,6 +130,7 @@ class OrderRow:
     reopenings: int
     asked: int
     declined: int
+    declined_at: datetime | None
     returned_at: datetime | None
     person_index: bytes | None
     detail: bytes
@@ -126,7 +151,7 @@ def order_row(row: Any) -> OrderRow:
 
 
 async def take_order(session: AsyncSession, *, vault: Vault, taken: OrderTaken) -> None:
-    """Keep an order that intake took, answered by those requests of its record that are here; none of the erased."""
+    """Keep an order that intake took, answered by what is here of its record; none of the erased."""
     await hold_erasing(session)
     ring = await vault.ring([taken.subject_id])
     if taken.subject_id not in ring:
@@ -141,6 +166,7 @@ async def take_order(session: AsyncSession, *, vault: Vault, taken: OrderTaken) 
         "told": told.value,
         "asked": len(detail.need_types),
         "person_index": None if withheld or detail.person is None else bytes.fromhex(detail.person),
+        "need_indexes": [need_index(vault, taken.station, one) for one in detail.need_types],
         "detail": ring.encrypt(taken.subject_id, _context(taken.order_id), detail.model_dump_json().encode()),
     }
     rows = await run(session, _TAKE, values)
@@ -149,7 +175,7 @@ async def take_order(session: AsyncSession, *, vault: Vault, taken: OrderTaken) 
     order = order_row(rows[0])
     for kind in dict.fromkeys((OrderNews.RECEIVED, told)):
         await tell(session, ring, order, kind, taken.received_at)
-    await link(session, vault, order, detail)
+    await gather(session, [order.order_id])
 
 
 async def order_of_record(session: AsyncSession, record_id: UUID) -> OrderRow | None:
@@ -190,12 +216,17 @@ def open_detail_of(ring: KeyRing, order: OrderRow) -> OrderDetail:
     return OrderDetail.model_validate_json(ring.decrypt(order.subject_id, _context(order.order_id), order.detail))
 
 
-async def link(session: AsyncSession, vault: Vault, order: OrderRow, detail: OrderDetail) -> None:
-    """Have an order be answered by the requests of its record, about its subject, for what it asks."""
-    indexes = [need_index(vault, order.station, one) for one in detail.need_types]
-    values = {"order_id": order.order_id, "record_id": order.record_id, "subject_id": order.subject_id}
-    rows = await run(session, _LINK, {**values, "indexes": indexes})
+async def gather(session: AsyncSession, orders: Sequence[UUID]) -> None:
+    """Have orders be answered by the requests of their records for what they ask, and by what was declined before."""
+    rows = await run(session, _LINK, {"orders": list(orders)})
     await bind(session, [row["request_id"] for row in rows])
+    await run(session, _COUNT_DECLINED, {"orders": list(orders)})
+
+
+async def gather_late(session: AsyncSession, station: str) -> None:
+    """The same of orders whose requests were opened, or needs declined, by whoever could not see the order yet."""
+    if rows := await run(session, _INCOMPLETE, {"station": station}):
+        await gather(session, [row["order_id"] for row in rows])
 
 
 async def link_continued(session: AsyncSession, requests: Collection[UUID]) -> None:

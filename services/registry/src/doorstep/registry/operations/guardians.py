@@ -1,8 +1,9 @@
 """Guardians of children: who may see by a code of their own what is not confidential of a child, and until when.
 
 Invariants: who is the guardian, why, and until when lies under a key of the child; of a child there is one guardian at
-most, whoever heads the household; a suspended guardian is not recorded again, and what came into their hands before,
-the codes on the child's receipts, opens nothing any more; that it ends is computed, and nothing fires it.
+most, whoever heads the household; a suspended guardian is not recorded again, also not after others, and what comes
+into their hands, the codes on the child's receipts, opens nothing any more; that it ends is computed, and nothing fires
+it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,8 +93,8 @@ async def record_guardian(
     child, guardian = await _person(session, ring, rows, subject_id), await _person(session, ring, rows, guardian_id)
     until, paper = await _may_guard(session, ring, child, guardian, now.astimezone(PLACE).date())
     before = (await guardianships(session, vault, [child.person_id])).get(child.person_id)
-    suspended = None if before is None or before.content.suspended is None else before.content
-    if suspended is not None and _same(suspended, guardian.person_id, paper):
+    kept_from = () if before is None else before.content.kept_from()
+    if any(_same(one, guardian.person_id, paper) for one in kept_from):
         raise GuardianSuspended
     content = Guardianship(
         guardian=guardian.person_id,
@@ -105,9 +106,10 @@ async def record_guardian(
         document_number=paper[1],
         recorded_by=by,
         recorded_at=now,
+        former=kept_from,
     )
     await keep(session, ring, child.person_id, Kept(subject_id, content))
-    await tell(session, vault, child.person_id, content, closed=suspended is not None)
+    await tell(session, vault, child.person_id, content, closed=bool(kept_from))
     intent = Intent(
         Action.RECORD_GUARDIAN,
         [subject_id],

@@ -35,7 +35,8 @@ class Guardianship(Contract):
     """`guardianship.content`: who is the guardian of a child, on which basis, until when; who recorded it, when.
 
     `guardian` is the person of the registry; `ward`, a mention of the child, and `since` are what their code is derived
-    with. Once suspended, why, by whom and when.
+    with. Once suspended, why, by whom and when. `former` are those before who were suspended, the last one last; they
+    have none themselves.
     """
 
     guardian: UUID
@@ -50,6 +51,17 @@ class Guardianship(Contract):
     suspended: Coded[GuardianSuspension] | None = None
     suspended_by: UUID | None = None
     suspended_at: AwareDatetime | None = None
+    former: tuple["Guardianship", ...] = ()
+
+    def kept_from(self) -> tuple["Guardianship", ...]:
+        """The guardianships that were suspended, each without those before it: from these people the child is kept."""
+        last = () if self.suspended is None else (self.model_copy(update={"former": ()}),)
+        return (*self.former, *last)
+
+    def renamed(self, persons: Mapping[UUID, UUID]) -> "Guardianship":
+        """The same of people who are others now; `persons` are the new ones by the former."""
+        former = tuple(one.renamed(persons) for one in self.former)
+        return self.model_copy(update={"guardian": persons.get(self.guardian, self.guardian), "former": former})
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ async def repeat_guardians(
     for person_id, kept in (await guardianships(session, vault, sorted(set(persons.values())))).items():
         if kept.content.until <= now:
             continue
-        suspended = kept.content.suspended is not None
+        suspended = bool(kept.content.kept_from())
         mentions = sorted(one for one, person in persons.items() if person == person_id)
         await _tell_of(session, vault, kept.content, [(file_id, one) for one in mentions], closed=suspended)
         closed |= set(mentions) if suspended else set()
@@ -81,10 +93,8 @@ async def repeat_guardians(
 async def carry_over(session: AsyncSession, *, vault: Vault, persons: Mapping[UUID, UUID]) -> None:
     """Let persons, who were others before, have the guardians of those; `persons` are the new ones by the former."""
     for person_id, kept in (await guardianships(session, vault, sorted(persons))).items():
-        guardian = persons.get(kept.content.guardian, kept.content.guardian)
-        content = kept.content.model_copy(update={"guardian": guardian})
         ring = await vault.ring([kept.key])
-        await keep(session, ring, persons[person_id], Kept(kept.key, content))
+        await keep(session, ring, persons[person_id], Kept(kept.key, kept.content.renamed(persons)))
 
 
 async def carry_suspended(
@@ -96,18 +106,18 @@ async def carry_suspended(
     mentions: Mapping[UUID, UUID],
     now: datetime,
 ) -> None:
-    """Let children who left have no guardian whom they were kept from: suspended, he stays so, and codes stay closed.
+    """Let children who left have no guardian whom they are kept from: suspended, he stays so, and codes stay closed.
 
     `persons` are who they are in the new file by who they were, `mentions` theirs there. Of whom has grown up nothing
     is kept. What is told counts as later than that they left, whichever a service hears of first.
     """
     for former, kept in (await guardianships(session, vault, sorted(persons))).items():
-        if kept.content.suspended is None or kept.content.until <= now:
+        suspended = kept.content.kept_from()
+        if not suspended or kept.content.until <= now:
             continue
         person_id = persons[former]
         theirs = sorted(one for one, person in mentions.items() if person == person_id)
-        guardian = persons.get(kept.content.guardian, kept.content.guardian)
-        content = kept.content.model_copy(update={"guardian": guardian})
+        content = suspended[-1].model_copy(update={"former": suspended[:-1]}).renamed(persons)
         await keep(session, await vault.ring(theirs), person_id, Kept(theirs[0], content))
         await close_codes(session, person_id)
         after = now + timedelta(microseconds=1)

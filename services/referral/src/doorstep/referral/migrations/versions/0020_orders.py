@@ -2,7 +2,8 @@
 
 A trigger marks an order whenever a task of a request that answers it moves: nothing that moves tasks can forget it.
 News of a station are numbered from a counter's row, so that no number is read before a smaller one. Number, codes and
-words are sealed; with its subject an order is gone, and all that hangs on it.
+words are sealed; with its subject an order is gone, and all that hangs on it. What a reviewer declined waits for an order
+that may come yet.
 """
 
 from alembic import op
@@ -29,9 +30,11 @@ STATEMENTS = (
         reopenings integer NOT NULL DEFAULT 0,
         asked integer NOT NULL,
         declined integer NOT NULL DEFAULT 0,
+        declined_at timestamptz,
         returned_at timestamptz,
         changed boolean NOT NULL DEFAULT false,
         person_index bytea,
+        need_indexes bytea[] NOT NULL,
         detail bytea NOT NULL
     )
     """,
@@ -47,6 +50,18 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX order_request_request ON order_request (request_id)",
+    """
+    CREATE TABLE declined_need (
+        need_id uuid PRIMARY KEY,
+        record_id uuid NOT NULL,
+        subject_id uuid NOT NULL,
+        need_index bytea NOT NULL,
+        declined_at timestamptz NOT NULL
+    )
+    """,
+    "CREATE INDEX declined_need_record ON declined_need (record_id)",
+    "CREATE INDEX declined_need_subject ON declined_need (subject_id)",
+    "CREATE INDEX declined_need_at ON declined_need (declined_at)",
     """
     CREATE TABLE order_news (
         station text NOT NULL,
