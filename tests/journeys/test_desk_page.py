@@ -194,7 +194,7 @@ async def test_parts_are_added_and_a_conference_is_held_with_the_department_on_i
     await reads(browser, "已经退出")
     await sign_in(house, browser, "officer-labour", "/office")
     [part] = await house.rows("referral", "SELECT ref FROM task WHERE request_id = $1 AND part = 2", request_id)
-    await show(browser, part["ref"], "")
+    await show(browser, str(part["ref"]), "")
     await reads(browser, "讨薪帮助", "#requests")
     await press(browser, "查看会商", "document.querySelector('#requests .details')")
     assert "民政 (牵头)" in await reads(browser, "请人社先核实工资情况", "#requests .conferences")
