@@ -79,7 +79,7 @@ def test_every_event_and_every_sealed_content_has_a_schema() -> None:
     names = {model.__name__ for model in contents()}
     assert names == {
         "AuditDetail", "Card", "DueDetail", "GuardianGrant", "Need", "OrderDetail", "ProxyGrant", "Rating",
-        "RequestSummary", "StatedFacts", "TransitionDetail",
+        "RequestSummary", "SamePerson", "StatedFacts", "TransitionDetail",
     }  # fmt: skip
     sealed = set()
     for name in EVENTS:

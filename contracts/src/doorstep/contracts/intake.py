@@ -49,15 +49,18 @@ class StatedFacts(Contract):
     facts: tuple[Fact, ...]
 
 
-class RecordedSubject(Contract):
-    """One person, dwelling or place of a record: its card and its facts, each sealed under its own key.
+class SamePerson(Contract):
+    """Another mention of the same person in the same file: the one by whose code they asked for themselves."""
 
-    `same_as` is a mention of the same person in the same file, by whose code they asked for themselves.
-    """
+    subject_id: UUID
+
+
+class RecordedSubject(Contract):
+    """One person, dwelling or place of a record: its card and its facts, each sealed under its own key."""
 
     subject_id: UUID
     kind: SubjectKind
-    same_as: UUID | None = None
+    same_as: Sealed[SamePerson] | None = None
     card: Sealed[Card]
     facts: Sealed[StatedFacts]
 

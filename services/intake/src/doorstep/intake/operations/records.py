@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.envelope import Contract
 from doorstep.contracts.facts import Fact, SubjectKind
-from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
+from doorstep.contracts.intake import Card, RecordedSubject, SamePerson, StatedFacts, VisitRecorded
 from doorstep.intake import queries
 from doorstep.intake.domain.record import Record, Subject, with_shared_numbers
 from doorstep.intake.errors import (
@@ -174,7 +174,7 @@ def _event(row: RecordRow, record: Record, ring: KeyRing, codes: dict[UUID, str]
         RecordedSubject(
             subject_id=one.subject_id,
             kind=one.kind,
-            same_as=one.same_as,
+            same_as=None if one.same_as is None else ring.seal(one.subject_id, SamePerson(subject_id=one.same_as)),
             card=ring.seal(
                 one.subject_id, one.card.model_copy(update={"follow_code": codes.get(one.subject_id), **kept})
             ),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, LegalBasis, Purpose
 from doorstep.contracts.facts import Fact, SubjectKind
-from doorstep.contracts.intake import Card, RecordedSubject, StatedFacts, VisitRecorded
+from doorstep.contracts.intake import Card, RecordedSubject, SamePerson, StatedFacts, VisitRecorded
 from doorstep.contracts.registry import AssertedSubject, ExclusionsNamed, FactsAsserted, SubjectErased
 from doorstep.kit import idempotency, intents, outbox
 from doorstep.kit.auth import Principal
@@ -43,6 +43,7 @@ class Opened:
     subject: RecordedSubject
     card: Card
     facts: tuple[Fact, ...]
+    same_as: UUID | None
 
     @property
     def subject_id(self) -> UUID:
@@ -61,11 +62,7 @@ async def assert_facts(session: AsyncSession, *, vault: Vault, recorded: VisitRe
     A subject that was erased meanwhile is passed over. Raises SealBroken.
     """
     ring = await vault.ring([subject.subject_id for subject in recorded.subjects])
-    opened = [
-        Opened(one, ring.open(one.card, Card), ring.open(one.facts, StatedFacts).facts)
-        for one in recorded.subjects
-        if one.subject_id in ring
-    ]
+    opened = [_opened(ring, one) for one in recorded.subjects if one.subject_id in ring]
     if not opened:
         return
     sealed = bool(recorded.address_sealed)
@@ -155,6 +152,11 @@ def paper_index(vault: Vault, paper: str | None, *, within: UUID | None) -> byte
     return vault.blind_index(PAPER, paper if within is None else f"{within}:{paper}")
 
 
+def _opened(ring: KeyRing, one: RecordedSubject) -> Opened:
+    same_as = None if one.same_as is None else ring.open(one.same_as, SamePerson).subject_id
+    return Opened(one, ring.open(one.card, Card), ring.open(one.facts, StatedFacts).facts, same_as)
+
+
 async def _persons(
     session: AsyncSession, vault: Vault, opened: list[Opened], file_id: UUID, *, within: UUID | None
 ) -> dict[UUID, UUID]:
@@ -162,9 +164,9 @@ async def _persons(
     people = {one.subject_id: one for one in opened if one.subject.kind is SubjectKind.PERSON}
     known: dict[UUID, UUID] = {}
     for subject_id, one in people.items():
-        if one.paper is None and one.subject.same_as is not None:
+        if one.paper is None and one.same_as is not None:
             await write_buffered(session)  # the record before may be of this transaction
-            person_id = await queries.person_of(session, file_id, one.subject.same_as)
+            person_id = await queries.person_of(session, file_id, one.same_as)
             known |= {} if person_id is None else {subject_id: person_id}
     others = [one for one in people if one not in known]
     indexes = [paper_index(vault, people[one].paper, within=within) for one in others]
