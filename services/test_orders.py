@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -187,6 +189,13 @@ async def test_what_is_no_order_is_refused_and_leaves_nothing(estate: Any, wrong
     assert await estate.desks["intake"].counts() == before
 
 
+async def test_the_order_of_the_documentation_is_taken(estate: Any) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "hotline.md").read_text(encoding="utf-8")
+    body = orjson.loads(page.partition("```json\n")[2].partition("```")[0])
+    assert await kinds(estate, await handed_in(estate, body)) == ["received"]
+    assert len(await offered(estate, body)) == 1
+
+
 @pytest.mark.parametrize("who", ["reviewer", "collector", "officer", "portal", "resident", "police", "hotline-nowhere"])
 async def test_nobody_else_hands_in_or_follows_orders(estate: Any, who: str) -> None:
     assert (await estate.ask("POST", "/api/orders", who, order())).status == 403
@@ -284,6 +293,23 @@ async def test_the_earlier_clock_binds_and_a_grant_moves_the_hotlines_alone(esta
     own = await estate.ask("POST", path, "labour", {"id": str(uuid7()), **more})
     assert code(own) == (409, "no-extension-now")
     assert await at_station(estate, receipt) == until
+
+
+async def test_who_is_handed_a_request_on_is_offered_it_with_the_hotlines_clock(estate: Any) -> None:
+    body = order(days=0.5)
+    receipt = await handed_in(estate, body)
+    [request] = await offered(estate, body)
+    await step(estate, request, 1, "rejected", reason="not-ours")
+    path = f"/api/requests/{(await listed(estate, receipt))['requests'][0]}/transitions"
+    wish = {"id": str(uuid7()), "to": "requested", "department": "justice"}
+    answer = await estate.ask("POST", path, "reviewer", wish, if_match='"2"')
+    assert answer.status == 200, answer.body
+    [handed] = await offered(estate, body, "justice")
+    due = datetime.fromisoformat(body["due_by"]).replace(second=0, microsecond=0)
+    assert handed["hotline"]
+    assert {handed[one] for one in ("respond_by", "complete_by")} | {handed["offer"]["complete_by"]} == {
+        due.isoformat().replace("+00:00", "Z")
+    }
 
 
 async def test_what_is_late_by_the_hotlines_clock_is_late_and_gets_no_more_time(estate: Any) -> None:

@@ -11,7 +11,7 @@ const text = (name) => texts[name][language];
 const word = (table, code) => (code === null || code === undefined || code === "" ? "" : (table[code] || [code, code])[language]);
 const locale = () => (language ? "en-GB" : "zh-CN");
 const moment = (at, seconds = true) => (at ? new Intl.DateTimeFormat(locale(), { timeZone: "Asia/Shanghai", year: "numeric", month: "2-digit",
-  day: "2-digit", hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}), hour12: false }).format(new Date(at)) : "–");
+  day: "2-digit", hour: "2-digit", minute: "2-digit", ...(seconds ? { second: "2-digit" } : {}), hourCycle: "h23" }).format(new Date(at)) : "–");
 const count = (number) => new Intl.NumberFormat(locale()).format(number);
 
 function ago(at) {

@@ -68,7 +68,7 @@ async function begin() {
 
 function tick() {
   document.getElementById("clock").textContent = new Intl.DateTimeFormat("zh-CN",
-    { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", hour12: false }).format(new Date());
+    { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date());
 }
 
 setInterval(tick, 5000);

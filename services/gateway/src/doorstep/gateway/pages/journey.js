@@ -36,9 +36,9 @@ const word = (code) => (words[code] || [code, code])[language];
 const text = (name) => texts[name][language];
 const named = (thing) => (thing ? (language ? thing.en : thing.zh) : "");
 const clock = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN",
-  { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }).format(new Date(at));
+  { timeZone: "Asia/Shanghai", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(new Date(at));
 const day = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN",
-  { timeZone: "Asia/Shanghai", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false }).format(new Date(at));
+  { timeZone: "Asia/Shanghai", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date(at));
 
 function element(name, content, className) {
   const made = document.createElement(name);

@@ -20,7 +20,7 @@ let said = null;
 const text = (name) => texts[name][language];
 const named = (words) => (language ? words.en : words.zh);
 const when = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN",
-  { timeZone: "Asia/Shanghai", dateStyle: "medium", timeStyle: "medium", hour12: false }).format(new Date(at));
+  { timeZone: "Asia/Shanghai", dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(new Date(at));
 
 function element(name, content, className) {
   const made = document.createElement(name);
