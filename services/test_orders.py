@@ -30,7 +30,7 @@ def order(*need_types: str, days: float = 3, **more: Any) -> dict[str, Any]:
     """An order; about a person unless `more` says otherwise."""
     now = datetime.now(UTC)
     body = {
-        "number": f"QX-20261122-{next(NUMBERS):05}",
+        "number": f"QX-20261121-{next(NUMBERS):05}",
         "called_at": (now - timedelta(minutes=9)).isoformat(),
         "due_by": (now + timedelta(days=days)).isoformat(),
         "need_types": list(need_types or ("wage-help",)),
