@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -29,6 +30,7 @@ from doorstep.referral.errors import (
 from doorstep.referral.operations import reading
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.appointments import Call, make_appointment
+from doorstep.referral.operations.following import follow
 
 SCHEDULED, ATTENDED, MISSED = (
     BusinessStatus.APPOINTMENT_SCHEDULED,
@@ -123,6 +125,40 @@ async def test_who_did_not_come_twice_loses_nothing_and_only_a_human_puts_it_on_
     )
     assert (held.state, held.business_status) == ("on-hold", BusinessStatus.COULD_NOT_REACH)
     await desk.step(task, WORKING, business_status=SCHEDULED, appointment=at(desk, 2))
+
+
+async def shown(desk: Any, code: str) -> list[tuple[Appointment, ...]]:
+    """The appointments of each request that a follow code shows."""
+    async with desk.database.transaction() as session:
+        index = desk.vault.follow_index(code)
+        found = await follow(session, vault=desk.vault, follow_index=index, now=desk.now)
+    return [one.appointments for one in found]
+
+
+async def test_whoever_follows_sees_the_newest_appointment_until_it_is_over(desk) -> None:
+    code = uuid4().hex
+    task = await begun(desk, follow_code=code)
+    assert await shown(desk, code) == [()]
+    for hours in (20, 30):
+        made = at(desk, hours)
+        await desk.step(task, WORKING, business_status=SCHEDULED, appointment=made)
+        assert await shown(desk, code) == [(made,)]
+    await desk.step(task, WORKING, business_status=BusinessStatus.WAITING_FOR_RESIDENT)
+    assert await shown(desk, code) == [()]
+    made = at(desk, 2)
+    await desk.step(task, WORKING, business_status=SCHEDULED, appointment=made)
+    desk.now = made.ends_at
+    assert await shown(desk, code) == [()]
+
+
+@pytest.mark.parametrize("need_type", ["legal-aid", "health-advice", "protection-from-violence"])
+async def test_by_code_no_appointment_is_shown_of_what_is_confidential_or_tells_by_its_department(
+    desk, need_type
+) -> None:
+    code = uuid4().hex
+    task = await begun(desk, need_type, follow_code=code, safe_contact=SAFE)
+    await desk.step(task, WORKING, business_status=SCHEDULED, appointment=at(desk, 20))
+    assert await shown(desk, code) == [()]
 
 
 async def test_nobody_attends_or_misses_what_has_not_begun(desk) -> None:

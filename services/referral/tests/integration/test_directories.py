@@ -63,7 +63,8 @@ async def front(new_desk):
 async def desk(front, desk_over):
     """A desk where no directory was ever published, and nothing is open."""
     async with front.database.transaction() as session:
-        tables = "request, task, task_transition, rating, outbox, service_directory, directory_in_force, activation"
+        tables = "request, task, task_transition, rating, outbox, activation"
+        tables += ", service_directory, directory_in_force, directory_trial"
         await session.execute(text(f"TRUNCATE {tables} CASCADE"))
     return desk_over(front.database, front.vault)
 
@@ -76,8 +77,13 @@ async def activate(front, version, who="another-supervisor"):
     return await front.call("POST", f"{PATH}/{version}/activation", who)
 
 
+async def try_out(front, document):
+    assert (await front.call("POST", f"{PATH}/trials", "supervisor", document, **FOLLOW_UP)).status == 200
+
+
 async def bring(front, *offices, version="2026-1"):
     """Bring a directory of these offices into force."""
+    await try_out(front, directory(version, *offices))
     assert (await publish(front, directory(version, *offices))).status == 200
     assert (await activate(front, version)).status == 200
 
@@ -102,6 +108,7 @@ async def test_a_directory_is_published_activated_by_another_and_comes_back_whol
 
 async def test_that_a_directory_comes_into_force_is_in_the_log_once_for_each_change(front, desk) -> None:
     for version in ("2026-1", "2026-2"):
+        await try_out(front, directory(version, office(1)))
         assert (await publish(front, directory(version, office(1)))).status == 200
     for version in ("2026-1", "2026-1", "2026-2", "2026-1"):
         digest = (await activate(front, version)).body["digest"]
@@ -113,6 +120,21 @@ async def test_that_a_directory_comes_into_force_is_in_the_log_once_for_each_cha
     assert {one["actor"] for one in entries} == {"supervisor-2"}
     published = [one for one in await front.about("supervisor") if one["action"] == "publish-directory"]
     assert len(published) >= 2
+
+
+async def test_what_is_in_force_is_replaced_by_what_was_tried_and_by_nothing_else(front, desk) -> None:
+    first, second = directory("2026-1", office(1)), directory("2026-2", office(1), office(2))
+    for document in (first, second):
+        assert (await publish(front, document)).status == 200
+    assert (await activate(front, "2026-1")).status == 200  # nothing was in force
+    assert (await activate(front, "2026-1")).status == 200
+    refused = await activate(front, "2026-2")
+    assert (refused.status, refused.body["type"]) == (409, "urn:doorstep:problem:directory-untried")
+    await try_out(front, directory("2026-2", office(1)))  # another file of that name
+    assert (await activate(front, "2026-2")).status == 409
+    await try_out(front, second)
+    assert (await activate(front, "2026-2")).status == 200
+    assert (await activate(front, "2026-1")).status == 200  # the way back
 
 
 async def test_who_published_it_does_not_activate_it_nor_without_the_policy(front, desk) -> None:
@@ -250,7 +272,7 @@ async def test_a_trial_counts_who_would_go_elsewhere_and_changes_nothing(front, 
         assert str(row.request_id) not in spoken
         assert str(row.subject_id) not in spoken
     after = await front.counts()
-    assert {name for name in after if after[name] != before[name]} <= {"outbox", "key_counter"}
+    assert {name for name in after if after[name] != before[name]} <= {"outbox", "key_counter", "directory_trial"}
     assert at(desk, await desk.opened(NEED)) == NEAR
     assert (await front.about("supervisor"))[-1]["action"] == "try-directory"
 

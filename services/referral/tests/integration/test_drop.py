@@ -117,6 +117,26 @@ async def test_requests_come_as_files_and_answers_take_effect(front, desk, drop,
     assert "王秀英" not in said
 
 
+async def test_whatever_a_step_says_by_api_an_answer_says_too(front, desk, drop, tmp_path) -> None:
+    task = await desk.opened("wage-help")
+    assert (await drop())[0] == 0
+    starts = desk.now + timedelta(days=2)
+    window = {"starts_at": starts.isoformat(), "ends_at": (starts + timedelta(hours=1)).isoformat(), "place": "office"}
+    about = {"ref": str(task.ref), "to": "in-progress"}
+    put(tmp_path, "a.json", [
+        about | {"version": 1, "to": "accepted"}, about | {"version": 2},
+        about | {"version": 3, "progress": "work-begun"},
+        about | {"version": 4, "business_status": "appointment-scheduled", "appointment": window},
+    ])  # fmt: skip
+    put(tmp_path, "b.json", about | {
+        "version": 5, "to": "completed", "outcome": "granted",
+        "attests": [{"code": "petition.count", "value": 1, "since": desk.now.isoformat()}],
+    })  # fmt: skip
+    assert (await drop())[0] == 1
+    assert (names(tmp_path, "done"), (await desk.task(task.need_id)).version) == (["a.json"], 5)
+    assert "/attests/0/code" in (tmp_path / "refused" / "b.json.reason.txt").read_text("utf-8")
+
+
 async def test_a_bad_answer_is_refused_with_its_reason_and_stops_no_other(front, desk, drop, tmp_path) -> None:
     task = await desk.opened("wage-help")
     ref = str(task.ref)

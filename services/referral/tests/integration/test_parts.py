@@ -43,8 +43,9 @@ async def done(desk, task) -> None:
 
 async def follow(desk, code: str) -> list[str]:
     async with desk.database.transaction() as session:
-        found = await following.follow(session, vault=desk.vault, follow_index=desk.vault.follow_index(code))
-    return [row.state for row, _ in found]
+        index = desk.vault.follow_index(code)
+        found = await following.follow(session, vault=desk.vault, follow_index=index, now=desk.now)
+    return [one.row.state for one in found]
 
 
 async def rate(desk, code: str, ref: UUID, *, solved: bool):

@@ -26,8 +26,8 @@ async def follow(desk, follow_code: str) -> list:
     """What the code shows: references and states."""
     async with desk.database.transaction() as session:
         index = desk.vault.follow_index(follow_code)
-        found = await following.follow(session, vault=desk.vault, follow_index=index)
-    return [(row.ref, row.state) for row, _ in found]
+        found = await following.follow(session, vault=desk.vault, follow_index=index, now=desk.now)
+    return [(one.row.ref, one.row.state) for one in found]
 
 
 async def rate(desk, follow_code: str, ref, *, solved: bool = True, stars: int = 5):

@@ -11,6 +11,7 @@ from doorstep.contracts.codes import SaidBy
 from doorstep.kit.migrations import migrate
 
 BEFORE = (
+    "DROP INDEX person_paper_person",
     "DROP TABLE departure, guardianship",
     "DROP TABLE plan_contest, plan_meeting, plan_member, plan_seat, plan_proposal, care_plan",
     "ALTER TABLE file DROP apart",

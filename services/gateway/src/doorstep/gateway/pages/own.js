@@ -26,6 +26,7 @@ const texts = {
   chosen: ["已记下提醒方式。", "Noted how you want to be told."], withdrawn: ["已撤回。", "Withdrawn."], rated: ["谢谢您的评价。", "Thank you for your rating."],
   looked: ["已申请复核。", "A human will look again."], taken: ["已收到申请，查询码：", "Taken. Follow it by the code "],
   lookAgain: ["请人复核", "Let a human look again"], withdraw: ["撤回", "Withdraw"], sure: ["确认撤回", "Withdraw now"], by: ["复核答复期限：", "To be looked at again by "],
+  meets: ["预约：", "Appointment: "], "office": ["到办事处", "at the office"], "at-home": ["上门", "at your home"], "by-phone": ["电话", "by phone"],
   solved: ["已解决", "Solved"], notSolved: ["未解决", "Not solved"], stars: ["星级", "Stars"], ask: ["申请", "Ask"],
   complain: ["投诉", "Complain"], complained: ["已收到投诉。投诉码：", "Your complaint was received. Its code is "], takenBack: ["投诉已撤回并删除。", "Your complaint was taken back and deleted."],
   takeBack: ["撤回投诉", "Take the complaint back"], sureBack: ["确认撤回并删除", "Take back and delete"], due: ["投诉答复期限：", "Your complaint is answered by "],
@@ -50,6 +51,8 @@ let said = null;
 
 const text = (name) => texts[name][language];
 const day = (at) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN", { timeZone: "Asia/Shanghai", dateStyle: "medium" }).format(new Date(at));
+const clock = (at, part) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN",
+  { timeZone: "Asia/Shanghai", ...(part ? {} : { month: "long", day: "numeric", weekday: "short" }), hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(new Date(at));
 const of = () => `/api/follow/${encodeURIComponent(code)}`;
 
 function element(name, content, className) {
@@ -199,6 +202,7 @@ function line(one) {
   const what = element("div");
   const mine = looks.filter((found) => found.ref === one.ref);
   const owed = mine.some((found) => !found.finding);
+  for (const met of one.appointments || []) what.append(element("p", `${text("meets")}${clock(met.starts_at)}–${clock(met.ends_at, true)} · ${text(met.place)}`, "met"));
   for (const found of mine) what.append(element("p", found.finding ? findings[found.finding][language] : text("by") + day(new Date(found.due_by) - 1), "more"));
   what.append(...choices(one, owed));
   if (complaining === one.ref) what.append(complaintForm(one));

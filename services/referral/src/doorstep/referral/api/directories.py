@@ -75,6 +75,7 @@ async def run_trial(
         station=principal.station,
         directory=directory,
     )
+    await directories.note_trial(session, directory, datetime.now(UTC))
     lines = tuple(trial_line(one) for one in moves)
     return TrialAnswer(version=directory.version, fewest=FEWEST, step=STEP, lines=lines)
 
@@ -85,7 +86,10 @@ async def run_trial(
 async def activate_directory(
     version: Version, service: ServiceDep, principal: PrincipalDep, session: SessionDep
 ) -> DirectoryAnswer:
-    """Bring a published directory into force; whoever published it does not. Open requests stay where they are."""
+    """Bring a published directory into force; whoever published it does not. Open requests stay where they are.
+
+    Where another is in force it has to have been tried before.
+    """
     service.policy.authorize(principal, Action.ACTIVATE_DIRECTORY, Resource("directory"))
     directory = await directories.activate_directory(
         session,

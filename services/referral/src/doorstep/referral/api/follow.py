@@ -8,14 +8,13 @@ from fastapi import APIRouter, Path
 from pydantic import UUID7, Field, StrictBool, StrictInt
 
 from doorstep.contracts.codes import Role, TaskState
-from doorstep.contracts.intake import SafeContact
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.service import ServiceDep, SessionDep, Visibility, visible_to
 from doorstep.referral.api.commands import digest
+from doorstep.referral.domain.appointments import Place
 from doorstep.referral.operations import following
 from doorstep.referral.operations.access import follower
-from doorstep.referral.operations.following import FollowedRow
 from doorstep.referral.operations.ratings import rate_request
 from doorstep.referral.schemas import Answer, Body
 
@@ -41,15 +40,25 @@ class Reached(Answer):
     hours_to: str
 
 
-class Followed(Answer):
-    """A request as its resident sees it from outside: a state, no content.
+class Meeting(Answer):
+    """When and where somebody meets the resident; about what is not said."""
 
-    A confidential one is there alone if its person named a safe contact, and says by what and when they are reached.
+    starts_at: datetime
+    ends_at: datetime
+    place: Place
+
+
+class Followed(Answer):
+    """A request as its resident sees it from outside: a state, no content, and the appointments that are not over.
+
+    A confidential one is there alone if its person named a safe contact, and says by what and when they are reached;
+    of it, and of what a department with a telling name has or had, no appointment is shown.
     """
 
     ref: UUID
     state: TaskState
     reached_by: Reached | None = None
+    appointments: tuple[Meeting, ...] | None = None
 
 
 class FollowedRequests(Answer):
@@ -68,9 +77,10 @@ class RatingAnswer(Answer):
 @router.get("/{code}", response_model_exclude_none=True)
 @visible_to(Visibility.SUBJECT)
 async def follow(code: Code, service: ServiceDep, session: SessionDep) -> FollowedRequests:
-    """The states of the code's requests, without content. An unknown code has none, likewise."""
-    found = await following.follow(session, vault=service.vault, follow_index=service.vault.follow_index(code))
-    return FollowedRequests(requests=tuple(_followed(row, safe) for row, safe in found))
+    """The states of the code's requests, and appointments, without content. An unknown code has none, likewise."""
+    index, now = service.vault.follow_index(code), datetime.now(UTC)
+    found = await following.follow(session, vault=service.vault, follow_index=index, now=now)
+    return FollowedRequests(requests=tuple(_followed(one) for one in found))
 
 
 @router.post("/{code}/ratings")
@@ -96,8 +106,9 @@ async def rate(code: Code, body: RatingBody, service: ServiceDep, session: Sessi
     return answer
 
 
-def _followed(row: FollowedRow, safe: SafeContact | None) -> Followed:
-    reached = None
+def _followed(one: following.Followed) -> Followed:
+    reached, safe = None, one.safe
     if safe is not None:
         reached = Reached(channel=safe.channel, hours_from=safe.hours_from, hours_to=safe.hours_to)
-    return Followed(ref=row.ref, state=row.state, reached_by=reached)
+    met = tuple(Meeting(starts_at=each.starts_at, ends_at=each.ends_at, place=each.place) for each in one.appointments)
+    return Followed(ref=one.row.ref, state=one.row.state, reached_by=reached, appointments=met or None)

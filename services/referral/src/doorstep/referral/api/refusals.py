@@ -12,6 +12,7 @@ from doorstep.referral.api.deadline_refusals import ANSWERS as OF_DEADLINES
 from doorstep.referral.api.document_refusals import ANSWERS as OF_DOCUMENTS
 from doorstep.referral.api.order_refusals import ANSWERS as OF_ORDERS
 from doorstep.referral.api.template_refusals import ANSWERS as OF_TEMPLATES
+from doorstep.referral.domain.directory_errors import DirectoryUntried
 
 _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
     errors.RequestUnknown: (404, "request-unknown", "没有这个请求。", "There is no such request."),
@@ -250,6 +251,12 @@ _ANSWERS: dict[type[errors.Refusal], tuple[int, str, str, str]] = {
         "version-taken",
         "该版本已发布为另一份目录，请换一个版本号。",
         "Another directory has this version; give it a new one.",
+    ),
+    DirectoryUntried: (
+        409,
+        "directory-untried",
+        "该目录尚未试算，请先运行 doorstep route try。",
+        "Nobody tried this directory on open requests; run doorstep route try first.",
     ),
     errors.LookUnknown: (404, "look-unknown", "没有这项复核申请。", "Nobody asked for this look."),
     errors.LookAskedAlready: (

@@ -35,7 +35,9 @@ BIGGEST = 65_536
 SETTLED = 2.0
 """A file that changed less than so many seconds ago may still be written by somebody."""
 MOST_STEPS = 20
-_STEP = frozenset({"ref", "version", "to", "business_status", "reason", "outcome", "note"})
+_STEP = frozenset({"ref", "version", "to", "business_status", "reason", "outcome", "note"}) | {
+    "progress", "appointment", "template", "attests",
+}  # fmt: skip
 _CURSOR, _LOCK = ".cursor", ".lock"
 
 

@@ -1,7 +1,8 @@
 """Service directories: published under a version that never changes, brought into force by a second person.
 
 Invariants: what a version says is what was published under it; who published it does not bring it into force (policy,
-and the table without it); one is in force, whoever asks; what became of a request already is not changed by another.
+and the table without it); one is in force, whoever asks; what replaces it was tried on open requests, or in force
+before; what became of a request already is not changed by another.
 """
 
 import json
@@ -18,6 +19,7 @@ from doorstep.kit.db import run
 from doorstep.kit.policy import Policy, Resource
 from doorstep.kit.vault import NOBODY, Vault
 from doorstep.referral.domain.directory import Directory
+from doorstep.referral.domain.directory_errors import DirectoryUntried
 from doorstep.referral.domain.offices import parse_directory, read_directory
 from doorstep.referral.errors import DirectoryMisnamed, DirectoryUnknown, VersionTaken
 from doorstep.referral.operations.access import STAFF, Access
@@ -25,6 +27,15 @@ from doorstep.referral.operations.access import STAFF, Access
 _PUBLISH = """
     INSERT INTO service_directory (version, digest, document, proposed_by, proposed_at)
     VALUES (:version, :digest, :document, :proposed_by, :proposed_at) ON CONFLICT (version) DO NOTHING RETURNING version
+"""
+_TRIED = """
+    INSERT INTO directory_trial (digest, tried_at) VALUES (decode(:digest, 'hex'), :now)
+    ON CONFLICT (digest) DO UPDATE SET tried_at = excluded.tried_at
+"""
+_UNTRIED = """
+    SELECT 1 FROM service_directory d
+    WHERE d.version = :version AND d.activated_at IS NULL AND EXISTS (SELECT FROM directory_in_force)
+        AND NOT EXISTS (SELECT FROM directory_trial WHERE digest = decode(d.digest, 'hex'))
 """
 _DIGEST = "SELECT digest FROM service_directory WHERE version = :version"
 _LOCK = "SELECT proposed_by, document FROM service_directory WHERE version = :version FOR UPDATE"
@@ -75,12 +86,18 @@ async def publish_directory(
     return Published(directory, fresh)
 
 
+async def note_trial(session: AsyncSession, directory: Directory, now: datetime) -> None:
+    """A directory was tried on open requests, whether it is published by now or not."""
+    await run(session, _TRIED, {"digest": directory.digest, "now": now})
+
+
 async def activate_directory(
     session: AsyncSession, *, vault: Vault, policy: Policy, access: Access, version: str, now: datetime
 ) -> Directory:
     """Bring a published directory into force for what is opened from now on; told the log once for each change.
 
-    Raises DirectoryUnknown, Forbidden for whoever published it, or DirectoryInvalid where it no longer fits.
+    Raises DirectoryUnknown, Forbidden for whoever published it, DirectoryInvalid where it no longer fits, or
+    DirectoryUntried where another is in force, and this one neither was before nor was tried.
     """
     rows = await run(session, _LOCK, {"version": version})
     if not rows:
@@ -89,6 +106,8 @@ async def activate_directory(
     thing = Resource("directory", proposer=rows[0]["proposed_by"] == me)
     policies = policy.authorize(principal, Action.ACTIVATE_DIRECTORY, thing, purpose=access.purpose).policies
     _, directory = read_directory(rows[0]["document"])
+    if await run(session, _UNTRIED, {"version": version}):
+        raise DirectoryUntried
     await run(session, _ACTIVATED, {"version": version, "activated_by": me, "activated_at": now})
     await run(session, _BRING, {"version": version})
     ring = await vault.ring([NOBODY], create=True)

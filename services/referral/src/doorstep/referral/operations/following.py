@@ -2,10 +2,11 @@
 
 Invariants: of what is confidential a follow code shows that alone whose person named a safe contact; a proxy's and a
 guardian's show none of it, and nothing that a department with a telling name ever had; all are answered alike where
-there is nothing, and so is a guardian who was suspended or whose child is of age.
+there is nothing, and so is a guardian who was suspended or whose child is of age; appointments are told of that alone
+which a proxy would be shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +19,12 @@ from doorstep.contracts.intake import SafeContact
 from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import KeyRing, SubjectErased, Vault
-from doorstep.referral.columns import open_content
+from doorstep.referral import queries
+from doorstep.referral.columns import open_content, open_detail
+from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.parts import together
 from doorstep.referral.operations.proxies import guards
-from doorstep.referral.queries import BY_CODE, LIVE, NOT_CLOSED
+from doorstep.referral.queries import BY_CODE, LIVE, NEWER, NOT_CLOSED
 
 _SHOWN = "SELECT r.follow_ref, t.states, r.subject_id, r.confidential, r.request_id, r.content"
 _FOLLOW = f"{_SHOWN} {LIVE} WHERE {BY_CODE} ORDER BY r.opened_at, r.follow_ref"
@@ -32,6 +35,11 @@ _OPEN = """
     )
     ORDER BY r.opened_at, r.follow_ref
 """
+_MET = f"""
+    SELECT t.task_id, r.request_id, r.subject_id FROM task t JOIN request r USING (request_id)
+    WHERE r.request_id = ANY(CAST(:requests AS uuid[])) AND t.business_status = 'appointment-scheduled'
+        AND t.closed_at IS NULL AND NOT EXISTS ({NEWER}) AND {_OPEN}
+"""  # noqa: S608
 _FOR_PROXY = f"""
     {_SHOWN} {LIVE} JOIN proxy p USING (subject_id)
     WHERE p.code = :index AND p.until > now() AND {NOT_CLOSED} AND {_OPEN}
@@ -51,9 +59,16 @@ class FollowedRow:
     content: bytes
 
 
-async def follow(
-    session: AsyncSession, *, vault: Vault, follow_index: bytes
-) -> list[tuple[FollowedRow, SafeContact | None]]:
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A request that a code shows, the safe contact of a confidential one, and appointments that are not over."""
+
+    row: FollowedRow
+    safe: SafeContact | None
+    appointments: tuple[Appointment, ...]
+
+
+async def follow(session: AsyncSession, *, vault: Vault, follow_index: bytes, now: datetime) -> list[Followed]:
     """The requests of a code, a confidential one with the safe contact that its person named.
 
     An unknown code has none, nor has an erased subject's.
@@ -73,7 +88,28 @@ async def follow(
         intents.record(session, ring, intent)
     except SubjectErased:
         return []
-    return [(row, _safe_contact(ring, row)) for row in found]
+    met = await _appointments(session, ring, found, now)
+    return [Followed(row, _safe_contact(ring, row), met.get(row.request_id, ())) for row in found]
+
+
+async def _appointments(
+    session: AsyncSession, ring: KeyRing, found: Sequence[FollowedRow], now: datetime
+) -> dict[UUID, tuple[Appointment, ...]]:
+    """The appointments of requests that are not over, by request, the next one first."""
+    values = {"requests": [row.request_id for row in found], "departments": sorted(OPEN_DEPARTMENTS)}
+    tasks = await run(session, _MET, values)
+    said = await queries.history(session, [row["task_id"] for row in tasks]) if tasks else []
+    met: dict[UUID, list[Appointment]] = {}
+    for task in tasks:
+        details = [
+            open_detail(ring, task["subject_id"], one.task_id, one.version, one.detail)
+            for one in said
+            if one.task_id == task["task_id"]
+        ]
+        newest = next((one.appointment for one in reversed(details) if one.appointment is not None), None)
+        if newest is not None and newest.ends_at > now:
+            met.setdefault(task["request_id"], []).append(newest)
+    return {one: tuple(sorted(each, key=lambda made: made.starts_at)) for one, each in met.items()}
 
 
 async def _for_guardian(session: AsyncSession, vault: Vault, values: dict[str, Any]) -> list[FollowedRow]:
