@@ -29,13 +29,13 @@ _PUBLISH = """
     VALUES (:version, :digest, :document, :proposed_by, :proposed_at) ON CONFLICT (version) DO NOTHING RETURNING version
 """
 _TRIED = """
-    INSERT INTO directory_trial (digest, tried_at) VALUES (decode(:digest, 'hex'), :now)
-    ON CONFLICT (digest) DO UPDATE SET tried_at = excluded.tried_at
+    INSERT INTO directory_trial (digest, tried_at) SELECT CAST(:digest AS text), CAST(:now AS timestamptz)
+    WHERE NOT EXISTS (SELECT FROM directory_trial WHERE digest = CAST(:digest AS text))
 """
 _UNTRIED = """
     SELECT 1 FROM service_directory d
     WHERE d.version = :version AND d.activated_at IS NULL AND EXISTS (SELECT FROM directory_in_force)
-        AND NOT EXISTS (SELECT FROM directory_trial WHERE digest = decode(d.digest, 'hex'))
+        AND NOT EXISTS (SELECT FROM directory_trial WHERE digest = d.digest)
 """
 _DIGEST = "SELECT digest FROM service_directory WHERE version = :version"
 _LOCK = "SELECT proposed_by, document FROM service_directory WHERE version = :version FOR UPDATE"

@@ -12,7 +12,7 @@ depends_on = None
 
 
 STATEMENTS = (
-    "CREATE TABLE directory_trial (digest bytea PRIMARY KEY, tried_at timestamptz NOT NULL)",
+    "CREATE TABLE directory_trial (digest text NOT NULL, tried_at timestamptz NOT NULL)",
     "CREATE INDEX minute_task ON minute (task_id)",
 )
 
