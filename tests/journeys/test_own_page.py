@@ -6,6 +6,7 @@ import os
 import runpy
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,27 @@ async def test_a_resident_asks_follows_has_a_human_look_again_and_withdraws(hous
     await browser.wide(1000)
     await kept(browser, "own-en-wide")
     assert await browser.value("document.cookie") == ""
+
+
+async def test_who_follows_is_told_when_and_where_somebody_meets_them(house, browser) -> None:
+    body = house.record()
+    taken = await house.hand_in(body)
+    found = await house.requests(body["record_id"], 2)
+    [request] = [one for one in found if one["need_type"] == "minimum-living-allowance"]
+    query = "SELECT ref, version, subject_id FROM task JOIN request USING (request_id) WHERE request_id = $1"
+    [task] = await house.rows("referral", query, request["request_id"])
+    [code] = [one["follow_code"] for one in taken["receipts"] if one["subject_id"] == str(task["subject_id"])]
+    starts = (datetime.now(UTC) + timedelta(days=2)).replace(hour=2, minute=0)
+    window = {"starts_at": starts.isoformat(), "ends_at": (starts + timedelta(hours=1)).isoformat(), "place": "office"}
+    made = {"business_status": "appointment-scheduled", "appointment": window}
+    async with house.door("officer", "civil-affairs") as officer:
+        for version, to, said in ((1, "accepted", {}), (2, "in-progress", {}), (3, "in-progress", made)):
+            await officer.move("civil-affairs", str(task["ref"]), f'"{version}"', to, **said)
+    await browser.wide(390)
+    await browser.open(f"{house.stack.front_door}/own")
+    await reads(browser, "讨薪帮助", "#menu")
+    await browser.value(f"document.querySelector('#code').value = {code!r}")
+    await browser.click("#ask [type=submit]")
+    assert "10:00–11:00 · 到办事处" in await reads(browser, "预约：", "#requests")
+    await kept(browser, "own-appointment")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
