@@ -300,6 +300,10 @@ async def test_a_supervisor_assigns_what_two_departments_rejected_and_is_told_wh
     assert "民政 不予受理：不属于本部门职责" in told
     assert "人社 不予受理：不符合办理条件" in told
     await kept(browser, "desk-arbiter")
+    await browser.wide(390)
+    await kept(browser, "desk-arbiter-narrow")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
+    await browser.wide(1280)
     await press(browser, "指定部门", item_of("#disputed", request_id))
     choices = await browser.text("dialog select")
     assert "住建" in choices
@@ -323,9 +327,6 @@ async def test_a_supervisor_assigns_what_two_departments_rejected_and_is_told_wh
         return await browser.value(item_of("#disputed", other)) is None
 
     await eventually(gone, within=20)
-    await browser.wide(390)
-    await kept(browser, "desk-arbiter-narrow")
-    assert await browser.value("document.documentElement.scrollWidth") == 390
 
 
 async def test_what_was_sent_and_not_answered_is_sent_again_under_the_same_id(house, browser) -> None:
