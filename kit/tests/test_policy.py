@@ -39,7 +39,7 @@ NAMED = (
     " propose-plan read-plan-proposal decide-plan read-plan record-plan-meeting list-plan-duties withdraw-from-plan"
     " read-plan-contest answer-plan-contest"
     " take-request give-request name-deputy publish-template"
-    " list-late acknowledge-call"
+    " list-late list-disputed acknowledge-call"
     " hand-in-order follow-orders list-orders direct-order"
     " give-keys tell-erased destroy-key read-key-journal see-key-epochs begin-key-epoch"
 )
@@ -86,6 +86,10 @@ PERMITTED = [
     (STAFF[Role.REVIEWER], "decide-need", Resource("need", own_record=False), None, None, None, "reviewer-decides"),
     (STAFF[Role.REVIEWER], "direct-request", Resource("request"), None, None, None, "reviewer-directs"),
     (STAFF[Role.SUPERVISOR], "assign-request", Resource("request"), None, None, None, "arbiter-assigns"),
+    (
+        STAFF[Role.SUPERVISOR], "list-disputed", Resource("request", station="7"), Purpose.FOLLOW_UP, None, None,
+        "arbiter-sees-disputes",
+    ),
     (
         STAFF[Role.REVIEWER], "ask-to-erase", Resource("erasure"), Purpose.RESIDENT_REQUEST, None, None,
         "reviewer-asks-to-erase",

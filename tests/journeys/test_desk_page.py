@@ -267,6 +267,68 @@ async def test_a_supervisor_sees_what_climbed_and_nobody_else_anything(house, br
     assert await browser.value("document.querySelector('main').hidden")
 
 
+async def rejected_twice(house: Any) -> str:
+    """A request that civil affairs rejected, and then labour; its id."""
+    request_id = str((await asked_for(house, "minimum-living-allowance"))["request_id"])
+    for department, reason in (("civil-affairs", "not-ours"), ("labour", "not-eligible")):
+        ref, version = await offered(house, department, "minimum-living-allowance")
+        async with house.door("officer", department) as officer:
+            version = await officer.move(department, ref, version, "rejected", reason=reason)
+        if department == "civil-affairs":
+            await hand_on(house, "reviewer", request_id, "labour", version)
+    return request_id
+
+
+async def hand_on(house: Any, role: str, request_id: str, department: str, version: str) -> None:
+    body = {"id": str(fresh_id()), "to": "requested", "department": department}
+    async with house.door(role) as somebody:
+        await somebody.call("POST", f"/api/requests/{request_id}/transitions", body, headers={"If-Match": version})
+
+
+async def test_a_supervisor_assigns_what_two_departments_rejected_and_is_told_when_another_was_faster(
+    house, browser
+) -> None:
+    request_id, other = await rejected_twice(house), await rejected_twice(house)
+    await sign_in(house, browser, "reviewer")
+    await row_says(browser, request_id, "等待裁决人（监督员）指定")
+    assert "转办" not in str(await browser.value(f"{row_of(request_id)}.querySelector('.acts').innerText"))
+    await press(browser, "退出")
+    await reads(browser, "已经退出")
+    await sign_in(house, browser, "supervisor")
+    await reads(browser, "最低生活保障", "#disputed")
+    told = str(await browser.value(f"{item_of('#disputed', request_id)}.innerText"))
+    assert "民政 不予受理：不属于本部门职责" in told
+    assert "人社 不予受理：不符合办理条件" in told
+    await kept(browser, "desk-arbiter")
+    await browser.wide(390)
+    await kept(browser, "desk-arbiter-narrow")
+    assert await browser.value("document.documentElement.scrollWidth") == 390
+    await browser.wide(1280)
+    await press(browser, "指定部门", item_of("#disputed", request_id))
+    choices = await browser.text("dialog select")
+    assert "住建" in choices
+    assert "民政" not in choices
+    assert "人社" not in choices
+    await fill(browser, department="housing", note="请住建办理")
+    await kept(browser, "desk-arbiter-dialog")
+    await agree(browser, "已指定 住建 办理。")
+    assert await browser.value(item_of("#disputed", request_id)) is None
+    _, version = await offered(house, "housing", "minimum-living-allowance")
+    assert version == '"5"'
+    await press(browser, "指定部门", item_of("#disputed", other))
+    await hand_on(house, "supervisor", other, "fire", '"4"')
+    await press(browser, "确认", "document.querySelector('dialog')")
+    await reads(browser, "刚才有人作了变动", "dialog .told")
+    await press(browser, "重新读取", "document.querySelector('dialog')")
+    await browser.click("#language")
+    await reads(browser, "For the arbiter", "#arbiter-part")
+
+    async def gone() -> bool:
+        return await browser.value(item_of("#disputed", other)) is None
+
+    await eventually(gone, within=20)
+
+
 async def test_what_was_sent_and_not_answered_is_sent_again_under_the_same_id(house, browser) -> None:
     request_id = (await asked_for(house, "minimum-living-allowance"))["request_id"]
     await sign_in(house, browser, "reviewer")

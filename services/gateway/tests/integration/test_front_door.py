@@ -20,6 +20,7 @@ from doorstep.contracts.codes import (
     LookFinding,
     Outcome,
     Purpose,
+    Reason,
     Role,
     TaskState,
 )
@@ -153,7 +154,7 @@ async def test_the_stations_page_is_plain_in_both_languages_and_takes_nothing_fr
     kinds = {one.name.lower().replace("_", "-") for one in FactKind}
     described = json.loads(await asyncio.to_thread(REFERRAL.read_text))["components"]["schemas"]
     steps = described["NextStep"]["enum"]
-    told = {*TaskState, *LookFinding, *Deadline, *Department, *Paper, *NEED_TYPES, *kinds, *steps}
+    told = {*TaskState, *LookFinding, *Deadline, *Department, *Paper, *NEED_TYPES, *Reason, *kinds, *steps}
     assert [one for one in sorted(told) if not re.search(rf'"{one}": \["[^"]+", "[^"]+"\]', script)] == []
     for need in NEED_TYPES.values():
         named = f'"{need.code}": ["{need.zh}", "{need.en}"]'

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from doorstep.kit.service import Service, compose, create_app
 from doorstep.referral.api import (
+    arbiter,
     board,
     complaints,
     conferences,
@@ -51,6 +52,7 @@ def new_app(service: Service) -> FastAPI:
         conferences.router, figures.router, follow.router, residents.router, looks.router, directories.router,
         monthly.router, board.router, office.router, numbered_notices.router, deadlines.router,
         own_complaints.router, complaints.router, documents.router, templates.router, orders.router,
+        arbiter.router,
     )  # fmt: skip
     app = create_app(service, *routers, title="Doorstep referral")
     app.add_exception_handler(Refusal, answer_refusal)

@@ -16,13 +16,24 @@ function remind(row) {
 
 function handOn(row) {
   const silent = row.state === "requested";
-  const choices = Object.keys(departments).filter((one) => one !== row.department).map((one) => [one, named(one)]);
-  before(text(silent ? "reroute" : "handOn"), silent ? text("rerouteSays", named(row.department)) : text("handOnSays"), {
+  give(row, text(silent ? "reroute" : "handOn"), silent ? text("rerouteSays", named(row.department)) : text("handOnSays"), [row.department], "handOnDone");
+}
+
+/* Departments that rejected it are not offered, unless there is no other. */
+function assign(row) {
+  const says = [text("assignSays"), row.department ? text("rerouteSays", named(row.department)) : ""].join(" ").trim();
+  const rejected = [row.department, ...row.rejections.map((one) => one.department)];
+  give(row, text("assign"), says, Object.keys(departments).every((one) => rejected.includes(one)) ? [row.department] : rejected, "assignDone");
+}
+
+function give(row, title, says, without, told) {
+  const choices = Object.keys(departments).filter((one) => !without.includes(one)).map((one) => [one, named(one)]);
+  before(title, says, {
     fields: [{ name: "department", label: text("to"), kind: "select", options: choices }, { name: "note", label: text("note"), kind: "area", optional: true }],
     send: ({ id, department, note }) => send("POST", `/${row.request_id}/transitions`, {
       body: { id, to: "requested", department, part: row.part, ...(note ? { note } : {}) }, version: row.version,
     }),
-    done: (told, { department }) => finished(text("handOnDone", named(department))),
+    done: (answer, { department }) => finished(text(told, named(department))),
   });
 }
 

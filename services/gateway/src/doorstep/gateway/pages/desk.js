@@ -9,7 +9,7 @@ const withdrawn = new Set(["draft", "requested", "accepted", "in-progress", "on-
 const { element } = asking;
 
 let language = localStorage.getItem("language") === "en" ? 1 : 0;
-let reader = null, rows = [], next = null, looks = [], climbed = [], readAt = null, pressed = "all";
+let reader = null, rows = [], next = null, looks = [], climbed = [], disputed = [], nextDisputed = null, readAt = null, pressed = "all";
 let shown = new Map();
 
 const byId = (id) => document.getElementById(id);
@@ -17,6 +17,7 @@ const word = (code) => (words[code] || [code, code])[language];
 const named = (department) => (department ? (departments[department] || [department, department])[language] : texts.stationHasIt[language]);
 const needed = (code) => (Object.values(needs).find((one) => one[code]) || { [code]: [code, code] })[code][language];
 const text = (name, ...filled) => filled.reduce((sentence, one) => sentence.replace("{}", one), texts[name][language]);
+const waitsForArbiter = (row) => row.for_arbiter && (row.state !== "requested" || new Date(row.until) < new Date());
 const isLate = (row) => row.late === "head-of-office" || row.late === "supervisor";
 const short = (id) => id.slice(0, 8);
 const date = (at, style) => new Intl.DateTimeFormat(language ? "en-GB" : "zh-CN", { timeZone: "Asia/Shanghai", hourCycle: "h23", ...style }).format(new Date(at));
@@ -64,10 +65,10 @@ async function finished(sentence) {
   notice([sentence, byId("notice").hidden ? "" : byId("notice").textContent].join(" ").trim());
 }
 
-async function readOpen(after) {
+async function readPages(path, after) {
   let found = [], place = after;
   for (let page = 0; page < PAGES_AT_ONCE; page += 1) {
-    const one = await ask(`/open${place ? `?after=${place}` : ""}`);
+    const one = await ask(`${path}${place ? `?after=${place}` : ""}`);
     if (one === null) return null;
     found = [...found, ...one.requests];
     place = one.next;
@@ -81,7 +82,7 @@ async function load() {
   const owed = await ask("/looks");
   if (owed !== null) looks = owed.looks;
   if (reader.role === "reviewer") {
-    const read = await readOpen();
+    const read = await readPages("/open");
     if (read !== null) { rows = read.found; next = read.place; readAt = new Date(); }
     const ids = [...shown.keys()].filter((id) => rows.some((row) => row.request_id === id));
     const anew = await Promise.all(ids.map(async (id) => [id, await details(rows.find((row) => row.request_id === id))]));
@@ -89,6 +90,8 @@ async function load() {
   } else {
     const late = await ask("/late");
     if (late !== null) { climbed = late.requests; readAt = new Date(); }
+    const read = await readPages("/disputed");
+    if (read !== null) { disputed = read.found; nextDisputed = read.place; readAt = new Date(); }
   }
   draw();
 }
@@ -132,7 +135,7 @@ function drawRow(row) {
   if (row.parts > 1) name.append(element("span", text("part", row.part, row.parts), "part"));
   holder.append(named(row.state === "rejected" ? null : row.department));
   if (row.office) holder.append(element("span", row.office, "quiet"));
-  waits.append(word(row.next));
+  waits.append(waitsForArbiter(row) ? text("arbiterAssigns") : word(row.next));
   if (row.missing_papers.length) waits.append(element("span", `${text("papers")}: ${row.missing_papers.map((one) => (papers[one] || [one, one])[language]).join(language ? ", " : "、")}`, "quiet"));
   if (row.reminded_on) waits.append(element("span", text("reminded", row.reminded_on), "quiet"));
   const left = new Date(row.until) - readAt;
@@ -151,8 +154,8 @@ function drawActs(row, acts) {
     acts.append(opens);
   }
   if (row.department && withdrawn.has(row.state)) acts.append(button("remind", () => remind(row)));
-  if (row.next === "route" || row.next === "hand-on") acts.append(button("handOn", () => handOn(row)));
-  else if (row.state === "requested" && new Date(row.until) < new Date()) acts.append(button("reroute", () => handOn(row)));
+  if (!row.for_arbiter && (row.next === "route" || row.next === "hand-on")) acts.append(button("handOn", () => handOn(row)));
+  if (!row.for_arbiter && row.state === "requested" && new Date(row.until) < new Date()) acts.append(button("reroute", () => handOn(row)));
   if (first && rows.some((one) => one.request_id === row.request_id && withdrawn.has(one.state))) acts.append(button("withdraw", () => withdraw(row)));
 }
 
@@ -239,10 +242,27 @@ function draw() {
   byId("main").hidden = false;
   byId("open-part").hidden = reader.role !== "reviewer";
   byId("late-part").hidden = reader.role !== "supervisor";
+  byId("arbiter-part").hidden = reader.role !== "supervisor";
   byId("read").textContent = `${text("read")} ${date(readAt, { hour: "2-digit", minute: "2-digit" })}`;
   drawCalls();
   drawWaiting();
+  drawDisputed();
   if (reader.role === "reviewer") drawOpen();
+}
+
+function drawDisputed() {
+  byId("disputed").replaceChildren(...disputed.map((one) => {
+    const line = element("li"), rejections = element("span");
+    line.append(element("span", short(one.request_id), "code"));
+    if (one.parts > 1) line.append(element("span", text("part", one.part, one.parts), "quiet"));
+    line.append(one.need_type ? element("strong", needed(one.need_type)) : element("strong", text("needNotTold"), "state"));
+    for (const said of one.rejections) rejections.append(element("span", text("rejectedIt", named(said.department), said.reason ? word(said.reason) : "", day(said.at)), "part"));
+    line.append(rejections, element("span", text(one.department ? "silentSince" : "waitsSince", day(one.since), named(one.department)), "quiet"));
+    line.append(button("assign", () => assign(one), "main"));
+    return line;
+  }));
+  byId("no-disputed").hidden = disputed.length > 0;
+  byId("more-disputed").hidden = !nextDisputed;
 }
 
 async function begin() {
@@ -262,8 +282,13 @@ byId("language").addEventListener("click", () => {
 });
 byId("again").addEventListener("click", () => load());
 byId("more").addEventListener("click", async () => {
-  const read = await readOpen(next);
+  const read = await readPages("/open", next);
   if (read !== null) { rows = [...rows, ...read.found]; next = read.place; }
+  draw();
+});
+byId("more-disputed").addEventListener("click", async () => {
+  const read = await readPages("/disputed", nextDisputed);
+  if (read !== null) { disputed = [...disputed, ...read.found]; nextDisputed = read.place; }
   draw();
 });
 byId("known").addEventListener("submit", (event) => {

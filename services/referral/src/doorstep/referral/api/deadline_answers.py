@@ -38,7 +38,7 @@ class OpenRequest(Answer):
     """A request that the station answers for: who has it, since when, what is next, until when, and how late that is.
 
     One with several `parts` is there for each that is open. Without a department the station has it. `missing_papers`
-    is what the resident was told to bring.
+    is what the resident was told to bring. `for_arbiter`: rejected twice, only the arbiter hands it on.
     """
 
     request_id: UUID
@@ -59,6 +59,7 @@ class OpenRequest(Answer):
     missing_papers: tuple[str, ...] = ()
     reminded_on: date | None = None
     calls: DutyCalls | None = None
+    for_arbiter: bool
 
 
 class OpenRequests(Answer):
@@ -167,6 +168,7 @@ def _open_request(one: Answered) -> OpenRequest:
         missing_papers=one.papers,
         reminded_on=row["reminded_on"],
         calls=calls,
+        for_arbiter=row["for_arbiter"],
     )
 
 

@@ -22,6 +22,7 @@ from doorstep.referral.columns import open_papers
 from doorstep.referral.domain.announcements import Watched, owed
 from doorstep.referral.domain.deadlines import DueTimes, Late, late
 from doorstep.referral.domain.figures import guarded, told
+from doorstep.referral.domain.routing import REJECTIONS_BEFORE_ARBITER
 from doorstep.referral.errors import CursorExpired
 from doorstep.referral.operations.access import STAFF, Access
 from doorstep.referral.operations.counting import need_index
@@ -31,13 +32,22 @@ from doorstep.referral.queries import NEWER
 
 PAGE = 50
 
-_LIVE = f"""
+LIVE = f"""
     task t JOIN request r USING (request_id)
     WHERE r.station = :station AND (t.closed_at IS NULL OR t.state = 'rejected')
         AND NOT EXISTS ({NEWER})
         AND NOT (t.state = 'rejected' AND EXISTS (SELECT FROM request n WHERE n.continues = t.request_id))
 """
-_KNOWN = "SELECT 1 FROM request WHERE request_id = :after AND station = :station"
+"""Live tasks of a station that are open, or came back and are not carried on."""
+# As queries.rejections counts them, for a task t of a request r.
+_REJECTIONS = """
+    SELECT count(*) FROM request q JOIN task b USING (request_id)
+    WHERE q.need_id = r.need_id AND b.state = 'rejected' AND b.part = t.part
+        AND (t.part = 1 OR b.request_id = t.request_id)
+"""
+FOR_ARBITER = f"t.state IN ('draft', 'requested', 'rejected') AND ({_REJECTIONS}) >= :rejections"
+"""Of live tasks those that only the arbiter hands on, now or once their department does not answer in time."""
+KNOWN = "SELECT 1 FROM request WHERE request_id = :after AND station = :station"
 # The parts of a request are on one page: its rows are ties.
 _OPEN = f"""
     SELECT r.request_id, r.record_id, r.subject_id, r.confidential, r.parts, t.task_id, t.part, t.department,
@@ -46,8 +56,8 @@ _OPEN = f"""
         t.missing_papers, r.opened_at AS received_at,
         (SELECT max(s.at) FROM task_transition s WHERE s.task_id = t.task_id) AS since,
         (SELECT max(m.day) FROM reminder m WHERE m.task_id = t.task_id) AS reminded_on,
-        c.attempts, c.acknowledged_at
-    FROM {_LIVE.replace("WHERE", "LEFT JOIN duty_call c USING (task_id) WHERE", 1)}
+        c.attempts, c.acknowledged_at, {FOR_ARBITER} AS for_arbiter
+    FROM {LIVE.replace("WHERE", "LEFT JOIN duty_call c USING (task_id) WHERE", 1)}
         AND (
             CAST(:after AS uuid) IS NULL
             OR (r.opened_at, r.request_id) > (
@@ -63,7 +73,7 @@ _STANDING = f"""
             AND (t.part = 1 OR coalesce(t.part_index = ANY(:plain), false))
             AND (t.department IS NULL OR t.department = ANY(:open_departments)) AS plain,
         NOT r.confidential OR coalesce(r.need_index = ANY(:told), false) AS counted
-    FROM announcement a JOIN {_LIVE.replace("task t", "task t USING (task_id)", 1)}
+    FROM announcement a JOIN {LIVE.replace("task t", "task t USING (task_id)", 1)}
         AND (a.deadline, a.due_by) IN (('response', t.respond_by), ('completion', t.complete_by))
         AND (a.deadline <> 'response' OR t.state IN ('draft', 'requested'))
     ORDER BY a.task_id, a.deadline, array_position(ARRAY['officer', 'head-of-office', 'supervisor'], a.step) DESC
@@ -131,9 +141,10 @@ async def list_open(
     No request is on two pages, so that one with several parts may make a page longer than PAGE.
     Raises CursorExpired where there is no such request, so that nobody takes an empty page for the last.
     """
-    if after is not None and not await run(session, _KNOWN, {"station": station, "after": after}):
+    if after is not None and not await run(session, KNOWN, {"station": station, "after": after}):
         raise CursorExpired
-    rows = await run(session, _OPEN, {"station": station, "after": after, "page": PAGE})
+    values = {"station": station, "after": after, "page": PAGE, "rejections": REJECTIONS_BEFORE_ARBITER}
+    rows = await run(session, _OPEN, values)
     rows = sorted(rows, key=lambda row: (row["received_at"], row["request_id"], row["part"]))
     shown = await _shown_to(session, vault, access, rows)
     ring = await vault.ring({row["subject_id"] for row in shown})
