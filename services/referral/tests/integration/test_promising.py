@@ -1,5 +1,6 @@
 """Going on against a promise: listed papers are promised until a day, and work goes on before they are there."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -208,3 +209,16 @@ async def test_a_promise_that_is_not_kept_changes_nothing_by_itself_and_can_be_m
         day(20).isoformat(), day(30).isoformat(),
     ]  # fmt: skip
     assert (await open_now(front))["promised_until"] == day(30).isoformat()
+
+
+async def test_of_two_promises_at_once_one_is_taken_and_no_other_part_goes_on_by_it(front, desk) -> None:
+    task = await waiting(front, desk)
+    work = await desk.add(task, "labour", "work-training")
+    answers = await asyncio.gather(promise(front, task), promise(front, task, papers=LISTED))
+    assert sorted(one.status for one in answers) == [200, 412]
+    part = (await desk.parts(task.need_id))[2]
+    assert (part.state, part.version, part.complete_by) == (work.state, work.version, work.complete_by)
+    path = f"/api/departments/labour/requests/{work.ref}"
+    other = await front.call("GET", path, "labour", doorstep_purpose="service")
+    assert other.status == 200
+    assert "promised" not in other.raw.decode()
