@@ -182,6 +182,7 @@ def body_for(method: str, path: str) -> Any:
             "need_type": "legal-aid", "outcome": "advice-given", "zh": "已答复", "en": "answered",
         },
         "/missing-papers": lambda: {"id": str(uuid7()), "papers": ["lease-contract"]},
+        "/promise": lambda: {"id": str(uuid7()), "papers": ["lease-contract"], "until": "2030-01-01"},
         "/log/ties": lambda: {"cases": [str(uuid4())]},
     }  # fmt: skip
     return None if method == "get" else next(make for tail, make in bodies.items() if path.endswith(tail))()

@@ -167,6 +167,27 @@ async def test_a_reviewer_reminds_hands_on_what_came_back_and_is_told_when_someb
     assert found[request_id]["tasks"][-1]["state"] == "cancelled"
 
 
+async def test_a_request_that_goes_on_against_a_promise_says_until_when_papers_are_promised(house, browser) -> None:
+    request = await asked_for(house, "minimum-living-allowance")
+    request_id = request["request_id"]
+    ref, version = await offered(house, "civil-affairs", "minimum-living-allowance")
+    path = f"/api/departments/civil-affairs/requests/{ref}"
+    until = (datetime.now(UTC) + timedelta(days=9)).date().isoformat()
+    listed = {"id": str(fresh_id()), "papers": ["lease-contract"]}
+    async with house.door("officer", "civil-affairs") as officer:
+        version = await officer.move("civil-affairs", ref, version, "accepted")
+        version = await officer.move("civil-affairs", ref, version, "on-hold", reason="waiting-for-resident")
+        await officer.call("POST", f"{path}/missing-papers", listed, headers={"If-Match": version})
+        await sign_in(house, browser, "reviewer")
+        await row_says(browser, request_id, "所缺材料: 租赁合同")
+        promised = {"id": str(fresh_id()), "papers": ["lease-contract"], "until": until}
+        await officer.call("POST", f"{path}/promise", promised, headers={"If-Match": version})
+    await press(browser, "重新读取")
+    await row_says(browser, request_id, f"容缺受理，承诺最迟 {until} 补齐")
+    await row_says(browser, request_id, "部门办结")
+    await kept(browser, "desk-promised")
+
+
 async def test_parts_are_added_and_a_conference_is_held_with_the_department_on_its_own_page(house, browser) -> None:
     request_id = (await asked_for(house, "minimum-living-allowance"))["request_id"]
     await sign_in(house, browser, "reviewer")

@@ -12,6 +12,7 @@ from doorstep.kit.vault import KeyRing
 from doorstep.referral.domain.appointments import Appointment
 from doorstep.referral.domain.conferences import Minute, Plan
 from doorstep.referral.domain.content import Content
+from doorstep.referral.domain.promises import Promised
 from doorstep.referral.domain.states import Party, Proposal
 
 Held = TypeVar("Held", bound=Contract)
@@ -25,7 +26,10 @@ class Wording(Contract):
 
 
 class Detail(Contract):
-    """What a transition said; `note` is free text, `wording` what its `template` (code@version) says."""
+    """What a transition said; `note` is free text, `wording` what its `template` (code@version) says.
+
+    `promised` is against which promise of the resident work goes on.
+    """
 
     business_status: BusinessStatus | None = None
     reason: Reason | None = None
@@ -35,6 +39,7 @@ class Detail(Contract):
     appointment: Appointment | None = None
     template: str | None = None
     wording: Wording | None = None
+    promised: Promised | None = None
 
 
 class PartNeed(Contract):

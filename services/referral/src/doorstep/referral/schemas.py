@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -269,8 +269,18 @@ class WordingView(Answer):
     en: str
 
 
+class PromisedView(Answer):
+    """The papers that the resident promised, and the day until whose end."""
+
+    papers: tuple[str, ...]
+    until: date
+
+
 class TransitionView(Answer):
-    """One entry of a task's history; `template` is whose `wording` tells the outcome or the reason, as code@version."""
+    """One entry of a task's history; `template` is whose `wording` tells the outcome or the reason, as code@version.
+
+    `promised` is against which promise of the resident work goes on.
+    """
 
     version: int
     from_state: TaskState | None = None
@@ -285,6 +295,7 @@ class TransitionView(Answer):
     appointment: Appointment | None = None
     template: str | None = None
     wording: WordingView | None = None
+    promised: PromisedView | None = None
 
 
 class TaskView(Answer):

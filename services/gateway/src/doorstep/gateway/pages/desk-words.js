@@ -56,6 +56,7 @@ const texts = {
   stationHasIt: ["服务站", "The station"], part: ["第 {} 部分，共 {} 部分", "part {} of {}"], confidential: ["保密", "confidential"],
   overdueBy: ["已逾期 {}", "{} late"], left: ["还有 {}", "{} left"], days: ["{} 天", "{} d"], hours: ["{} 小时", "{} h"], minutes: ["{} 分钟", "{} min"],
   pausedUntil: ["最迟暂停至 {}", "paused until {} at most"], reminded: ["{} 已催办", "reminded on {}"], papers: ["所缺材料", "missing papers"],
+  promisedUntil: ["容缺受理，承诺最迟 {} 补齐", "goes on, papers promised by {}"],
   open: ["查看", "Show"], close: ["收起", "Hide"], remind: ["催办", "Remind"], handOn: ["转办", "Hand on"], reroute: ["收回改派", "Take back, reroute"],
   withdraw: ["代居民撤回", "Withdraw"], know: ["我已知悉", "I know of it"], answer: ["答复", "Answer"], addPart: ["增加联办部门", "Add a part"], confer: ["召集会商", "Call a conference"],
   calls: ["已呼叫 {} 次", "called {} times"], answerBy: ["须在 {} 前答复", "to be answered by {}"], askedAt: ["{} 申请", "asked {}"], due: ["期限 {}", "due {}"],

@@ -137,6 +137,7 @@ function drawRow(row) {
   if (row.office) holder.append(element("span", row.office, "quiet"));
   waits.append(waitsForArbiter(row) ? text("arbiterAssigns") : word(row.next));
   if (row.missing_papers.length) waits.append(element("span", `${text("papers")}: ${row.missing_papers.map((one) => (papers[one] || [one, one])[language]).join(language ? ", " : "、")}`, "quiet"));
+  if (row.promised_until) waits.append(element("span", text("promisedUntil", row.promised_until), "quiet"));
   if (row.reminded_on) waits.append(element("span", text("reminded", row.reminded_on), "quiet"));
   const left = new Date(row.until) - readAt;
   by.append(day(row.until), element("span", row.paused_until ? text("pausedUntil", day(row.paused_until)) : text(left < 0 ? "overdueBy" : "left", length(left)), row.paused_until ? "quiet" : "part"));

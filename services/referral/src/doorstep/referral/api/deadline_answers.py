@@ -38,7 +38,8 @@ class OpenRequest(Answer):
     """A request that the station answers for: who has it, since when, what is next, until when, and how late that is.
 
     One with several `parts` is there for each that is open. Without a department the station has it. `missing_papers`
-    is what the resident was told to bring. `for_arbiter`: rejected twice, only the arbiter hands it on.
+    is what the resident was told to bring; work that goes on since they promised to has `promised_until`.
+    `for_arbiter`: rejected twice, only the arbiter hands it on.
     """
 
     request_id: UUID
@@ -57,6 +58,7 @@ class OpenRequest(Answer):
     late: Late
     paused_until: datetime | None = None
     missing_papers: tuple[str, ...] = ()
+    promised_until: date | None = None
     reminded_on: date | None = None
     calls: DutyCalls | None = None
     for_arbiter: bool
@@ -131,6 +133,14 @@ class MissingPapersBody(Body):
     papers: Annotated[tuple[Paper, ...], Field(min_length=1, max_length=len(Paper))]
 
 
+class PromiseBody(Body):
+    """The papers that the resident promises, and the day of the place until whose end: at most 60 days ahead."""
+
+    id: UUID7
+    papers: Annotated[tuple[Paper, ...], Field(min_length=1, max_length=len(Paper))]
+    until: date
+
+
 class MissingPapersAnswer(Answer):
     """What the resident is told to bring, and until when the completion is paused at most; absent if it is late."""
 
@@ -166,6 +176,7 @@ def _open_request(one: Answered) -> OpenRequest:
         late=one.late,
         paused_until=row["paused_until"] if one.next == NextStep.WAIT_FOR_RESIDENT else None,
         missing_papers=one.papers,
+        promised_until=one.promised_until,
         reminded_on=row["reminded_on"],
         calls=calls,
         for_arbiter=row["for_arbiter"],

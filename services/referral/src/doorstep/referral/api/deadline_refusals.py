@@ -31,13 +31,31 @@ ANSWERS: dict[type[Refusal], tuple[int, str, str, str]] = {
     deadline_errors.ResidentNotAwaited: (
         409,
         "resident-not-awaited",
-        "请先以“等待居民”为由将请求转为 on-hold，再一次性告知所缺材料。",
-        "Put the request on hold for waiting-for-resident first, then list the missing papers.",
+        "请先以“等待居民”为由将请求转为 on-hold，再一次性告知所缺材料或容缺受理。",
+        "Put the request on hold for waiting-for-resident first, then list the missing papers, or have them promised.",
     ),
     deadline_errors.NoticeGiven: (
         409,
         "notice-given",
         "所缺材料已一次性告知，不能再次列出。",
         "The missing papers were listed, all at once; there is no second list.",
+    ),
+    deadline_errors.NothingListed: (
+        409,
+        "nothing-listed",
+        "尚未一次性告知所缺材料，没有可承诺补交的材料。",
+        "No missing papers were listed: list them first, then they can be promised.",
+    ),
+    deadline_errors.PaperNotListed: (
+        422,
+        "paper-not-listed",
+        "只能承诺补交已一次性告知的材料。",
+        "Only papers that were listed as missing can be promised.",
+    ),
+    deadline_errors.DayRefused: (
+        422,
+        "day-refused",
+        "承诺补交的日期须在今天至 {days} 天之内。",
+        "Papers are promised until a day from today on, at most {days} days ahead.",
     ),
 }

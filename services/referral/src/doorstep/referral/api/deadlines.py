@@ -4,21 +4,22 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from doorstep.contracts.codes import Action, Department, Role
 from doorstep.kit import idempotency
 from doorstep.kit.auth import Principal
 from doorstep.kit.policy import CaseKind, Forbidden, Resource
 from doorstep.kit.service import PrincipalDep, PurposeDep, ServiceDep, SessionDep, Visibility, attempts, visible_to
-from doorstep.referral import queries
-from doorstep.referral.api.commands import IfMatch, digest, version_seen
+from doorstep.referral import queries, views
+from doorstep.referral.api.commands import IfMatch, digest, etag, version_seen
 from doorstep.referral.api.deadline_answers import (
     CallAnswer,
     LateRequests,
     MissingPapersAnswer,
     MissingPapersBody,
     OpenRequests,
+    PromiseBody,
     ReminderAnswer,
     ReminderBody,
     late_requests,
@@ -31,7 +32,9 @@ from doorstep.referral.operations.calling import acknowledge_call
 from doorstep.referral.operations.duties import take_duty
 from doorstep.referral.operations.listing import list_late, list_open
 from doorstep.referral.operations.missing_papers import list_missing_papers
+from doorstep.referral.operations.promising import go_on_against_promise
 from doorstep.referral.operations.reminding import remind_department
+from doorstep.referral.schemas import TransitionAnswer
 
 router = APIRouter(tags=["deadlines"])
 
@@ -151,6 +154,42 @@ async def tell_missing_papers(
     )
     answer = missing_papers_answer(noticed)
     await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
+    return answer
+
+
+@router.post("/api/departments/{department}/requests/{ref}/promise")
+@attempts(Action.TRANSITION_TASK, "ref", queries.subjects_of_ref)
+@visible_to(Visibility.DEPARTMENT)
+async def go_on(
+    department: Department,
+    ref: UUID,
+    body: PromiseBody,
+    response: Response,
+    service: ServiceDep,
+    principal: PrincipalDep,
+    session: SessionDep,
+    if_match: IfMatch = None,
+) -> TransitionAnswer:
+    """Go on with a request that waits for papers, since its resident promises to bring them until a day."""
+    allowed = service.policy.authorize(principal, "transition-task", Resource("request", department=department))
+    replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, department, ref))
+    if replay is not None:
+        answer = TransitionAnswer.model_validate(replay.answer)
+    else:
+        moved = await go_on_against_promise(
+            session,
+            vault=service.vault,
+            access=Access(principal, policies=allowed.policies),
+            department=department,
+            ref=ref,
+            version=version_seen(if_match),
+            papers=body.papers,
+            until=body.until,
+            now=datetime.now(UTC),
+        )
+        answer = views.transition_answer(moved)
+        await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
+    response.headers["ETag"] = etag(answer.version)
     return answer
 
 

@@ -360,6 +360,8 @@ _POINTERS = {
     "template-unknown": "/template",
     "template-unfit": "/template",
     "term-refused": "/until",
+    "paper-not-listed": "/papers",
+    "day-refused": "/until",
 }
 _ELEMENTS = {
     "reason-missing": "/statusReason",

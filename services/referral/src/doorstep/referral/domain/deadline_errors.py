@@ -8,7 +8,10 @@ Refusal
     ├── NobodyToRemind        no department has the request, or this part of it
     ├── RemindedToday         the department was reminded of it today
     ├── ResidentNotAwaited    the request does not wait for its resident
-    └── NoticeGiven           the missing papers were listed before
+    ├── NoticeGiven           the missing papers were listed before
+    ├── NothingListed         no papers were listed that could be promised
+    ├── PaperNotListed        a paper is promised that was not listed
+    └── DayRefused            papers are promised until a day that is over or far ahead
 """
 
 from doorstep.referral.errors import NothingToRoute, Refusal
@@ -40,3 +43,15 @@ class ResidentNotAwaited(DeadlineRefused):
 
 class NoticeGiven(DeadlineRefused):
     """All missing papers are listed at once; there is no second list."""
+
+
+class NothingListed(DeadlineRefused):
+    """Missing papers are listed before they are promised."""
+
+
+class PaperNotListed(DeadlineRefused):
+    """Only papers that were listed are promised."""
+
+
+class DayRefused(DeadlineRefused):
+    """Papers are promised until a day from today on that is not too far ahead."""

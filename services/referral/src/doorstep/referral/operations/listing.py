@@ -1,12 +1,13 @@
 """What the first receiver answers for: every request that is open, with who has it and what is next; and what is late.
 
-To read these opens no content but the papers that a resident was told to bring. Supervisors are shown figures, and the
-ids of what nobody could be known by; requests that concern violence are in neither.
+To read these opens no content but the papers that a resident was told to bring, and until when they are promised.
+Supervisors are shown figures, and the ids of what nobody could be known by; requests that concern violence are in
+neither.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,9 @@ from doorstep.contracts.needs import NEED_TYPES
 from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.exclusions import excluding
-from doorstep.kit.vault import Vault
-from doorstep.referral.columns import open_papers
+from doorstep.kit.vault import KeyRing, Vault
+from doorstep.referral import queries
+from doorstep.referral.columns import open_detail, open_papers
 from doorstep.referral.domain.announcements import Watched, owed
 from doorstep.referral.domain.deadlines import DueTimes, Late, late
 from doorstep.referral.domain.figures import guarded, told
@@ -101,6 +103,7 @@ class Answered:
     late: Late
     office: str | None
     papers: tuple[str, ...]
+    promised_until: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ async def list_open(
     rows = sorted(rows, key=lambda row: (row["received_at"], row["request_id"], row["part"]))
     shown = await _shown_to(session, vault, access, rows)
     ring = await vault.ring({row["subject_id"] for row in shown})
+    promised = await _promised(session, ring, shown)
     directory = await in_force(session)
     names = {} if directory is None else {one.id: one.name for one in directory.offices}
     by_index = {} if directory is None else indexes(vault, directory)
@@ -163,12 +167,29 @@ async def list_open(
         office = names.get(by_index.get(bytes(row["office_index"] or b"")))  # type: ignore[arg-type]
         papers = open_papers(ring, row["subject_id"], row["task_id"], row["missing_papers"])
         next_step = "wait-for-resident" if paused else _NEXT.get(state, "complete")
-        answered.append(Answered(row, next_step, until, how_late, office, papers))
+        answered.append(Answered(row, next_step, until, how_late, office, papers, promised.get(row["task_id"])))
     if answered:
         about = intents.distinct(one.row["subject_id"] for one in answered)
         intent = intents.Intent(Action.LIST_REQUESTS, about, purpose=access.purpose, policies=access.policies)
         intents.record(session, ring, intent, principal=access.principal)
     return OpenPage(answered, rows[-1]["request_id"] if len(rows) >= PAGE else None)
+
+
+async def _promised(session: AsyncSession, ring: KeyRing, rows: Sequence[Mapping[str, Any]]) -> dict[UUID, date | None]:
+    """By task until when papers are promised, where work goes on after they were listed; else None."""
+    subjects = {
+        row["task_id"]: row["subject_id"]
+        for row in rows
+        if row["missing_papers"] is not None and row["state"] == TaskState.IN_PROGRESS and row["subject_id"] in ring
+    }
+    if not subjects:
+        return {}
+    found: dict[UUID, date | None] = {}
+    for step in await queries.history(session, list(subjects)):
+        if step.from_state != TaskState.IN_PROGRESS == step.to_state:
+            detail = open_detail(ring, subjects[step.task_id], step.task_id, step.version, step.detail)
+            found[step.task_id] = None if detail.promised is None else detail.promised.until
+    return found
 
 
 def _counted_as(state: TaskState) -> TaskState:

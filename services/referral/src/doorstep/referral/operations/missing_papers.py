@@ -54,7 +54,7 @@ async def list_missing_papers(
     task = await seen_by(session, vault, access, [] if found is None else [found], version)
     acting = await acting_for(session, access, task, now)
     ring = await vault.ring([task.subject_id])
-    if not await _awaited(session, ring, task):
+    if not await awaited(session, ring, task):
         raise ResidentNotAwaited(state=task.state.value)
     listed = tuple(sorted(set(papers)))
     blob = seal_papers(ring, task.subject_id, task.task_id, listed)
@@ -75,7 +75,7 @@ async def list_missing_papers(
     return Noticed(ref, listed, until)
 
 
-async def _awaited(session: AsyncSession, ring: KeyRing, task: TaskRow) -> bool:
+async def awaited(session: AsyncSession, ring: KeyRing, task: TaskRow) -> bool:
     """Whether the task is on hold for its resident: by the reason that was said when it was put there."""
     if task.state is not TaskState.ON_HOLD:
         return False

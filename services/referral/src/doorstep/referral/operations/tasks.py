@@ -41,6 +41,7 @@ from doorstep.referral.domain.attesting import Attested
 from doorstep.referral.domain.content import Content
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.parts import LEAD
+from doorstep.referral.domain.promises import Promised
 from doorstep.referral.domain.states import FINAL, OPEN, Party, Standing, Step, decide
 from doorstep.referral.errors import AboutAnother, PartUnknown, PartUnnamed, RequestUnknown, VersionStale
 from doorstep.referral.operations.access import Access, open_to
@@ -74,7 +75,8 @@ class Wish:
     """What the caller wants of a task, and the version that they saw.
 
     `about` is whom they take it to be about, by their department's own id, if they say so; `part` which part the
-    station means, where there are several; `template` whose `wording` tells the outcome or the reason.
+    station means, where there are several; `template` whose `wording` tells the outcome or the reason; `promised` the
+    promise against which work goes on.
     """
 
     to: TaskState
@@ -90,6 +92,7 @@ class Wish:
     attests: tuple[Attested, ...] = ()
     template: str | None = None
     wording: Wording | None = None
+    promised: Promised | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +278,7 @@ async def write_step(
         appointment=wish.appointment,
         template=wish.template,
         wording=wish.wording,
+        promised=wish.promised,
     )
     await run(
         session,
