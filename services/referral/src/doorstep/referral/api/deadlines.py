@@ -140,8 +140,8 @@ async def tell_missing_papers(
     """List all papers that a request on hold waits for, once; its completion is paused for 15 days at most."""
     allowed = service.policy.authorize(principal, "transition-task", Resource("request", department=department))
     replay = await idempotency.claim(session, principal, body.id, digest(service.vault, body, department, ref))
-    if replay is not None:
-        return MissingPapersAnswer.model_validate(replay.answer)
+    if replay is not None:  # which papers is not kept: the same command names the same
+        return MissingPapersAnswer.model_validate({**replay.answer, "papers": sorted(set(body.papers))})
     noticed = await list_missing_papers(
         session,
         vault=service.vault,
@@ -153,7 +153,7 @@ async def tell_missing_papers(
         now=datetime.now(UTC),
     )
     answer = missing_papers_answer(noticed)
-    await idempotency.keep(session, body.id, answer.model_dump(mode="json"))
+    await idempotency.keep(session, body.id, answer.model_dump(mode="json", exclude={"papers"}))
     return answer
 
 
