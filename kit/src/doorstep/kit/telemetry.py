@@ -42,6 +42,15 @@ WEBHOOKS_WAITING = Gauge("doorstep_webhooks_waiting", "Messages that an endpoint
 FEED_CALLERS_WAITING = Gauge(
     "doorstep_feed_callers_waiting", "Callers who wait for the next message of a feed.", ("department",)
 )
+TASKS_OPEN = Gauge("doorstep_tasks_open", "Tasks that are open, everywhere together; nothing confidential.")
+TASKS_OVERDUE = Gauge("doorstep_tasks_overdue", "Those of them of which the answer or the completion is late.")
+CALLS_UNACKNOWLEDGED = Gauge(
+    "doorstep_calls_unacknowledged", "Tasks of which the duty desk was called and no human took notice."
+)
+NOTICES_WAITING = Gauge("doorstep_notices_waiting", "Notices to residents that nobody took yet; nothing confidential.")
+NOTICES_GIVEN_UP = Counter(
+    "doorstep_notices_given_up_total", "Notices to residents that nobody could send, or took.", ("reason",)
+)
 LOST = Gauge("doorstep_lost", "What the check of requests found lost, by kind, when it looked last.", ("kind",))
 WEBHOOKS_STOPPED = Gauge("doorstep_webhooks_stopped", "Whether an endpoint gets nothing any more.", ("department",))
 

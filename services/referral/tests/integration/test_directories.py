@@ -277,6 +277,16 @@ async def test_a_trial_counts_who_would_go_elsewhere_and_changes_nothing(front, 
     assert (await front.about("supervisor"))[-1]["action"] == "try-directory"
 
 
+async def test_violence_is_in_no_count_of_a_trial_and_moves_none(front, desk) -> None:
+    await bring(front, office(1), office(3, need="legal-aid", department="justice"))
+    await desk.open(*[await desk.need(NEED) for _ in range(13)])
+    tried = directory("2026-2", office(2, most=20), office(3, need="protection-from-violence", department="justice"))
+    before = (await front.call("POST", f"{PATH}/trials", "supervisor", tried, **FOLLOW_UP)).body["lines"]
+    assert [one for one in before if "coming" in one]
+    await desk.open(*[await desk.need("protection-from-violence") for _ in range(12)])  # wait in the queue
+    assert (await front.call("POST", f"{PATH}/trials", "supervisor", tried, **FOLLOW_UP)).body["lines"] == before
+
+
 async def test_a_trial_is_a_supervisors_for_follow_up_and_of_a_whole_directory(front, desk) -> None:
     document = directory("2026-2", office(2))
     for who, why in (("supervisor", {}), ("supervisor", TRIAGE), ("reviewer", FOLLOW_UP), ("officer", FOLLOW_UP)):

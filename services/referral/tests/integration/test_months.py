@@ -1,6 +1,7 @@
 """Whole months: what is counted in which, that a month is counted once, and that a supervisor alone is told."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from doorstep.referral.domain.monthly import Line, Of, lines
 from doorstep.referral.domain.months import Month
 from doorstep.referral.operations.access import Access
 from doorstep.referral.operations.erasing import erase_subject
-from doorstep.referral.operations.months import read_months
+from doorstep.referral.operations.months import _count, read_months
 from doorstep.referral.operations.ratings import rate_request
 
 PATH = "/api/figures?from=2026-03&to=2026-03"
@@ -85,6 +86,41 @@ async def test_a_month_tells_what_was_opened_answered_closed_and_rated_in_it(des
     assert found[GAS] == {}  # the other departments have none, which would be told by telling this one
     assert await told(desk, MARCH.next) == {line: {} for line in lines()}
     assert await told(desk, station="station-9") == {line: {} for line in lines()}
+
+
+async def test_a_rating_of_several_parts_is_counted_once_with_the_lead_unless_one_was_open_when_the_month_ended(
+    desk,
+) -> None:
+    """It waits for the last part, so that it may come weeks after the lead was done, and after the month was told."""
+    begin, code = desk.now, "1111-2222-3333"
+    leads = [await desk.opened("minimum-living-allowance", follow_code=code) for _ in range(4)]
+    parts = [await desk.add(lead, "labour", "work-training") for lead in leads]
+    in_march, in_april = begin + timedelta(days=18), MARCH.next.begins + timedelta(days=2)
+    done = [
+        *((lead, begin + timedelta(days=1)) for lead in leads),
+        *zip(parts[:3], (in_march, in_march, in_april), strict=True),
+    ]
+    for task, at in done:  # the fourth part is never
+        desk.now = at
+        await desk.step(task, TaskState.ACCEPTED, version=1)
+        await desk.step(task, TaskState.COMPLETED, version=2, outcome=Outcome.SERVICE_PROVIDED)
+    for lead, at in ((leads[0], in_march), (leads[2], in_april)):
+        async with desk.database.transaction() as session:
+            await rate_request(
+                session, vault=desk.vault, follow_index=desk.vault.follow_index(code), ref=lead.follow_ref,
+                solved=True, stars=5, now=at + timedelta(days=6),
+            )  # fmt: skip
+    async with desk.database.transaction() as session:
+        march = (await _count(session, desk.vault, "station-7", MARCH))["closed"]
+        april = (await _count(session, desk.vault, "station-7", MARCH.next))["closed"]
+    assert {(one.department, one.need_type) for one in march} == {
+        (Department.CIVIL_AFFAIRS, "minimum-living-allowance")
+    }
+    rated = Counter[str]()
+    for one in march:
+        rated[one.classes["rated"]] += one.count
+    assert rated == {"satisfied": 1, "unrated": 1, "open-parts": 2}
+    assert april == []
 
 
 async def test_departments_and_need_types_are_told_where_others_are_as_large(desk) -> None:

@@ -72,7 +72,10 @@ class OpenRequests(Answer):
 
 
 class LateFigure(Answer):
-    """How many deadlines stand at a step, without those that concern violence; guarded ones as in figures."""
+    """How many deadlines stand at a step, without those that concern violence; small numbers are absent, as in figures.
+
+    Those of what is delicate, wherever they are, have `guarded` lines of their own.
+    """
 
     department: Department | None = None
     guarded: bool

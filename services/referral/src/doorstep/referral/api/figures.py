@@ -17,14 +17,13 @@ router = APIRouter(prefix="/api/requests", tags=["station"])
 
 
 class Figure(Answer):
-    """How many requests; of a guarded line what is absent is fewer than `fewest`, and the rest is in steps of `step`.
+    """How many requests; what is absent is fewer than `fewest`, and the rest is in steps of `step`.
 
-    Without a need type they were handed on to the department, without either nobody has them yet.
+    Without a need type they were handed on to the department, without either nobody has them yet. Violence is in none.
     """
 
     department: Department | None = None
     need_type: str | None = None
-    guarded: bool
     open: int | None = None
     due_within_day: int | None = None
     late_response: int | None = None
@@ -49,7 +48,7 @@ class Figures(Answer):
 async def see_figures(
     service: ServiceDep, principal: PrincipalDep, purpose: PurposeDep, session: SessionDep
 ) -> Figures:
-    """Count the station's requests by department and need type; a small number of what is delicate is not told."""
+    """Count the station's requests by department and need type, without violence; small numbers are not told."""
     thing = Resource("figures", station=principal.station)
     policies = service.policy.authorize(principal, Action.SEE_FIGURES, thing, purpose=purpose).policies
     if principal.station is None:
@@ -61,7 +60,5 @@ async def see_figures(
         closed_since=whole_minute(now - CLOSED_FOR),
         fewest=FEWEST,
         step=STEP,
-        figures=tuple(
-            Figure(department=row.department, need_type=row.need_type, guarded=row.guarded, **row.cells) for row in rows
-        ),
+        figures=tuple(Figure(department=row.department, need_type=row.need_type, **row.cells) for row in rows),
     )

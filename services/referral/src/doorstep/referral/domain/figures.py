@@ -1,9 +1,9 @@
 """Figures of the requests that a station answers for, in a table of fixed shape: how many, and nothing of anybody.
 
-Invariants: every cell is there whatever is counted, and nothing can be asked for in part, so that no two tables can be
-taken from one another; there are no totals, so that no cell follows from others; rows of what is delicate (legal aid,
-mediation, health, whatever is confidential, and what came from elsewhere, which may be any of these) tell no number
-below FEWEST, and above it only steps of STEP.
+Invariants: violence is in no count and has no row; every cell is there whatever is counted, and nothing can be asked
+for in part, so that no two tables can be taken from one another; there are no totals, so that no cell follows from
+others; no cell tells a number below FEWEST, and above it only steps of STEP; what was closed is counted over a week, so
+that no table covers a month, of which numbers are withheld that are large enough here (monthly.py).
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,10 +12,11 @@ from datetime import timedelta
 
 from doorstep.contracts.codes import Department
 from doorstep.contracts.needs import NEED_TYPES, NeedType
+from doorstep.referral.domain.monthly import VIOLENCE
 
 FEWEST = 10
 STEP = 5
-CLOSED_FOR = timedelta(days=30)
+CLOSED_FOR = timedelta(days=7)
 SOON = timedelta(days=1)
 
 _DELICATE = frozenset({Department.HEALTH, Department.JUSTICE})
@@ -39,23 +40,27 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table. Without a need type: what was handed on to the department; without either: to nobody yet."""
+    """A line of the table, None in a cell for fewer than FEWEST.
+
+    Without a need type: what was handed on to the department; without either: what nobody has yet.
+    """
 
     department: Department | None
     need_type: str | None
-    guarded: bool
     cells: Mapping[str, int | None]
 
 
 def guarded(need: NeedType) -> bool:
-    """Whether even a small number of these needs could tell of somebody."""
+    """Whether that one of these needs is late, without any name, could tell of somebody."""
     return need.confidential or need.department in _DELICATE
 
 
 def table(counted: Iterable[tuple[Department | None, str | None, Counts]]) -> tuple[Row, ...]:
-    """The table of what was counted by department and need type; None for a type that is not known."""
+    """The table of what was counted by department and need type (None: not known), without violence."""
     sums: dict[tuple[Department | None, str | None], Counts] = {}
     for department, need_type, counts in counted:
+        if need_type in VIOLENCE:
+            continue
         owed = need_type in NEED_TYPES and NEED_TYPES[need_type].department is department
         line = (department, need_type if owed else None)
         sums[line] = sums.get(line, Counts()) + counts
@@ -64,19 +69,17 @@ def table(counted: Iterable[tuple[Department | None, str | None, Counts]]) -> tu
 
 def _lines() -> Iterable[tuple[Department | None, str | None]]:
     for department in Department:
-        yield from ((department, need.code) for need in NEED_TYPES.values() if need.department is department)
+        own = [need.code for need in NEED_TYPES.values() if need.department is department]
+        yield from ((department, code) for code in own if code not in VIOLENCE)
         yield department, None
     yield None, None
 
 
 def _row(line: tuple[Department | None, str | None], counts: Counts) -> Row:
     department, need_type = line
-    hidden = need_type is None or guarded(NEED_TYPES[need_type])
-    exact: dict[str, int] = {one.name: getattr(counts, one.name) for one in fields(counts)}
-    cells = {name: told(count) if hidden else count for name, count in exact.items()}
-    return Row(department, need_type, hidden, cells)
+    return Row(department, need_type, {one.name: told(getattr(counts, one.name)) for one in fields(counts)})
 
 
 def told(count: int) -> int | None:
-    """What is told of a guarded count: steps of STEP from FEWEST on, and None below."""
+    """What is told of a count: steps of STEP from FEWEST on, and None below."""
     return None if count < FEWEST else count - count % STEP

@@ -61,12 +61,16 @@ class Took(StrEnum):
 
 
 class Rated(StrEnum):
-    """What its resident said within seven days: solved with four or five stars, solved with fewer, not solved."""
+    """What its resident said within seven days: solved with four or five stars, solved with fewer, not solved.
+
+    Of one whose lead was done, and another part open when the month ended, nothing could be said yet.
+    """
 
     SATISFIED = "satisfied"
     LESS = "less"
     NOT_SOLVED = "not-solved"
     UNRATED = "unrated"
+    OPEN_PARTS = "open-parts"
 
 
 OPENED: Mapping[str, type[StrEnum]] = {"answered": Answered}

@@ -37,6 +37,7 @@ CLASSES: dict[str, dict[str, Words]] = {
         Rated.LESS: ("不够满意", "1-3 stars"),
         Rated.NOT_SOLVED: ("未解决", "not solved"),
         Rated.UNRATED: ("未评价", "no rating"),
+        Rated.OPEN_PARTS: ("部分未结", "parts open"),
     },
 }
 RATES: dict[str, Words] = {

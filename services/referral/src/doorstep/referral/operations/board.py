@@ -15,7 +15,7 @@ from doorstep.kit.db import run
 from doorstep.kit.vault import Vault
 from doorstep.referral.domain.figures import SOON, told
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.months import COUNTED, counted
+from doorstep.referral.operations.counting import COUNTED, counted
 from doorstep.referral.queries import NEWER
 
 _NOW = f"""

@@ -116,7 +116,7 @@ class OpenPage:
 
 @dataclass(frozen=True, slots=True)
 class LateLine:
-    """How many deadlines climbed so far; None for a small number of a guarded line."""
+    """How many deadlines climbed so far; None for fewer than are told."""
 
     department: Department | None
     guarded: bool
@@ -232,5 +232,5 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> tuple[LateLine, ...]:
         for department in (*departments, None):
             for step in (DueStep.OFFICER, DueStep.HEAD_OF_OFFICE, DueStep.SUPERVISOR):
                 count = counts.get((hidden, department, step), 0)
-                lines.append(LateLine(department, hidden, step, told(count) if hidden else count))
+                lines.append(LateLine(department, hidden, step, told(count)))
     return tuple(lines)

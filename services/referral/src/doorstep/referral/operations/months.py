@@ -15,14 +15,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from doorstep.contracts.codes import Action, Department
-from doorstep.contracts.needs import NEED_TYPES
 from doorstep.kit import intents
 from doorstep.kit.db import run
 from doorstep.kit.vault import Vault
 from doorstep.referral.domain.deadlines import NOT_SOLVED_WINDOW
 from doorstep.referral.domain.monthly import (
     AT_LEAST,
-    VIOLENCE,
     Group,
     Line,
     Rated,
@@ -34,17 +32,12 @@ from doorstep.referral.domain.monthly import (
 )
 from doorstep.referral.domain.months import Month
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.counting import need_index
+from doorstep.referral.operations.counting import COUNTED, counted, types_by_index
 from doorstep.referral.queries import NEWER
 
 _RATING = "rating.rating"
 _AT_LEAST = "at-least"
 
-# Violence is left out, and so is what is confidential and of no type that is known here: it may be violence.
-COUNTED = """
-    r.station = :station AND NOT coalesce(r.need_index = ANY(CAST(:violence AS bytea[])), false)
-        AND NOT (r.confidential AND NOT coalesce(r.need_index = ANY(CAST(:known AS bytea[])), false))
-"""
 LIVE = f"t.part = 1 AND NOT EXISTS ({NEWER})"
 """The live task of a request's lead: by it alone a request is counted, whoever else has a part."""
 _OPENED = f"""
@@ -66,6 +59,8 @@ _OPENED = f"""
         ELSE 'later'
     END, count(*) FROM asked GROUP BY 1, 2, 3
 """  # noqa: S608
+# A rating is of the whole request and waits for its last part, so that it may come when the month of its lead was told.
+# Whether a part was open when the month ended is known for good then; what is handed on later changes nothing.
 _CLOSED = f"""
     SELECT t.department, r.need_index,
         CASE WHEN t.closed_at <= t.complete_by THEN 'in-time' ELSE 'late' END,
@@ -77,12 +72,15 @@ _CLOSED = f"""
             WHEN t.closed_at - r.opened_at <= interval '30 days' THEN 'within-30-days'
             ELSE 'longer'
         END,
-        CASE WHEN r.parts = 1 AND g.rated_at - t.closed_at <= :window THEN g.rating_index END,
-        count(*)
-    FROM request r JOIN task t USING (request_id) LEFT JOIN rating g USING (request_id)
+        CASE WHEN g.rated_at - whole.closed_at <= :window THEN g.rating_index END,
+        whole.is_open, count(*)
+    FROM request r JOIN task t USING (request_id) LEFT JOIN rating g USING (request_id) CROSS JOIN LATERAL (
+        SELECT max(v.closed_at) AS closed_at, bool_or(v.closed_at IS NULL OR v.closed_at >= :ends) AS is_open
+        FROM task v WHERE v.request_id = r.request_id AND v.opened_at < :ends
+    ) AS whole
     WHERE {COUNTED} AND t.closed_at >= :begins AND t.closed_at < :ends AND {LIVE}
         AND t.state IN ('completed', 'failed')
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, 6
 """  # noqa: S608
 _KEEP = """
     INSERT INTO month_told (station, month, counted_at, told)
@@ -157,22 +155,10 @@ async def _count(session: AsyncSession, vault: Vault, station: str, month: Month
     return {
         "opened": [_group(types, row[0], row[1], {"answered": row[2]}, row[3]) for row in opened],
         "closed": [
-            _group(types, row[0], row[1], {"due": row[2], "took": row[3], "rated": _rated(ratings, row[4])}, row[5])
-            for row in closed
+            _group(types, at, index, {"due": due, "took": took, "rated": _rated(ratings, rating, is_open)}, count)
+            for at, index, due, took, rating, is_open, count in closed
         ],
     }
-
-
-def counted(vault: Vault, station: str) -> dict[str, object]:
-    """The values of COUNTED."""
-    known = types_by_index(vault, station)
-    violence = [index for index, code in known.items() if code in VIOLENCE]
-    return {"station": station, "violence": violence, "known": list(known)}
-
-
-def types_by_index(vault: Vault, station: str) -> dict[bytes, str]:
-    """The need types by the index under which the station's requests are counted."""
-    return {need_index(vault, station, code): code for code in NEED_TYPES}
 
 
 def _group(types: dict[bytes, str], department: str | None, index: Any, classes: dict[str, str], count: int) -> Group:
@@ -180,5 +166,7 @@ def _group(types: dict[bytes, str], department: str | None, index: Any, classes:
     return Group(None if department is None else Department(department), known, classes, count)
 
 
-def _rated(ratings: dict[bytes, Rated], index: Any) -> str:
+def _rated(ratings: dict[bytes, Rated], index: Any, is_open: bool) -> str:
+    if is_open:
+        return Rated.OPEN_PARTS
     return ratings.get(b"" if index is None else bytes(index), Rated.UNRATED)

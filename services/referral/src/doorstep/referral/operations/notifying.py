@@ -21,7 +21,7 @@ from doorstep.contracts.codes import Action, LegalBasis, NoticeChannel, Purpose,
 from doorstep.contracts.intake import Card
 from doorstep.kit import intents
 from doorstep.kit.db import DATABASE_ERRORS, Database, run
-from doorstep.kit.telemetry import describe
+from doorstep.kit.telemetry import NOTICES_GIVEN_UP, describe
 from doorstep.kit.vault import KeyRing, SealBroken, Vault, hold_erasing
 from doorstep.kit.wakeups import sleep_unless
 from doorstep.referral.columns import open_content, open_detail
@@ -48,6 +48,7 @@ _LOOK_FOR_LATE = 30.0
 _CHANGES_AT_ONCE = 200
 _SENT_AT_ONCE = 4
 _SENT_WITHIN = 10.0
+_NOT_TAKEN = "not-taken"
 _CLAIMED = timedelta(seconds=_SENT_AT_ONCE * _SENT_WITHIN + 20)
 
 NOT_IN_TIME = 0
@@ -96,12 +97,13 @@ _GIVE_UP = """
     UPDATE notice SET state = 'withheld', withheld = :withheld WHERE notice_id IN (
         SELECT notice_id FROM notice WHERE state = 'waiting' AND attempts = 0 AND next_at < :too_old
         ORDER BY next_at LIMIT :batch FOR UPDATE SKIP LOCKED
-    ) RETURNING notice_id
+    ) RETURNING (SELECT r.confidential FROM request r WHERE r.request_id = notice.request_id)
 """
 _SENT = "UPDATE notice SET state = 'sent', sent_at = :now WHERE notice_id = :notice_id AND state = 'waiting'"
 _FAILED = """
     UPDATE notice SET next_at = :next_at, state = CASE WHEN attempts >= :most THEN 'dead' ELSE state END
-    WHERE notice_id = :notice_id AND state = 'waiting' RETURNING attempts, state
+    WHERE notice_id = :notice_id AND state = 'waiting'
+    RETURNING state, (SELECT r.confidential FROM request r WHERE r.request_id = notice.request_id) AS confidential
 """
 
 
@@ -142,6 +144,8 @@ class Notifier:
         self._sender = sender
         self._random = SystemRandom()
         self._late_at = 0.0
+        for reason in (Withheld.NO_SENDER, _NOT_TAKEN):
+            NOTICES_GIVEN_UP.labels(reason)  # told from the start, so that the first is an increase
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make and send until `stopping` is set."""
@@ -188,7 +192,9 @@ class Notifier:
         """Withhold the notices that nobody tried to send in all the time that news stays news; how many."""
         async with self._database.transaction() as session:
             values = {"too_old": now - STALE, "withheld": Withheld.NO_SENDER.value, "batch": _CHANGES_AT_ONCE}
-            return len(await run(session, _GIVE_UP, values))
+            rows = await run(session, _GIVE_UP, values)
+        NOTICES_GIVEN_UP.labels(Withheld.NO_SENDER).inc(sum(not row[0] for row in rows))
+        return len(rows)
 
     async def claim(self, now: datetime) -> tuple[int, list[Outgoing]]:
         """How many notices were due, and those that this process is to send now; the others are settled."""
@@ -251,6 +257,8 @@ class Notifier:
             values = {"notice_id": notice_id, "next_at": now + timedelta(seconds=seconds), "most": ATTEMPTS}
             left = await run(session, _FAILED, values)
         dead = bool(left) and left[0]["state"] == "dead"
+        if dead and not left[0]["confidential"]:  # what concerns violence is in no figure
+            NOTICES_GIVEN_UP.labels(_NOT_TAKEN).inc()
         told = {"notice": str(notice_id), "error": type(error).__name__}
         log.log(logging.ERROR if dead else logging.WARNING, "notice %s", "dead" if dead else "not sent", extra=told)
 

@@ -22,8 +22,8 @@ from doorstep.kit.vault import Vault
 from doorstep.referral.domain.deadlines import whole_minute
 from doorstep.referral.domain.figures import guarded
 from doorstep.referral.operations.access import STAFF, Access
+from doorstep.referral.operations.counting import COUNTED, counted, types_by_index
 from doorstep.referral.operations.in_force import in_force
-from doorstep.referral.operations.months import COUNTED, counted, types_by_index
 from doorstep.referral.operations.offices import indexes
 from doorstep.referral.queries import NEWER
 

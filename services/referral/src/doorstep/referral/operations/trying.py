@@ -1,7 +1,8 @@
 """Trying a directory on the open requests of a station: how many would go elsewhere, and nothing of any of them.
 
 Invariants: nothing sealed is opened for it, so that conditions on facts, which it does not know, refuse nobody; counts
-are told from FEWEST on and in steps of STEP; it changes nothing, in the load neither.
+are told from FEWEST on and in steps of STEP; violence is in none and moves none, since it takes no room in any office
+here (where requests are opened it does); it changes nothing, in the load neither.
 """
 
 from collections import Counter
@@ -21,20 +22,21 @@ from doorstep.referral.domain.choosing import Asked, choose
 from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.figures import told
 from doorstep.referral.operations.access import Access
-from doorstep.referral.operations.counting import need_index
+from doorstep.referral.operations.counting import COUNTED, counted, types_by_index
 from doorstep.referral.operations.in_force import in_force
 from doorstep.referral.operations.offices import indexes, load_of
 
 Place = tuple[Department | None, UUID | None]
 """Where a request is: with an office, with a department that finds one, or with nobody yet."""
 
-_OPEN = """
-    SELECT CASE WHEN t.part = 1 THEN r.need_index ELSE t.part_index END, t.department, t.office_index, t.opened_at
+_OPEN = f"""
+    SELECT CASE WHEN t.part = 1 THEN r.need_index ELSE t.part_index END, t.department, t.office_index, t.opened_at,
+        {COUNTED}
     FROM task t JOIN request r USING (request_id)
     WHERE r.station = :station AND t.closed_at IS NULL
         AND t.state IN ('draft', 'requested', 'accepted', 'in-progress', 'on-hold')
     ORDER BY t.opened_at, t.task_id
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ async def try_directory(
     """
     current = await in_force(session)
     known = {**(indexes(vault, current) if current else {}), **indexes(vault, directory)}
-    types = {need_index(vault, station, code): code for code in NEED_TYPES}
-    rows = await run(session, _OPEN, {"station": station})
+    types = types_by_index(vault, station)
+    rows = await run(session, _OPEN, counted(vault, station))
     load = await load_of(session, vault, directory)
     load.subtract(known[bytes(row[2])] for row in rows if row[2] is not None and bytes(row[2]) in known)
     here, coming, leaving = Counter[Place](), Counter[Place](), Counter[Place]()
-    for index, department, office, opened_at in rows:
+    for index, department, office, opened_at, is_counted in rows:
+        if not is_counted:
+            continue
         now_at = (None if department is None else Department(department), known.get(bytes(office or b"")))
         then_at = _then(directory, types.get(bytes(index or b"")), station, opened_at, load) or now_at
         here[now_at] += 1
