@@ -23,8 +23,8 @@ from doorstep.referral.columns import open_detail
 from doorstep.referral.domain.routing import REJECTIONS_BEFORE_ARBITER
 from doorstep.referral.errors import CursorExpired
 from doorstep.referral.operations.access import STAFF, Access
+from doorstep.referral.operations.counting import COUNTED, counted, types_by_index
 from doorstep.referral.operations.listing import FOR_ARBITER, KNOWN, LIVE
-from doorstep.referral.operations.months import COUNTED, counted, types_by_index
 
 PAGE = 50
 
