@@ -83,8 +83,12 @@ def _pids(stack: Stack, services: Mapping[str, str]) -> dict[str, int]:
 
 @asynccontextmanager
 async def product(report: Report = lambda step, state: None, *, data: Path | None = None) -> AsyncIterator[Site]:
-    """The product as `doorstep up` runs it, in a folder that is removed at the end, or in one that is kept."""
-    async with running_stack(StackOptions(port=0, data=data), report) as stack:
+    """The product as `doorstep up` runs it, in a folder that is removed at the end, or in one that is kept.
+
+    It leaves no notices: these go out from 8:00 to 21:00 alone, and no figure is to depend on the hour.
+    """
+    options = StackOptions(port=0, data=data, environment={"DOORSTEP_NOTICES": ""})
+    async with running_stack(options, report) as stack:
         pids = _pids(stack, {name: name for name in SERVICES})
         yield Site(PRODUCT, stack.front_door, stack, pids, _OF_PRODUCT)
 

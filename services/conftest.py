@@ -365,9 +365,9 @@ async def estate(new_desk: NewDesk) -> Estate:
 
 @pytest.fixture(scope="module")
 async def front(estate: Estate) -> AsyncIterator[None]:
-    """The services that the gateway itself asks for residents, really listening."""
+    """The services that the gateway asks for residents, really listening."""
     servers, running = [], []
-    for name in ("audit", "registry", "intake"):
+    for name in ("audit", "registry", "intake", "referral"):
         [port] = free_ports(1)
         config = uvicorn.Config(estate.desks[name].call.app, port=port, lifespan="off", log_config=None)
         server = uvicorn.Server(config)

@@ -272,8 +272,12 @@ def _as_it_is(url: str) -> Any:
 
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
-    """A stack that all journeys of this process share; each tells its rows by random ids."""
-    async with running_stack(StackOptions(durable=False, port=0)) as running:
+    """A stack that all journeys of this process share; each tells its rows by random ids.
+
+    It leaves no notices: these go out by the hour of the day, and each is an entry of the log.
+    """
+    options = StackOptions(durable=False, port=0, environment={"DOORSTEP_NOTICES": ""})
+    async with running_stack(options) as running:
         yield running
 
 

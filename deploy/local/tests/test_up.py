@@ -38,6 +38,7 @@ class Running:
             time.sleep(0.1)
         addresses = json.loads((self.data / "stack.json").read_text())["running"]
         assert addresses["front_door"] in self.said
+        assert f"notices to residents: {self.data / 'notices'}" in self.said
         return addresses
 
     def end(self, number: signal.Signals) -> int:

@@ -174,6 +174,12 @@ async def test_every_page_that_offers_a_sign_in_is_one_to_which_it_leads_back(de
     assert {"/audit", "/board", "/desk", "/journeys/{record_id}", "/office", "/usage"} <= set(offering)
 
 
+async def test_the_first_page_leads_to_every_page_but_that_of_one_record(desk) -> None:
+    page = (await desk.call("GET", "/")).raw.decode()
+    pages = {route.path for route in router.routes if "{" not in route.path} - {"/"}
+    assert set(re.findall(r'<a href="(/[^"]*)">[^<]+ <span lang="en">[^<]+</span>', page)) == pages
+
+
 async def test_every_code_of_the_log_has_its_words_on_the_auditors_page(desk) -> None:
     words = (await desk.call("GET", "/pages/audit-words.js")).raw.decode()
     codes = {*Action, *Role, *Purpose, *Department, *SERVICES, *TaskState} - {TaskState.DRAFT}

@@ -50,3 +50,12 @@ def test_a_try_that_has_to_wait_is_not_counted() -> None:
     pace = Pace(2)
     assert [pace.wait("one", 0.0) for _ in range(500)][:3] == [0, 0, 61]
     assert pace.wait("one", 2 * WINDOW) == 0
+
+
+def test_what_is_counted_afterwards_closes_and_a_look_counts_nothing() -> None:
+    pace = Pace(2)
+    assert [pace.closed("one", 0.0) for _ in range(9)] == [0] * 9
+    for _ in range(5):  # all were let through before the first was answered
+        pace.count("one", 1.0)
+    assert (pace.closed("one", 1.0), pace.closed("other", 1.0)) == (60, 0)
+    assert pace.closed("one", 61.0) == 0  # as who is told to wait so long may rely on

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from doorstep.contracts.codes import Outcome, Reason, TaskState
+from doorstep.kit.relay import NotDeliverable
 from doorstep.kit.testing import KIT_TABLES
 from doorstep.kit.vault import NOBODY
 from doorstep.referral.app import new_app
+from doorstep.referral.domain.deadline_errors import NotOverdue
+from doorstep.referral.operations.announcing import Announcing
+from doorstep.referral.operations.checking import find_lost, hear_needs
+from doorstep.referral.operations.delivering import FeedEncoder
 from doorstep.referral.operations.offices import office_index
 
 PATH = "/api/directories"
@@ -213,6 +219,91 @@ async def test_open_requests_stay_where_they_are_and_new_ones_go_by_the_new_dire
     await bring(front, office(2), version="2026-2")
     assert at(desk, await desk.task(task.need_id)) == NEAR
     assert at(desk, await desk.opened(NEED)) == FAR
+
+
+@pytest.fixture
+async def hearing(front, desk):
+    """A desk that has heard of no need yet."""
+    async with front.database.transaction() as session:
+        await session.execute(text("TRUNCATE heard_need"))
+    return desk
+
+
+async def heard(desk, need):
+    """Open a need that triage told, and give its task."""
+    async with desk.database.transaction() as session:
+        await hear_needs(session, "station-7", [need])
+    await desk.open(need)
+    return await desk.task(need.need_id)
+
+
+async def nothing_is_lost(desk) -> bool:
+    async with desk.database.transaction() as session:
+        return not [one for one in await find_lost(session) if one.count]
+
+
+async def announced(desk, task) -> list[str]:
+    """The steps that were announced of a task by the desk's clock."""
+    while await Announcing(desk.database, desk.vault).look(desk.now):
+        pass
+    query = "SELECT step FROM announcement WHERE task_id = :id ORDER BY announced_at, step"
+    return sorted({row.step for row in await desk.rows(query, id=task.task_id)})
+
+
+async def taken_back(desk, task) -> None:
+    """A task of fire is late by the clock, and goes from it to another; before its time is over it does not."""
+    with pytest.raises(NotOverdue):
+        await desk.hand_on(task, "civil-affairs")
+    desk.now += timedelta(hours=37)
+    assert {"officer", "head-of-office", "supervisor"} == set(await announced(desk, task))
+    await desk.hand_on(task, "civil-affairs")
+    rows = await desk.rows(
+        "SELECT department, state, complete_by FROM task WHERE request_id = :id ORDER BY sequence", id=task.request_id
+    )
+    assert [tuple(row) for row in rows] == [
+        ("fire", "cancelled", task.complete_by), ("civil-affairs", "requested", task.complete_by),
+    ]  # fmt: skip
+    assert await desk.rows("SELECT 1 FROM owed_erasure WHERE ref = :ref", ref=task.ref) == [(1,)]
+    (offer,) = await desk.published("feed.civil-affairs", task.subject_id)
+    assert offer["type"] == "feed.request-offered.v1"
+
+
+async def test_a_department_whose_only_office_is_gone_loses_nothing_for_anybody(front, hearing) -> None:
+    desk = hearing
+    await bring(front, office(1))
+    silent, begun = [await heard(desk, await desk.need(NEED)) for _ in range(2)]
+    await desk.step(begun, TaskState.ACCEPTED)
+    await bring(front, office(2, need="legal-aid", department="justice"), version="2026-2")
+    for task, state in ((silent, "requested"), (begun, "accepted")):  # they stay where they are
+        now = await desk.task(task.need_id)
+        assert (now.department, at(desk, now), now.state, now.complete_by) == ("fire", NEAR, state, task.complete_by)
+    new = await heard(desk, await desk.need(NEED))
+    assert (new.department, new.state) == (None, "draft")  # the station's queue
+    seen = (await front.call("GET", "/api/requests/open", "reviewer", **FOLLOW_UP)).body["requests"]
+    told = {one["request_id"]: (one.get("department"), one["next"]) for one in seen}
+    assert told == {
+        str(silent.request_id): ("fire", "respond"), str(begun.request_id): ("fire", "complete"),
+        str(new.request_id): (None, "route"),
+    }  # fmt: skip
+    assert await nothing_is_lost(desk)
+    await taken_back(desk, silent)
+    await desk.hand_on(new, "fire")  # by the word of a human it may still have what is new
+    assert (await desk.task(new.need_id)).department == "fire"
+    await desk.step(begun, TaskState.COMPLETED, outcome=Outcome.SERVICE_PROVIDED)  # and end what it has
+    assert await nothing_is_lost(desk)
+
+
+async def test_a_department_without_a_key_loses_nothing_for_anybody(front, hearing) -> None:
+    desk = hearing
+    task = await heard(desk, await desk.need(NEED))
+    assert (task.department, task.state) == ("fire", "requested")
+    encode = FeedEncoder(front.database, front.vault).encode
+    (row,) = await desk.rows("SELECT * FROM outbox WHERE recipient = 'fire' AND subject = :id", id=task.subject_id)
+    with pytest.raises(NotDeliverable):  # it waits in the outbox, and can be delivered to nobody
+        await encode(row)
+    assert await nothing_is_lost(desk)
+    await taken_back(desk, task)
+    assert await nothing_is_lost(desk)
 
 
 async def test_what_a_human_hands_on_has_an_office_where_its_department_has_one(front, desk) -> None:

@@ -214,6 +214,34 @@ async def test_a_process_without_a_sender_makes_notices_and_leaves_them_to_one_t
     assert len(of(sender, found)) == 1
 
 
+async def test_where_nobody_is_named_who_sends_the_log_says_once_which_notices_wait(desk, caplog) -> None:
+    choosing, task = uuid4().hex, await desk.opened("wage-help")
+    chose = await desk.opened("wage-help", follow_code=choosing)
+    async with desk.database.transaction() as session:
+        index = desk.vault.follow_index(choosing)
+        await choose_notices(session, vault=desk.vault, follow_index=index, channel=NoticeChannel.VOICE)
+    for one in (task, chose):
+        await desk.step(one, TaskState.ACCEPTED)
+    notifier, told = Notifier(desk.database, desk.vault, None), []
+    with caplog.at_level(logging.DEBUG):
+        for minutes in (0, 3, 4):
+            caplog.clear()
+            await notifier.look_at_changes(desk.now)
+            await notifier.say_what_waits(desk.now + timedelta(minutes=minutes))
+            told.append({one.notice: one for one in caplog.records if one.name.endswith("senders")})
+    waiting = {str(one.notice_id): one for of_one in (task, chose) for one in await notices(desk, of_one)}
+    lines = told[1]
+    assert set(waiting) <= set(lines)
+    assert not set(waiting) & {*told[0], *told[2]}  # one that has a sender might send it still; and once is enough
+    assert {(lines[notice].station, lines[notice].channel) for notice in waiting} == {
+        (task.station, None), (task.station, "voice"),
+    }  # fmt: skip
+    assert all(PHONE not in str(vars(one)) for one in lines.values())
+    assert {(one.state, one.attempts) for one in waiting.values()} == {("waiting", 0)}
+    for one in (task, chose):
+        assert "send-notice" not in [entry["action"] for entry in await desk.logged(one.subject_id)]
+
+
 @pytest.mark.parametrize("with_sender", [False, True])
 async def test_what_nobody_could_send_for_days_is_withheld_for_good_and_not_sent_all_at_once(desk, with_sender) -> None:
     task = await desk.opened("wage-help")

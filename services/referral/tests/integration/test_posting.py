@@ -108,11 +108,11 @@ async def poster(desk):
         yield found
 
 
-async def registered(desk, url: str, *, inside: bool = True) -> str:
+async def registered(desk, url: str, *, inside: bool = True, department: Department = FEED) -> str:
     async with desk.database.transaction() as session:
         return await endpoints.register_endpoint(
-            session, vault=desk.vault, access=Access(desk.officer(FEED)), department=FEED, url=url, inside=inside,
-            now=datetime.now(UTC),
+            session, vault=desk.vault, access=Access(desk.officer(department)), department=department, url=url,
+            inside=inside, now=datetime.now(UTC),
         )  # fmt: skip
 
 
@@ -240,6 +240,44 @@ async def test_a_failure_waits_and_a_long_one_pauses_until_the_department_asks_a
     assert (await state(desk)).state == "active"
     assert len(set(receiver.ids)) == 1
     assert len(receiver.got) == 3
+
+
+async def test_an_answer_that_comes_too_late_is_none_and_others_are_served_meanwhile(desk, receiver, vault) -> None:
+    other = Department.FIRE
+    async with desk.database.transaction() as session:
+        await register_department_key(
+            session, vault=vault, access=Access(desk.officer(other)), department=other, kid="fire-1",
+            jwk=new_private_key("fire-1").as_dict(private=False) | {"kid": "fire-1"}, now=datetime.now(UTC),
+        )  # fmt: skip
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def late(_: web.Request) -> web.Response:
+        asked.set()
+        await over.wait()
+        return web.Response(status=200)
+
+    receiver.answers = [late]
+    await registered(desk, receiver.url)
+    await desk.opened("legal-aid")
+    async with (
+        receiving(Receiver(f"http://127.0.0.1:{free_ports(1)[0]}")) as quick,
+        Poster(desk.database, desk.vault, inside=True, first_wait=0.0, answers_within=3.0) as poster,
+    ):
+        await registered(desk, quick.url, department=other)
+        await desk.opened("gas-hose-replacement")
+        await poster.turn()
+        await asyncio.wait_for(asked.wait(), 3.0)
+        await asyncio.wait_for(poster._posting[other], 3.0)
+        assert len(quick.got) == 1
+        assert not poster._posting[FEED].done()  # the slow one is waited for, and nobody waits for it
+        await asyncio.wait_for(poster._posting[FEED], 10.0)
+        over.set()  # now it says 200
+        found = await state(desk)
+        assert (found.failures, found.last_status, found.waiting) == (1, None, 1)
+        await posted(poster)
+    found = await state(desk)
+    assert (found.failures, found.last_status, found.waiting) == (0, 204, 0)
+    assert receiver.ids == [receiver.ids[0]] * 2
 
 
 async def test_gone_is_gone(desk, receiver, poster) -> None:

@@ -45,6 +45,10 @@ def test_an_address_of_the_public_network_is(address: str) -> None:
         "https://u:p@example.com/", "https://example.com/#x", "https://127.0.0.1/", "https://[::1]/", "https://10.1.1.1:8443/",
         "https://[::ffff:127.0.0.1]/", "https://example.com:99999/", "https://exa mple.com/", "https://example.com\\@x/",
         "https://exämple.com/", "https://example.com/\n", "https://[::1", "file:///etc/passwd", "//example.com/",
+        "https://2130706433/", "https://127.1/", "https://127.0.1/", "https://0x7f000001/", "https://0X7F.1/", "https://0177.0.0.1/",
+        "https://017700000001/", "https://0x7f.0.0.0x1/", "https://127.0.0.1./", "https://0x/", "https://8.8.8.08/",
+        "https://134744072/", "https://10.0.0.1.:8443/", "https://%31%32%37.0.0.1/", "https://localhost%2e/",
+        "https://[::ffff:7f00:1]/", "https://[::127.0.0.1]/", "https://[fe80::1%25eth0]/",
     ],
 )  # fmt: skip
 def test_a_url_that_leads_elsewhere_than_to_a_public_https_address_is_none(url: str) -> None:
@@ -52,7 +56,10 @@ def test_a_url_that_leads_elsewhere_than_to_a_public_https_address_is_none(url: 
 
 
 def test_public_urls_are_taken_and_inner_ones_only_where_it_is_said() -> None:
-    for url in ("https://example.com/feed?x=1", "https://example.com:8443/", "https://1.1.1.1/", "HTTPS://EXAMPLE.com"):
+    for url in (
+        "https://example.com/feed?x=1", "https://example.com:8443/", "https://1.1.1.1/", "HTTPS://EXAMPLE.com",
+        "https://12345.example/", "https://0x7f.example.com/", "https://4.cn/", "https://[2606:4700::1111]/",
+    ):  # fmt: skip
         found = address_of(url, inside=False)
         assert found is not None
         assert found.url == url

@@ -34,7 +34,8 @@ class Engines:
     secrets. `fetch_wait_ms` is how long a fetch waits for messages where a record's way leads on from there; with
     `bells`, the folder in which consumers are rung, how far fetches are apart. `log_witnesses` is a file that names the
     witnesses of the log, `log_sm2_key` its second key under the suite `national`,
-    `kafka_secrets` a folder with the passwords of the broker's users, if they sign in.
+    `kafka_secrets` a folder with the passwords of the broker's users, if they sign in, `notices` the folder in which
+    notices to residents are left.
     """
 
     databases: Mapping[str, str]
@@ -52,6 +53,7 @@ class Engines:
     log_witnesses: Path | None = None
     log_sm2_key: Path | None = None
     kafka_secrets: Path | None = None
+    notices: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,7 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
             if other != FRONT_DOOR and other in layout.ports:
                 settings[f"DOORSTEP_{other.upper()}_URL"] = layout.url(other)
     if service == "referral":
-        settings["DOORSTEP_WEBHOOKS_INSIDE"] = "true"  # departments' systems run on this machine too
-        settings["DOORSTEP_PUBLIC_URL"] = f"http://{HOST}:{layout.front_door}"
-        settings["DOORSTEP_DUTY_CALLS"] = str(engines.clients.parent / "duty-calls.jsonl")
+        settings |= _referral(engines, layout)
     if service == "audit":
         settings["DOORSTEP_LOG_KEY"] = str(engines.log_key)
         settings["DOORSTEP_LOG_ORIGIN"] = LOG_ORIGIN
@@ -166,6 +166,15 @@ def _settings(engines: Engines, layout: Layout, service: str) -> dict[str, str]:
         if engines.log_witnesses is not None:
             settings["DOORSTEP_LOG_WITNESSES"] = str(engines.log_witnesses.absolute())
     return settings
+
+
+def _referral(engines: Engines, layout: Layout) -> dict[str, str]:
+    settings = {
+        "DOORSTEP_WEBHOOKS_INSIDE": "true",  # departments' systems run on this machine too
+        "DOORSTEP_PUBLIC_URL": f"http://{HOST}:{layout.front_door}",
+        "DOORSTEP_DUTY_CALLS": str(engines.clients.parent / "duty-calls.jsonl"),
+    }
+    return settings if engines.notices is None else {**settings, "DOORSTEP_NOTICES": str(engines.notices.absolute())}
 
 
 def _broker(engines: Engines, service: str) -> dict[str, str]:

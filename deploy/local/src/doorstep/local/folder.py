@@ -36,6 +36,8 @@ class DataFolder:
         self.logs = self.root / "logs"
         self.keys = self.root / "keys"
         self.postgres = self.root / "postgres"
+        self.notices = self.root / "notices"
+        self.duty_calls = self.keys / "duty-calls.jsonl"
         self.state = self.root / "stack.json"
         self._stack_lock = -1
         self.postgres_lock = -1

@@ -210,6 +210,7 @@ def _shared(
         logs=folder.logs,
         log_witnesses=options.witnesses,
         kafka_secrets=broker.secrets,
+        notices=folder.notices,
     )
 
 

@@ -23,7 +23,11 @@ SuiteOption = Annotated[
 ]
 
 NoticesOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Leave notices to residents here, a file each 提醒输出目录.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Leave notices to residents here, not in DATA/notices: a file each 提醒输出目录.",
+    ),
 ]
 
 
@@ -103,7 +107,7 @@ async def _run(options: StackOptions, console: Console) -> None:
         try:
             async with running_stack(options, progress) as stack:
                 progress.pause()
-                _show(stack, console)
+                _show(stack, console, options)
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             if not asked:
@@ -128,7 +132,7 @@ def stop_signals(task: asyncio.Task[None] | None) -> list[signal.Signals]:
     return received
 
 
-def _show(stack: Stack, console: Console) -> None:
+def _show(stack: Stack, console: Console, options: StackOptions) -> None:
     lines = [
         ("网关 front door", stack.front_door),
         ("审计页 auditors' page", f"{stack.front_door}/audit"),
@@ -137,6 +141,8 @@ def _show(stack: Stack, console: Console) -> None:
         ("Kafka", stack.kafka),
         ("数据 data", str(stack.folder.root)),
         ("日志 logs", str(stack.folder.logs)),
+        ("提醒 notices to residents", options.environment.get("DOORSTEP_NOTICES", str(stack.folder.notices))),
+        ("值班呼叫 calls of the duty desk", str(stack.folder.duty_calls)),
     ]
     console.print()
     for title, value in lines:

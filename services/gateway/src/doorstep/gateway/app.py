@@ -18,6 +18,7 @@ from doorstep.gateway.api import (
 )
 from doorstep.gateway.api.front import Front, Sessions
 from doorstep.gateway.api.issuer import Issuer
+from doorstep.gateway.domain.pace import Pace
 from doorstep.gateway.settings import GatewaySettings
 from doorstep.kit.service import Service, compose, create_app
 
@@ -43,6 +44,7 @@ def new_app(service: Service) -> FastAPI:
     issuer = Issuer(settings, app.state.client, lambda: service.authenticator)
     app.state.sessions = Sessions(service, settings, issuer)
     app.state.code_pace = residents.CodePace(settings.limit_codes_per_address)
+    app.state.guesses = Pace(settings.limit_guesses_per_address)
     app.add_middleware(Front, service=service, settings=settings, sessions=app.state.sessions)
     return app
 

@@ -15,7 +15,7 @@ class GatewaySettings(Settings):
     `public_url` is the front door's origin as browsers know it; without it nobody signs in here. `session_idle` and
     `session_ends` are seconds, `resident_idle` and `resident_ends` those of residents; a one-time code holds for
     `sign_in_code_holds` seconds. `trusted_proxies` are networks, with commas, whose X-Forwarded-For is believed. Limits
-    are requests a minute, counted at each process.
+    are requests a minute, counted at each process; `limit_guesses_per_address` are residents' codes that show nothing.
     """
 
     intake_url: str
@@ -35,6 +35,7 @@ class GatewaySettings(Settings):
     limit_per_address: int = Field(default=120_000, ge=1)
     limit_per_principal: int = Field(default=120_000, ge=1)
     limit_codes_per_address: int = Field(default=20, ge=1)
+    limit_guesses_per_address: int = Field(default=60, ge=1)
 
     @field_validator("public_url")
     @classmethod

@@ -9,7 +9,8 @@ from doorstep.referral.operations.numbered_notices import Office
 class ReferralSettings(Settings):
     """`webhooks_inside` lets webhooks go to plain http and to addresses of this machine, in the embedded profile.
 
-    `notices` is the folder in which notices are left for the gateway that sends them; without it none is sent.
+    `notices` is the folder in which notices are left for the gateway that sends them; without it none is sent, and the
+    log says which wait.
     `public_url` is the front door's origin as browsers know it: it stands in the QR code of a numbered notice.
     `duty_calls` is a file from which a telephone exchange takes the calls of the duty desk; else they are logged.
     """

@@ -11,7 +11,9 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 from yarl import URL
 
-from doorstep.gateway.api.front import BY_COOKIE, SESSION, cookie_of
+from doorstep.gateway.api.front import ADDRESS, BY_COOKIE, SESSION, cookie_of
+from doorstep.gateway.domain.guessing import is_by_code, shows_nothing
+from doorstep.gateway.domain.pace import Pace
 from doorstep.gateway.domain.routes import route
 from doorstep.gateway.errors import IssuerAway
 from doorstep.gateway.settings import GatewaySettings
@@ -19,7 +21,8 @@ from doorstep.kit.auth import NotAuthenticated
 from doorstep.kit.db import DATABASE_ERRORS
 from doorstep.kit.door import at_rest
 from doorstep.kit.problems import Problem
-from doorstep.kit.telemetry import current_traceparent
+from doorstep.kit.service import Service
+from doorstep.kit.telemetry import REFUSALS, current_traceparent
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,14 +49,35 @@ _UNTIL_SOMETHING_COMES = aiohttp.ClientTimeout(total=50, connect=3)  # longer th
 async def forward(request: Request) -> Response:
     """Hand the request on, and the answer back; 404 for a path that leads nowhere, 503 where nobody answers.
 
-    JSON Lines are handed back as they come; where they break off, so does the answer.
+    429 where from the caller's address too many codes were tried that show nothing, whatever code it is now. JSON Lines
+    are handed back as they come; where they break off, so does the answer.
     """
     raw_path: bytes = request.scope.get("raw_path") or quote(f"/api/{request.path_params['path']}").encode()
     found = route(raw_path.decode("ascii", "replace").removeprefix("/api/"))
     if found is None:
         raise Problem(404, "no-such-path", "没有这个地址，见 /openapi.json。", "No such address; see /openapi.json.")
     service, inner = found
-    return await hand_on(request, service, inner, await request.body())
+    body = await request.body()
+    if not is_by_code(request.method, inner):
+        return await hand_on(request, service, inner, body)
+    address: str | None = getattr(request.state, ADDRESS, None)
+    if address is None:
+        return await hand_on(request, service, inner, body)
+    guesses: Pace = request.app.state.guesses
+    seconds = guesses.closed(address, time.monotonic())
+    if seconds:  # before anything is looked at: alike for every code
+        raise too_often(request.app.state.service, seconds)
+    answer = await hand_on(request, service, inner, body)
+    if shows_nothing(inner, answer.status_code, bytes(answer.body)):
+        guesses.count(address, time.monotonic())
+    return answer
+
+
+def too_often(service: Service, seconds: int) -> Problem:
+    """The answer to who tries codes too often, and is to come again in so many seconds."""
+    REFUSALS.labels(service.name, "too-often").inc()
+    zh, en = "尝试过于频繁，请稍后再试。", "Too often; try again later."
+    return Problem(429, "too-often", zh, en, headers={"Retry-After": str(seconds)})
 
 
 async def hand_on(request: Request, service: str, inner: str, body: bytes) -> Response:

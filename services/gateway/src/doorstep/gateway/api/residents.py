@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from doorstep.contracts.codes import Action
 from doorstep.gateway import queries
-from doorstep.gateway.api.forward import hand_on
+from doorstep.gateway.api.forward import hand_on, too_often
 from doorstep.gateway.api.front import ADDRESS, RESIDENT, Sessions
 from doorstep.gateway.api.sign_in import set_session
 from doorstep.gateway.domain.pace import Pace
@@ -147,9 +147,7 @@ def _count(request: Request, service: Service, code: str) -> None:
     pace: CodePace = request.app.state.code_pace
     seconds = pace.wait(getattr(request.state, ADDRESS, None), index_of(service.vault, code))
     if seconds:
-        REFUSALS.labels(service.name, "too-often").inc()
-        zh, en = "尝试过于频繁，请稍后再试。", "Too often; try again later."
-        raise Problem(429, "too-often", zh, en, headers={"Retry-After": str(seconds)})
+        raise too_often(service, seconds)
 
 
 def _code_unknown(service: Service) -> Problem:

@@ -2,12 +2,13 @@
 
 A signature is `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`; while a secret is being changed a
 message has one of each. Invariant: an address is public, or nobody of ours calls it; every form in which IPv6 can hold
-an IPv4 address counts as the address that it holds.
+an IPv4 address counts as the address that it holds, and a host that is a number in another spelling is no address.
 """
 
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -22,6 +23,8 @@ GONE = 410
 LONGEST_WAIT = 3600.0
 _NAT64 = IPv6Network("64:ff9b::/96")
 _MOST_DOUBLINGS = 20
+_A_NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)\.?", re.IGNORECASE)
+"""A host whose last part is a number is an IPv4 address in some spelling, or nothing (URL standard, 3.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def signatures(secrets: Iterable[bytes], message_id: UUID, timestamp: int, body:
 def address_of(url: str, *, inside: bool) -> Address | None:
     """The address that `url` names if webhooks may go there; `inside` lets them go to plain http and to this machine.
 
-    A host that is a name has to be looked up, and `is_public` asked of what it names.
+    A host that is a name has to be looked up, and `is_public` asked of what it names. A number counts in its usual
+    spelling alone: 2130706433, 0x7f000001, 127.1 and 0177.0.0.1 are 127.0.0.1 to many a resolver.
     """
     try:
         parts = urlsplit(url)
@@ -60,7 +64,7 @@ def address_of(url: str, *, inside: bool) -> Address | None:
     try:
         literal = ip_address(host)
     except ValueError:
-        return Address(url, host)
+        return None if _A_NUMBER.fullmatch(host) or "%" in host else Address(url, host)
     return Address(url, host) if inside or is_public(str(literal)) else None
 
 

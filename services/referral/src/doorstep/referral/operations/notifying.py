@@ -39,7 +39,7 @@ from doorstep.referral.domain.noticing import (
     reach,
 )
 from doorstep.referral.domain.webhooks import wait
-from doorstep.referral.operations.senders import NotSent, Outgoing, Sender
+from doorstep.referral.operations.senders import NoticeLog, NotSent, Outgoing, Sender
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ _SENT_AT_ONCE = 4
 _SENT_WITHIN = 10.0
 _NOT_TAKEN = "not-taken"
 _CLAIMED = timedelta(seconds=_SENT_AT_ONCE * _SENT_WITHIN + 20)
+_UNSENT_FOR = timedelta(minutes=2)  # others that have a sender would have tried by then
 
 NOT_IN_TIME = 0
 """As the version of a change: that a task was not answered in time."""
@@ -99,6 +100,13 @@ _GIVE_UP = """
         ORDER BY next_at LIMIT :batch FOR UPDATE SKIP LOCKED
     ) RETURNING (SELECT r.confidential FROM request r WHERE r.request_id = notice.request_id)
 """
+_UNSENT = """
+    SELECT n.notice_id, n.made_at, r.station, c.channel
+    FROM notice n JOIN request r USING (request_id) LEFT JOIN notice_choice c ON c.subject_id = n.subject_id
+    WHERE n.state = 'waiting' AND n.attempts = 0 AND n.made_at <= :before
+        AND (n.made_at, n.notice_id) > (CAST(:at AS timestamptz), CAST(:notice_id AS uuid))
+    ORDER BY n.made_at, n.notice_id LIMIT :batch
+"""
 _SENT = "UPDATE notice SET state = 'sent', sent_at = :now WHERE notice_id = :notice_id AND state = 'waiting'"
 _FAILED = """
     UPDATE notice SET next_at = :next_at, state = CASE WHEN attempts >= :most THEN 'dead' ELSE state END
@@ -137,7 +145,7 @@ class Notifier:
     def __init__(self, database: Database, vault: Vault, sender: Sender | None) -> None:
         """Look into `database`; `vault` opens how people are reached, `sender` takes what is sent.
 
-        Without a sender nothing is opened, and notices are left to processes that have one.
+        Without a sender nothing is opened, notices are left to processes that have one, and the log says which wait.
         """
         self._database = database
         self._vault = vault
@@ -146,6 +154,8 @@ class Notifier:
         self._late_at = 0.0
         for reason in (Withheld.NO_SENDER, _NOT_TAKEN):
             NOTICES_GIVEN_UP.labels(reason)  # told from the start, so that the first is an increase
+        self._notice_log = NoticeLog()
+        self._said = {"at": datetime.fromtimestamp(0, UTC), "notice_id": UUID(int=0)}
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Make and send until `stopping` is set."""
@@ -163,6 +173,8 @@ class Notifier:
         if time.monotonic() >= self._late_at:
             await self.look_for_late(now)
             await self.give_up(now)
+            if self._sender is None:
+                await self.say_what_waits(now)
             self._late_at = time.monotonic() + _LOOK_FOR_LATE
         due, claimed = (0, []) if self._sender is None else await self.claim(now)
         for outgoing in claimed:
@@ -194,6 +206,17 @@ class Notifier:
             values = {"too_old": now - STALE, "withheld": Withheld.NO_SENDER.value, "batch": _CHANGES_AT_ONCE}
             rows = await run(session, _GIVE_UP, values)
         NOTICES_GIVEN_UP.labels(Withheld.NO_SENDER).inc(sum(not row[0] for row in rows))
+        return len(rows)
+
+    async def say_what_waits(self, now: datetime) -> int:
+        """Say of notices that nobody tried to send that they wait, once by each process; of how many."""
+        async with self._database.transaction() as session:
+            values = {"before": now - _UNSENT_FOR, "batch": _CHANGES_AT_ONCE}
+            rows = await run(session, _UNSENT, {**values, **self._said})
+        for row in rows:
+            self._notice_log.waits(row["notice_id"], row["station"], row["channel"])
+        if rows:
+            self._said = {"at": rows[-1]["made_at"], "notice_id": rows[-1]["notice_id"]}
         return len(rows)
 
     async def claim(self, now: datetime) -> tuple[int, list[Outgoing]]:

@@ -116,13 +116,23 @@ class Poster:
     """Posts all departments' webhooks from one instance at a time."""
 
     def __init__(
-        self, database: Database, vault: Vault, *, inside: bool = False, first_wait: float = FIRST_WAIT
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        inside: bool = False,
+        first_wait: float = FIRST_WAIT,
+        answers_within: float = ANSWERS_WITHIN,
     ) -> None:
-        """Post what lies in `database`, `inside` also to this machine; the first wait is of so many seconds."""
+        """Post what lies in `database`, `inside` also to this machine.
+
+        An endpoint has `answers_within` seconds for its answer, all in all; the first wait is of `first_wait` seconds.
+        """
         self._database = database
         self._vault = vault
         self._inside = inside
         self._first_wait = first_wait
+        self._answers_within = answers_within
         self._lease = Lease(database, "webhooks", seconds=6.0)
         self._posting: dict[str, asyncio.Task[None]] = {}
         self._due = {"lease": 0.0, "clean": time.monotonic() + _CLEAN}
@@ -134,7 +144,7 @@ class Poster:
         connector = aiohttp.TCPConnector(
             resolver=PublicResolver(inside=self._inside), use_dns_cache=False, limit_per_host=2
         )
-        timeout = aiohttp.ClientTimeout(total=ANSWERS_WITHIN)
+        timeout = aiohttp.ClientTimeout(total=self._answers_within)
         self._client = aiohttp.ClientSession(
             connector=connector, timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )

@@ -1,11 +1,12 @@
-"""Who takes notices: a folder, from which a gateway of the operator's sends them.
+"""Who takes notices: a folder, from which a gateway of the operator's sends them; else a log says which wait.
 
 Invariants: what leaves is a channel, a number or name, and words without content; a notice that is sent twice is one
-file; a number stands in that file alone, in no log.
+file; a number stands in that file alone, in no log. A line of a log reaches nobody, and nothing is sent by it.
 """
 
 import asyncio
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Protocol
 from uuid import UUID
 
 from doorstep.referral.domain.noticing import Reach
+
+log = logging.getLogger(__name__)
 
 TAKEN = "taken"
 """A folder beside the notices: whoever takes one moves it there, and it is not written again."""
@@ -71,3 +74,15 @@ class FolderSender:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self._folder / name)
+
+
+class NoticeLog:
+    """Says of a notice that waits, where nobody is named who sends it, so by a line in the log.
+
+    Nothing is opened for it: `channel` is what the person chose, None if they did not say.
+    """
+
+    def waits(self, notice_id: UUID, station: str, channel: str | None) -> None:
+        """Write the line."""
+        told = {"notice": str(notice_id), "station": station, "channel": channel}
+        log.warning("notice waits, for nobody is named who sends it", extra=told)
