@@ -274,9 +274,11 @@ def _as_it_is(url: str) -> Any:
 async def stack() -> AsyncIterator[Stack]:
     """A stack that all journeys of this process share; each tells its rows by random ids.
 
-    It leaves no notices: these go out by the hour of the day, and each is an entry of the log.
+    It leaves no notices: these go out by the hour of the day, and each is an entry of the log. Codes may be guessed as
+    often as all journeys together do.
     """
-    options = StackOptions(durable=False, port=0, environment={"DOORSTEP_NOTICES": ""})
+    environment = {"DOORSTEP_NOTICES": "", "DOORSTEP_LIMIT_GUESSES_PER_ADDRESS": "6000"}
+    options = StackOptions(durable=False, port=0, environment=environment)
     async with running_stack(options) as running:
         yield running
 
