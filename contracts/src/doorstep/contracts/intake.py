@@ -28,7 +28,8 @@ class Card(Contract):
     """How a subject is named and reached; a dwelling has an address, a place a description.
 
     `asks_for` is what the person asks for although a request of theirs bars it; `phone_shared` says that somebody else
-    of the record gave the same number, which is nobody's own then.
+    of the record gave the same number, which is nobody's own then; `language`, which triage fills in, is what was
+    stated of `access.language`.
     """
 
     name: str | None = None
@@ -41,6 +42,7 @@ class Card(Contract):
     follow_code: str | None = None
     safe_contact: SafeContact | None = None
     asks_for: tuple[Coded[Barred], ...] | None = None
+    language: str | None = None
 
 
 class StatedFacts(Contract):

@@ -62,6 +62,7 @@ class Desk:
         subject: UUID | None = None,
         safe_contact: SafeContact | None = None,
         asks_for: tuple[Barred, ...] | None = None,
+        language: str | None = None,
     ) -> AssessedNeed:
         """A need as triage assesses it, its content sealed for its subject."""
         subject_id = subject or uuid4()
@@ -74,6 +75,7 @@ class Desk:
             follow_code=follow_code,
             safe_contact=safe_contact,
             asks_for=asks_for,
+            language=language,
         )
         facts = tuple(
             Fact(

@@ -347,6 +347,25 @@ async def test_a_reviewer_is_told_why_this_office_and_why_not_the_others(front, 
     ).status == 422
 
 
+async def test_who_signs_goes_where_somebody_does_and_no_offer_says_so(front, desk) -> None:
+    signs = {"languages": [{"id": str(UUID(int=9)), "code": "csl", "name": "手语"}]}
+    await bring(front, office(1), office(2) | signs)
+    for language, place in ((None, NEAR), ("mandarin", NEAR), ("sign", FAR), ("foreign", NEAR)):
+        need = await desk.need(NEED, language=language)
+        await desk.open(need)
+        task = await desk.task(need.need_id)
+        assert at(desk, task) == place, language
+        await desk.step(task, TaskState.REJECTED, reason=Reason.NOT_OURS)  # so that the next finds no load
+        offered = await desk.published("feed.fire", task.subject_id)
+        assert offered
+        assert not [one for one in offered if language and f'"{language}"' in json.dumps(one, default=str)]
+    asked = f"{PATH}/current/route?need_type={NEED}&station=station-7&language="
+    told = (await front.call("GET", f"{asked}sign", "reviewer", **TRIAGE)).body
+    assert (told["office"], told["offices"][0]["why_not"]) == (str(FAR), "language")
+    wrong = await front.call("GET", f"{asked}klingon", "reviewer", **TRIAGE)
+    assert (wrong.status, wrong.body["errors"][0]["pointer"]) == (422, "/query/language")
+
+
 async def test_a_trial_counts_who_would_go_elsewhere_and_changes_nothing(front, desk) -> None:
     await bring(front, office(1))
     await desk.open(*[await desk.need(NEED) for _ in range(13)], *[await desk.need("gas-leak") for _ in range(3)])

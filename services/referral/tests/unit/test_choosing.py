@@ -22,10 +22,11 @@ def office(number, **more):
     return Office(UUID(int=number), f"办事处 {number}", Department.FIRE, frozenset({NEED}), **more)
 
 
-def chosen(*offices, load=None, need=NEED, station="station-7", urgent=False, **facts):
+def chosen(*offices, load=None, need=NEED, station="station-7", urgent=False, language=None, **facts):
     """The number of the office that is chosen, and why not the others."""
     directory = Directory("1", "", tuple(sorted(offices, key=lambda one: one.id)))
-    asked = Asked(need, station, NIGHT, urgent, {code.replace("_", "."): value for code, value in facts.items()})
+    known = {code.replace("_", "."): value for code, value in facts.items()}
+    asked = Asked(need, station, NIGHT, urgent, known, language)
     choice = choose(directory, asked, {UUID(int=number): count for number, count in (load or {}).items()})
     others = {one.office.id.int: one.why_not for one in choice.considered if one.why_not is not None}
     return choice.office.id.int if choice.office else None, others
@@ -68,6 +69,20 @@ def test_where_an_hour_is_all_there_is_who_is_open_goes_first() -> None:
     assert chosen(by_day, always, load={2: 9}) == (1, {2: WhyNot.MORE_LOAD})
     assert chosen(by_day, always, load={2: 9}, urgent=True) == (2, {1: WhyNot.CLOSED})
     assert chosen(by_day, urgent=True) == (1, {})
+
+
+@pytest.mark.parametrize(
+    ("language", "number"), [("sign", 2), ("dialect", 3), ("foreign", 4), ("mandarin", 1), (None, 1)]
+)
+def test_who_speaks_the_persons_language_goes_first_and_nobody_is_refused_for_it(language, number) -> None:
+    offices = office(1), office(2, languages=("zh", "csl")), office(3, languages=("yue",)), office(4, languages=("en",))
+    taker, others = chosen(*offices, load={number: 9} if number > 1 else {}, language=language)
+    assert taker == number
+    reason = WhyNot.LATER_IN_ORDER if number == 1 else WhyNot.LANGUAGE
+    assert set(others.values()) == {reason}
+    assert chosen(office(1), office(2), load={1: 1}, language=language) == (2, {1: WhyNot.MORE_LOAD})
+    night = chosen(office(1, hours=BY_DAY, languages=("csl",)), office(2), urgent=True, language="sign")
+    assert night == (2, {1: WhyNot.CLOSED})
 
 
 def test_who_is_full_or_takes_nothing_hands_over_also_beyond_its_area() -> None:

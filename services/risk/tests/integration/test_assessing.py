@@ -23,12 +23,13 @@ async def test_wanted_needs_are_handed_on_and_suggested_ones_wait(desk, fact) ->
 
 async def test_a_need_travels_with_the_facts_of_its_rule_alone(desk, fact) -> None:
     wish, unread = fact("wish.legal-aid"), fact("living.alone")
-    event = await desk.assessed(person=[unread, wish])
+    event = await desk.assessed(person=[unread, wish, fact("access.language", "sign")])
     (assessed,) = await desk.published(event.file_id)
     ring = await desk.vault.ring(desk.subjects.values())
     (need,) = assessed.handed_on
     assert ring.open(need.facts, StatedFacts).facts == (wish,)
-    assert ring.open(need.card, Card).phone == "16900001234"
+    card = ring.open(need.card, Card)
+    assert (card.phone, card.language) == ("16900001234", "sign")
 
 
 async def test_a_record_without_needs_is_told_of_too(desk, fact) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from doorstep.contracts.codes import LegalBasis, SaidBy
 from doorstep.contracts.facts import CATALOGUE, Fact, FactType, FactValue, SubjectKind, Value
 from doorstep.contracts.needs import NEED_TYPES
-from doorstep.risk.domain.assessment import Assessment, assess
+from doorstep.risk.domain.assessment import Assessment, assess, spoken
 from doorstep.risk.domain.compiler import compile_pack
 from doorstep.risk.domain.pack import parse_pack, published_pack
 
@@ -53,6 +53,14 @@ def on_person(*facts: Fact) -> Assessment:
 def test_a_wish_is_wanted_and_an_illness_is_suggested() -> None:
     assessment = on_person(fact("wish.legal-aid"), fact("health.chronic-illness"))
     assert found(assessment) == {"legal-aid": True, "chronic-illness-follow-up": False}
+
+
+def test_the_language_is_what_was_stated_last_and_is_in_force() -> None:
+    before, after = timedelta(days=2), timedelta(hours=1)
+    stated = [fact("access.language", "sign"), fact("access.language", "dialect", since=NOW - before)]
+    assert spoken(stated, at=NOW) == "sign"
+    assert spoken([fact("access.language", "foreign", until=NOW - after)], at=NOW) is None
+    assert spoken([fact("living.alone")], at=NOW) is None
 
 
 def test_a_need_names_its_rule_and_carries_the_facts_read_and_no_others() -> None:

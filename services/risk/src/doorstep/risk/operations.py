@@ -27,7 +27,7 @@ from doorstep.kit.policy import Decision as PolicyDecision
 from doorstep.kit.vault import NOBODY, KeyRing, Vault, hold_erasing
 from doorstep.risk import queries
 from doorstep.risk.columns import Gaps, NeedContent, decrypt_reason, encrypt_reason
-from doorstep.risk.domain.assessment import Assessment, Finding, assess
+from doorstep.risk.domain.assessment import Assessment, Finding, assess, spoken
 from doorstep.risk.domain.compiler import CompiledPack
 from doorstep.risk.domain.decision import Pending, settle
 from doorstep.risk.errors import NeedUnknown, OwnRecord, RecordNotAssessed
@@ -229,8 +229,9 @@ def _readings(event: FactsAsserted, ring: KeyRing, pack: CompiledPack) -> Iterat
     for subject in event.subjects:
         if subject.subject_id not in ring:
             continue
-        card = ring.open(subject.card, Card)
         facts = ring.open(subject.facts, StatedFacts).facts
+        language = {"language": spoken(facts, at=event.asserted_at)}
+        card = ring.open(subject.card, Card).model_copy(update=language)
         assessment = assess(pack, subject.kind, facts, at=event.asserted_at)
         needs = tuple((uuid7(), NeedContent(finding=finding, card=card)) for finding in assessment.findings)
         yield Reading(subject, assessment, needs)

@@ -18,7 +18,7 @@ from doorstep.referral.api.directory_answers import (
     route_answer,
     trial_line,
 )
-from doorstep.referral.domain.choosing import Asked
+from doorstep.referral.domain.choosing import SPOKEN, Asked
 from doorstep.referral.domain.figures import FEWEST, STEP
 from doorstep.referral.domain.offices import parse_directory
 from doorstep.referral.operations import directories
@@ -112,14 +112,22 @@ async def explain_route(
     session: SessionDep,
     need_type: Code | None = None,
     station: Code | None = None,
+    language: Code | None = None,
 ) -> RouteAnswer:
-    """Where a need of this type from the station would go now, and why nowhere else; it is about nobody."""
+    """Where a need of this type from the station would go now, and why nowhere else; it is about nobody.
+
+    `language` is a value of access.language.
+    """
     station = station or principal.station or ""
     thing = Resource("route", station=station)
     service.policy.authorize(principal, Action.EXPLAIN_ROUTE, thing, purpose=purpose)
     if need_type is None:
         zh, en = "请指定 need_type。", "Name a need_type."
         raise Problem(422, "invalid", zh, en, faults=[Fault("/query/need_type", zh, en)])
+    if language is not None and language not in SPOKEN:
+        zh, en = f"language 应为 {'、'.join(SPOKEN)} 之一。", f"A language is one of {', '.join(SPOKEN)}."
+        raise Problem(422, "invalid", zh, en, faults=[Fault("/query/language", zh, en)])
     need = NEED_TYPES.get(need_type)
-    asking = Asked(need_type, station, datetime.now(UTC), need is not None and need.respond_hours == 1)
+    urgent = need is not None and need.respond_hours == 1
+    asking = Asked(need_type, station, datetime.now(UTC), urgent, language=language)
     return route_answer(asking, await explain(session, service.vault, asking))

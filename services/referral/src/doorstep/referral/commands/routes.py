@@ -13,7 +13,7 @@ import typer
 
 from doorstep.contracts.needs import NEED_TYPES
 from doorstep.referral.api.directory_answers import route_answer
-from doorstep.referral.domain.choosing import Asked, choose
+from doorstep.referral.domain.choosing import SPOKEN, Asked, choose
 from doorstep.referral.domain.directory import Directory
 from doorstep.referral.domain.hsds import Thing
 from doorstep.referral.domain.offices import read_directory
@@ -119,6 +119,7 @@ def explain(
     need: Annotated[str, typer.Option(help="A need type, such as legal-aid 需求类型.")],
     station: Annotated[str, typer.Option(help="The station that took it in 站点.")],
     file: Annotated[Path | None, typer.Option(help="By this directory, without any load 按此文件.")] = None,
+    language: Annotated[str, typer.Option(help=f"Of somebody who speaks {', '.join(SPOKEN)} 语言.")] = "",
     token: Annotated[str, typer.Option(envvar="DOORSTEP_TOKEN", help="A reviewer's access token 审核员令牌.")] = "",
     url: Url = _GATEWAY,
     as_json: AsJson = False,
@@ -129,16 +130,21 @@ def explain(
 
       doorstep route explain --need legal-aid --station station-7
 
-      doorstep route explain --need legal-aid --station station-7 --file offices.json
+      doorstep route explain --need legal-aid --station station-7 --file offices.json --language sign
     """
+    if language and language not in SPOKEN:
+        known = ", ".join(SPOKEN)
+        _fail(f"没有这种语言代码；可选：{known}。\nThere is no such language; known are: {known}.", WRONG_REQUEST)
     if need not in NEED_TYPES:
         known = ", ".join(NEED_TYPES)
         _fail(f"没有这种需求类型；可选：{known}。\nThere is no such need type; known are: {known}.", WRONG_REQUEST)
     if file is None:
-        told = _ask("GET", url, token, "/directories/current/route", purpose="triage", need_type=need, station=station)
+        asking: dict[str, Any] = {"need_type": need, "station": station} | ({"language": language} if language else {})
+        told = _ask("GET", url, token, "/directories/current/route", purpose="triage", **asking)
     else:
         _, directory = _read(file)
-        asked = Asked(need, station, datetime.now(UTC), NEED_TYPES[need].respond_hours == 1)
+        urgent = NEED_TYPES[need].respond_hours == 1
+        asked = Asked(need, station, datetime.now(UTC), urgent, language=language or None)
         found = route_answer(asked, (directory, choose(directory, asked, {})))
         told = found.model_dump(mode="json", exclude_none=True)
     if as_json:

@@ -1,8 +1,9 @@
 """Which office takes a need, by a directory, and why each of the others does not.
 
 Invariants: the same directory, need and load give the same office; a fact that the request does not carry is never a
-no; being closed refuses nothing and only yields, where an hour is all there is, to who is open; without any office that
-takes the need it is the station's queue that has it.
+no; being closed refuses nothing and only yields, where an hour is all there is, to who is open; nor does
+it to speak another language than the person, which only yields to who speaks theirs; without any office that takes the
+need it is the station's queue that has it.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from doorstep.contracts.facts import FactValue
+from doorstep.contracts.facts import CATALOGUE, FactValue
 from doorstep.referral.domain.directory import Directory, Office
+
+SPOKEN = CATALOGUE["access.language"].choices
+"""What can be stated of a person's language."""
 
 
 class WhyNot(StrEnum):
@@ -24,6 +28,7 @@ class WhyNot(StrEnum):
     NOT_NOW = "not-now"
     FULL = "full"
     CLOSED = "closed"
+    LANGUAGE = "language"
     MORE_LOAD = "more-load"
     LATER_IN_ORDER = "later-in-order"
 
@@ -35,7 +40,7 @@ _HANDED_OVER = frozenset({WhyNot.NOT_NOW, WhyNot.FULL})
 class Asked:
     """What is asked of the directory: a need with those facts that its request carries, from a station, at a time.
 
-    A need is `urgent` whose first response is owed within an hour.
+    A need is `urgent` whose first response is owed within an hour; `language` is what was stated of access.language.
     """
 
     need_type: str
@@ -43,6 +48,7 @@ class Asked:
     at: datetime
     urgent: bool = False
     facts: Mapping[str, FactValue] = field(default_factory=dict)
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,8 @@ class Choice:
 def choose(directory: Directory, asked: Asked, load: Mapping[UUID, int]) -> Choice:
     """Choose the office for a need; `load` is the number of open requests by office.
 
-    Of those who take it: who is open if an hour is all there is, then the least load, then the order of ids.
+    Of those who take it: who is open if an hour is all there is, then who speaks the person's language, then the least
+    load, then the order of ids.
     """
     refused = {one.id: _refusal(one, asked, load) for one in directory.offices}
     takers: dict[UUID, UUID | None] = {one: None for one, (why_not, _) in refused.items() if why_not is None}
@@ -123,17 +130,17 @@ def _taker(directory: Directory, office: Office, asked: Asked, load: Mapping[UUI
     return None
 
 
-def _order(office: Office, asked: Asked, load: Mapping[UUID, int]) -> tuple[bool, int, UUID]:
-    return asked.urgent and not office.is_open(asked.at), load.get(office.id, 0), office.id
+def _order(office: Office, asked: Asked, load: Mapping[UUID, int]) -> tuple[bool, bool, int, UUID]:
+    closed = asked.urgent and not office.is_open(asked.at)
+    return closed, not office.speaks(asked.language), load.get(office.id, 0), office.id
 
 
 def _behind(office: Office, chosen: Office, asked: Asked, load: Mapping[UUID, int]) -> WhyNot | None:
     """Why another who takes it too was chosen."""
     if office.id == chosen.id:
         return None
-    for mine, theirs, why_not in zip(
-        _order(office, asked, load), _order(chosen, asked, load), (WhyNot.CLOSED, WhyNot.MORE_LOAD), strict=False
-    ):
+    reasons = (WhyNot.CLOSED, WhyNot.LANGUAGE, WhyNot.MORE_LOAD)
+    for mine, theirs, why_not in zip(_order(office, asked, load), _order(chosen, asked, load), reasons, strict=False):
         if mine != theirs:
             return why_not
     return WhyNot.LATER_IN_ORDER

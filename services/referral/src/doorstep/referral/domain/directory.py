@@ -1,5 +1,6 @@
 """A service directory: offices of departments, which needs they take, from where, for whom, when and how many."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timezone
@@ -8,6 +9,10 @@ from uuid import UUID
 
 from doorstep.contracts.codes import Department
 from doorstep.contracts.facts import FactValue
+
+DIALECTS = frozenset({"cdo", "cjy", "cpx", "czh", "czo", "gan", "hak", "hsn", "mnp", "nan", "wuu", "yue"})
+"""Varieties of Chinese beside Mandarin, as ISO 639-3 has them."""
+_FOREIGN = re.compile(r"(?!zh|cmn|zho|chi|csl|sgn)[a-z]{2,3}")
 
 
 class Comparison(StrEnum):
@@ -73,6 +78,21 @@ class Office:
     capacity: int | None = None
     takes: bool = True
     hands_to: UUID | None = None
+
+    def speaks(self, language: str | None) -> bool:
+        """Whether it names a language in which to speak with whom `language` was stated of, a value of access.language.
+
+        Nobody has to name Mandarin.
+        """
+        match language:
+            case "sign":
+                return any(one == "csl" or one.startswith("sgn") for one in self.languages)
+            case "dialect":
+                return not DIALECTS.isdisjoint(self.languages)
+            case "foreign":
+                return any(_FOREIGN.fullmatch(one) and one not in DIALECTS for one in self.languages)
+            case _:
+                return True
 
     def is_open(self, at: datetime) -> bool:
         """Whether it is open at `at`; an office that names no hours is always."""

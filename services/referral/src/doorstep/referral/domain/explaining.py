@@ -10,6 +10,7 @@ WORDS: dict[WhyNot, tuple[str, str]] = {
     WhyNot.NOT_NOW: ("暂停受理", "takes nothing at present"),
     WhyNot.FULL: ("在办已满", "is full"),
     WhyNot.CLOSED: ("此时未开放，另有开放的办事处", "is closed now, and another is open"),
+    WhyNot.LANGUAGE: ("可受理，另有办事处通晓该语言", "could take it, and another speaks the language"),
     WhyNot.MORE_LOAD: ("可受理，但在办较多", "could take it, and has more open requests"),
     WhyNot.LATER_IN_ORDER: ("可受理，在办相同，按编号在后", "could take it, and comes later in the order of ids"),
 }

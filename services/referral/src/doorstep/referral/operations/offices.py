@@ -65,6 +65,7 @@ def asked(content: Content, station: str, at: datetime) -> Asked:
         station=station,
         at=at,
         urgent=terms(content).response_hours <= _URGENT_HOURS,
+        language=content.card.language,
         facts={fact.code: fact.value for fact in content.facts},
     )
 

@@ -10,6 +10,8 @@ from doorstep.contracts.facts import Fact, SubjectKind
 from doorstep.contracts.needs import FactUsed, Need
 from doorstep.risk.domain.compiler import CompiledPack, CompiledRule
 
+_LANGUAGE = "access.language"
+
 
 class Finding(Contract):
     """A need, with the facts that the rule read and no others."""
@@ -51,6 +53,12 @@ def assess(pack: CompiledPack, kind: SubjectKind, facts: Iterable[Fact], *, at: 
         elif used := _facts_that_fire(compiled, known):
             findings.append(_finding(compiled, used))
     return Assessment(_one_of_a_type(findings), tuple(not_evaluated))
+
+
+def spoken(facts: Iterable[Fact], *, at: datetime) -> str | None:
+    """In which language somebody is to be spoken to, as was stated last; None where nothing was."""
+    stated = _in_force(facts, at).get(_LANGUAGE, [])
+    return str(max(stated, key=lambda fact: fact.since).value) if stated else None
 
 
 def _in_force(facts: Iterable[Fact], at: datetime) -> dict[str, list[Fact]]:
