@@ -81,6 +81,8 @@ def test_two_stacks_run_side_by_side_and_each_ends_for_itself(tmp_path: Path) ->
         with up(tmp_path / "two", "--port", "0") as two:
             second = two.wait_until_ready()
             assert first["front_door"] != second["front_door"]
+            told = Path("/proc", str(service_pid(tmp_path / "one", "referral")), "environ").read_bytes().split(b"\0")
+            assert os.fsencode(f"DOORSTEP_NOTICES={tmp_path / 'one' / 'notices'}") in told
             for addresses in (first, second):
                 assert get(f"{addresses['front_door']}/healthz") == 200
                 assert get(f"{addresses['front_door']}/openapi.json") == 200
