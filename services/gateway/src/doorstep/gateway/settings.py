@@ -35,7 +35,7 @@ class GatewaySettings(Settings):
     limit_per_address: int = Field(default=120_000, ge=1)
     limit_per_principal: int = Field(default=120_000, ge=1)
     limit_codes_per_address: int = Field(default=20, ge=1)
-    limit_guesses_per_address: int = Field(default=60, ge=1)
+    limit_guesses_per_address: int = Field(default=600, ge=1)
 
     @field_validator("public_url")
     @classmethod
