@@ -51,7 +51,7 @@ _REJECTED = """
     SELECT q.need_id, q.request_id, q.subject_id, b.part, b.task_id, b.department, s.version, s.at, s.detail
     FROM request q JOIN task b USING (request_id) JOIN task_transition s USING (task_id)
     WHERE q.need_id = ANY(CAST(:needs AS uuid[])) AND b.state = 'rejected' AND s.to_state = 'rejected'
-    ORDER BY s.at, b.task_id
+    ORDER BY s.at, q.opened_at, b.sequence
 """
 
 
