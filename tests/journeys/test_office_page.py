@@ -6,6 +6,7 @@ import os
 import runpy
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ SHOW = """
         await load();
         while (!rows.some((row) => row.ref === REF) && page.next) await load(page.next);
         const row = rows.find((row) => row.ref === REF);
-        if (row) await open(row);
+        if (row && !shown.has(REF)) await open(row);
         return Boolean(row);
     })()
 """
@@ -73,6 +74,70 @@ async def publish(house: Any) -> None:
     body = {"need_type": NEED, "outcome": "service-provided", "zh": "已办理“{need}”。", "en": "{need}: done."}
     path = f"/api/departments/{DEPARTMENT}/templates/provided/1"
     assert (await house.ask("PUT", path, body, token=head)).status == 200
+
+
+async def take(page: Any, ref: str, state: str, name: str, **values: Any) -> None:
+    """Open a request, press what is to be done, fill the dialog, and say yes; the dialog is gone when it was done."""
+    found = f"[...document.querySelectorAll('.details .acts button')].find((one) => one.innerText === {name!r})"
+
+    async def pressed() -> bool:  # what was done just now may be read anew still, and closes what is shown
+        await show(page, ref, state)
+        return bool(await page.value(f"(() => {{ const one = {found}; one?.click(); return Boolean(one); }})()"))
+
+    await eventually(pressed, within=20)
+    for field, value in values.items():
+        if isinstance(value, list):
+            ticks = f"[...document.querySelectorAll('dialog fieldset[name={field}] .tick')]"
+            for one in value:
+                await page.value(f"{ticks}.find((one) => one.innerText === {one!r}).querySelector('input').click()")
+        else:
+            await page.value(f"document.querySelector('dialog form').elements[{field!r}].value = {value!r}")
+    await kept(page, f"office-{name}")
+    await page.click("dialog .main")
+
+    async def gone() -> bool:
+        return bool(await page.value("document.querySelector('dialog') === null"))
+
+    await eventually(gone, within=20)
+
+
+async def test_an_officer_takes_every_step_on_the_page(house, browser, tmp_path) -> None:
+    body = house.record()
+    await house.hand_in(body)
+    found = await house.requests(body["record_id"], 2)
+    request_id = next(one["request_id"] for one in found if one["need_type"] == NEED)
+    [task] = await house.rows("referral", "SELECT ref FROM task WHERE request_id = $1", request_id)
+    ref, day = str(task["ref"]), (datetime.now(UTC) + timedelta(days=3)).date().isoformat()
+    folder = tmp_path / "saved"
+    await browser.wide(1000)
+    await browser.open(f"{house.stack.front_door}/sign-in?page=/office")
+    await reads(browser, "以谁的身份登录")
+    await browser.click(f"[value=officer-{DEPARTMENT}]")
+    await reads(browser, "退出", "#who")
+    await browser.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    await take(browser, ref, "requested", "受理")
+    await take(browser, ref, "accepted", "开始办理")
+    window = {"day": day, "from": "10:00", "until": "11:00", "place": "office"}
+    await take(browser, ref, "in-progress", "预约", **window)
+    await take(browser, ref, "in-progress", "进展", progress="papers-checked", note="已核原件")
+    await take(browser, ref, "in-progress", "暂停", reason="waiting-for-resident")
+    await take(browser, ref, "on-hold", "一次性告知", papers=["租赁合同", "收款账户"])
+    await take(browser, ref, "on-hold", "容缺受理", papers=["收款账户"], until=day)
+    await take(browser, ref, "in-progress", "通知书", kind="acceptance")
+
+    async def saved() -> bool:
+        return [one.read_bytes()[:4] for one in folder.glob("acceptance*.pdf")] == [b"%PDF"]
+
+    await eventually(saved, within=20)
+    await take(browser, ref, "in-progress", "未能办成", reason="not-solvable", note="已无此房源")
+    async with house.door("officer", DEPARTMENT) as officer:
+        shown, _ = await officer.look_up(DEPARTMENT, ref)
+    steps = [(one["to_state"], one.get("reason")) for one in shown["history"]]
+    assert steps[1:] == [
+        ("accepted", None), ("in-progress", None), ("in-progress", None), ("in-progress", None),
+        ("on-hold", "waiting-for-resident"), ("in-progress", None), ("failed", "not-solvable"),
+    ]  # fmt: skip
+    assert shown["history"][-2]["promised"] == {"papers": ["account-for-payment"], "until": day}
 
 
 async def test_an_officer_attaches_a_document_saves_it_and_completes_with_the_departments_words(

@@ -29,6 +29,8 @@ _ASSETS = {
     "own.css": _STYLE,
     "notices.js": _SCRIPT,
     "office.js": _SCRIPT,
+    "office-acts.js": _SCRIPT,
+    "papers.js": _SCRIPT,
     "office.css": _STYLE,
     "usage.js": _SCRIPT,
     "usage.css": _STYLE,

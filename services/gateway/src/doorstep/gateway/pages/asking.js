@@ -25,6 +25,14 @@ const asking = (() => {
     return found;
   }
 
+  function download(blob, name) {
+    const link = made("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  }
+
   function option([value, content]) {
     const found = made("option", content);
     found.value = value;
@@ -107,5 +115,5 @@ const asking = (() => {
   const problem = (found) => [found.detail, ...(found.errors || []).map((one) => one.detail)]
     .filter((one, at, all) => one && all.indexOf(one) === at).join(" ");
 
-  return { before, newId, element: made, option, problem };
+  return { before, newId, element: made, option, problem, download };
 })();

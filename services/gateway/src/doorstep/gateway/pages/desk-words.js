@@ -26,13 +26,6 @@ const departments = {
   "civil-affairs": ["民政", "Civil affairs"], "health": ["卫健", "Health"], "justice": ["司法", "Justice"], "fire": ["消防", "Fire safety"],
   "labour": ["人社", "Labour"], "housing": ["住建", "Housing"],
 };
-const papers = {
-  "signed-application": ["本人签字的申请", "Signed application"], "power-of-attorney": ["授权委托书", "Power of attorney"],
-  "lease-contract": ["租赁合同", "Lease contract"], "labour-contract": ["劳动合同", "Labour contract"], "wage-record": ["工资凭证", "Record of wages"],
-  "medical-record": ["病历或诊断材料", "Medical record"], "expense-receipt": ["费用票据", "Receipt of an expense"],
-  "account-for-payment": ["收款账户", "Account to be paid to"], "repair-quotation": ["维修报价", "Quotation for a repair"],
-  "damage-photograph": ["损坏部位照片", "Photograph of the damage"],
-};
 const words = {
   "draft": ["待转部门", "waits for a department"], "requested": ["待受理", "requested"], "accepted": ["已受理", "accepted"],
   "rejected": ["不予受理", "rejected"], "in-progress": ["办理中", "in progress"], "on-hold": ["暂停", "on hold"], "completed": ["已办结", "completed"],

@@ -136,7 +136,7 @@ function drawRow(row) {
   holder.append(named(row.state === "rejected" ? null : row.department));
   if (row.office) holder.append(element("span", row.office, "quiet"));
   waits.append(waitsForArbiter(row) ? text("arbiterAssigns") : word(row.next));
-  if (row.missing_papers.length) waits.append(element("span", `${text("papers")}: ${row.missing_papers.map((one) => (papers[one] || [one, one])[language]).join(language ? ", " : "、")}`, "quiet"));
+  if (row.missing_papers.length) waits.append(element("span", `${text("papers")}: ${row.missing_papers.map((one) => (paperWords[one] || [one, one])[language]).join(language ? ", " : "、")}`, "quiet"));
   if (row.promised_until) waits.append(element("span", text("promisedUntil", row.promised_until), "quiet"));
   if (row.reminded_on) waits.append(element("span", text("reminded", row.reminded_on), "quiet"));
   const left = new Date(row.until) - readAt;

@@ -218,11 +218,7 @@ async function loadPapers(ref) {
 async function save(ref, paper) {
   const file = await ask("GET", `/requests/${ref}/documents/${paper.document_id}`, null, { reason: ref, save: true });
   if (file === null) return;
-  const link = element("a");
-  link.href = URL.createObjectURL(file);
-  link.download = `${paper.document_id}.${{ "application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg" }[paper.media_type]}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  asking.download(file, `${paper.document_id}.${{ "application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg" }[paper.media_type]}`);
 }
 
 function labelled(name, field) {
@@ -321,7 +317,8 @@ function details(ref, found) {
     if (step.note) told.push([text("note"), step.note]);
   }
   for (const [label, value] of told) if (value) list.append(element("dt", label), element("dd", value));
-  cell.append(list, held.has(ref) ? drawConferences(ref) : button("confer", () => confer(ref)), documents(ref, found.state));
+  const done = async () => { notice(""); shown.delete(ref); await load(); };
+  cell.append(list, acts.draw(language, ref, found, { send, done }), held.has(ref) ? drawConferences(ref) : button("confer", () => confer(ref)), documents(ref, found.state));
   if (WORKING.includes(found.state)) cell.append(completing(ref, found));
   line.append(cell);
   return line;
@@ -330,7 +327,7 @@ function details(ref, found) {
 function drawTogether() {
   byId("together").hidden = !chosen.size;
   byId("chosen").textContent = `${text("chosen")} ${chosen.size}`;
-  byId("giving").hidden = !page.heads;
+  byId("giving").hidden = byId("hand-over").hidden = !page.heads;
   byId("all").checked = rows.length > 0 && rows.every((row) => chosen.has(row.ref));
 }
 
@@ -387,6 +384,7 @@ for (const id of ["state", "status", "office", "before"]) byId(id).addEventListe
 byId("all").addEventListener("change", () => { chosen = new Set(byId("all").checked ? rows.map((row) => row.ref) : []); draw(); });
 byId("accept").addEventListener("click", accept);
 byId("give").addEventListener("click", giveChosen);
+byId("hand-over").addEventListener("click", () => acts.handOver(language, page.officers, { send, done: load }));
 byId("more").addEventListener("click", () => load(page.next));
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("deputy").addEventListener("submit", async (event) => {
