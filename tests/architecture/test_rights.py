@@ -174,7 +174,7 @@ def test_no_endpoint_finds_people_by_what_they_have_or_are(root) -> None:
     elsewhere = ("/api/log/", "/api/dumonitor/", "/api/directories/", "/api/figures")
     ends = ("/inbox", "/documents/{document_id}")
     others = {name for path, name in asked if not path.startswith(elsewhere) and not path.endswith(ends)}
-    assert route == {"need_type", "station"}
+    assert route == {"need_type", "station", "language"}
     assert months == {"from", "to"}
     assert inbox == {"state", "business_status", "office", "due_before", "late", "open", "handler", "after"}
     assert attached == {"kind"}
@@ -231,7 +231,7 @@ def test_what_somebody_worded_about_a_person_is_on_no_topic() -> None:
     codes_of_ours = {
         "code", "value", "need_type", "rule", "document_kind", "business_status", "reason", "outcome", "legal_basis",
         "channel", "hours_from", "hours_to", "asks_for", "barred", "scopes", "attested_by",
-        "progress", "deadline", "step", "need_types", "area", "person",
+        "progress", "deadline", "step", "need_types", "area", "person", "language",
     }  # fmt: skip
     of_the_log = set(AuditDetail.model_fields)
     assert worded <= told <= worded | codes_of_ours | of_the_log
