@@ -59,12 +59,19 @@ class Orders:
     desk: Any
 
     async def ordered(
-        self, *, person: str | None = None, need_type: str = "wage-help", follow_code: str | None = None
+        self,
+        *,
+        person: str | None = None,
+        need_type: str = "wage-help",
+        follow_code: str | None = None,
+        also: tuple[str, ...] = (),
     ) -> tuple[OrderTaken, Any]:
         """An order as intake tells of it, and the need that triage finds in its record."""
         need = await self.desk.need(need_type, follow_code=follow_code)
         ring = await self.desk.vault.ring([need.subject_id])
-        detail = OrderDetail(number=f"QX-{uuid4().hex[:9]}", need_types=(need_type,), area="330102", person=person)
+        detail = OrderDetail(
+            number=f"QX-{uuid4().hex[:9]}", need_types=(need_type, *also), area="330102", person=person
+        )
         now = self.desk.now
         return OrderTaken(
             order_id=uuid4(), record_id=uuid4(), file_id=uuid4(), subject_id=need.subject_id, station=STATION,
@@ -183,6 +190,18 @@ async def test_an_order_ends_in_which_no_need_was_found_also_before_it_came(orde
     if first == "declined":
         await orders.take(taken)
     assert await orders.kinds(taken) == ["received", "ended"]
+
+
+@pytest.mark.parametrize("first", ["order", "declined"])
+async def test_one_of_two_needs_that_is_declined_twice_does_not_end_an_order(orders, first) -> None:
+    taken, need = await orders.ordered(need_type="blocked-exit", also=("stairwell-charging",))
+    for _ in range(2):
+        await (orders.take(taken) if first == "order" else orders.decline(taken, need))
+    for _ in range(2):
+        await (orders.decline(taken, need) if first == "order" else orders.take(taken))
+    assert await orders.kinds(taken) == ["received"]
+    [row] = await orders.desk.rows("SELECT declined FROM hotline_order WHERE order_id = :id", id=taken.order_id)
+    assert row.declined == 1
 
 
 @pytest.mark.parametrize("what", ["opened", "declined"])

@@ -50,9 +50,9 @@ _LINK = """
 """
 _COUNT_DECLINED = """
     WITH found AS (
-        DELETE FROM declined_need d USING hotline_order o
+        UPDATE declined_need d SET counted = true FROM hotline_order o
         WHERE o.order_id = ANY(CAST(:orders AS uuid[])) AND d.record_id = o.record_id AND d.subject_id = o.subject_id
-            AND d.need_index = ANY(o.need_indexes)
+            AND d.need_index = ANY(o.need_indexes) AND NOT d.counted
         RETURNING o.order_id, d.declined_at
     )
     UPDATE hotline_order o SET declined = o.declined + n.found, declined_at = n.last, changed = true
@@ -64,7 +64,10 @@ _INCOMPLETE = """
     WHERE o.station = :station AND o.returned_at IS NULL AND o.told <> 'ended' AND o.declined + (
         SELECT count(DISTINCT l.need_id) FROM order_request l WHERE l.order_id = o.order_id
     ) < o.asked AND (
-        EXISTS (SELECT FROM declined_need d WHERE d.record_id = o.record_id)
+        EXISTS (
+            SELECT FROM declined_need d
+            WHERE d.record_id = o.record_id AND d.need_index = ANY(o.need_indexes) AND NOT d.counted
+        )
         OR EXISTS (
             SELECT FROM request r WHERE r.record_id = o.record_id AND r.need_index = ANY(o.need_indexes)
                 AND NOT EXISTS (SELECT FROM order_request l WHERE l.need_id = r.need_id AND l.order_id = o.order_id)

@@ -56,7 +56,8 @@ STATEMENTS = (
         record_id uuid NOT NULL,
         subject_id uuid NOT NULL,
         need_index bytea NOT NULL,
-        declined_at timestamptz NOT NULL
+        declined_at timestamptz NOT NULL,
+        counted boolean NOT NULL DEFAULT false
     )
     """,
     "CREATE INDEX declined_need_record ON declined_need (record_id)",
